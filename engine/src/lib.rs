@@ -1,0 +1,21 @@
+//! The judge: an exchange goes in, a verdict with reasons comes out; what is learned, and how, stands here too.
+//!
+//! It *never* reads a clock, a file, the environment or the network, starts no thread, and knows neither Kafka nor ONNX Runtime.
+//! Time is an argument, randomness is seeded from data: the same records with the same effects at the same offsets give the same
+//! verdicts, byte for byte.
+
+pub mod api;
+pub mod features;
+pub mod history;
+pub mod learn;
+pub mod model;
+pub mod partition;
+pub mod record;
+pub mod time;
+
+pub use features::Features;
+pub use history::{History, HistoryLimits};
+pub use learn::{LearnConfig, LearnError, Progress, learn};
+pub use model::{Model, ModelError};
+pub use partition::{Effect, Incident, IncidentLife, Judged, Limits, Partition, RecordPosition, StateEntry, StateError};
+pub use record::*;

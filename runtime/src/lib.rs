@@ -1,0 +1,3 @@
+//! Every effect: the log (embedded and Kafka), configuration, model files, telemetry, shutdown. It *never* decides anything about traffic.
+
+pub mod log;
