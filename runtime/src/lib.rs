@@ -2,3 +2,6 @@
 
 pub mod config;
 pub mod log;
+pub mod shutdown;
+pub mod telemetry;
+pub mod topics;
