@@ -121,7 +121,7 @@ impl Kind {
     /// What a list must be beyond its shape.
     fn check(self, value: &Value) -> Result<(), Refused> {
         match self {
-            Self::Extractors => Ok(drop(Vec::<Extractor>::deserialize(value.clone())?)),
+            Self::Extractors => Vec::<Extractor>::deserialize(value.clone()).map(drop).map_err(Refused::from),
             Self::Networks => strings(value).try_for_each(|text| network(text).map(drop)).map_err(Refused::from),
             _ => Ok(()),
         }

@@ -17,14 +17,10 @@ pub(super) fn resolve(mut settings: Settings) -> Result<Config, ConfigErrors> {
     check_learning(&mut settings);
     check_field_maps(&mut settings);
     check_prefix(&mut settings);
+    check_listener(&mut settings);
     if settings.problems.is_empty() {
         match build(&settings, token, properties) {
-            Ok(config) => {
-                check_listener(&mut settings, &config);
-                if settings.problems.is_empty() {
-                    return Ok(config);
-                }
-            }
+            Ok(config) => return Ok(config),
             Err(problem) => settings.problems.push(problem),
         }
     }
@@ -213,12 +209,14 @@ fn check_prefix(settings: &mut Settings) {
     }
 }
 
-fn check_listener(settings: &mut Settings, config: &Config) {
-    if config.token.is_none() && !config.listen.ip().is_loopback() {
+fn check_listener(settings: &mut Settings) {
+    let Some(Setting { value: Value::String(listen), origin }) = settings.given.get("listen") else { return };
+    let has_token = settings.given.contains_key("token") || settings.given.contains_key("token_file");
+    let open = listen.parse::<SocketAddr>().is_ok_and(|listen| !listen.ip().is_loopback());
+    if open && !has_token {
         let what = format!(
-            "{} can be reached from other machines, so a token is required: set `token_file` (or `token`, WEIR_TOKEN), or listen on 127.0.0.1",
-            config.listen
+            "{listen} can be reached from other machines, so a token is required: set `token_file` (or `token`, WEIR_TOKEN), or listen on 127.0.0.1"
         );
-        settings.problems.push(Problem { key: "listen".to_owned(), origin: settings.origin("listen"), what });
+        settings.problems.push(Problem { key: "listen".to_owned(), origin: origin.clone(), what });
     }
 }
