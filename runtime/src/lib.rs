@@ -1,3 +1,7 @@
 //! Every effect: the log (embedded and Kafka), configuration, model files, telemetry, shutdown. It *never* decides anything about traffic.
 
+pub mod config;
 pub mod log;
+pub mod shutdown;
+pub mod telemetry;
+pub mod topics;
