@@ -135,7 +135,7 @@ fn digits(run: &[u8], plus: bool, found: &mut Sensitive) {
 fn has_issuer(n: &[u8]) -> bool {
     let first = |k: usize| n[..k].iter().fold(0u32, |a, d| a * 10 + u32::from(*d));
     let distinct = n.iter().fold(0u16, |set, d| set | 1 << d).count_ones();
-    distinct > 2
+    distinct > 1
         && match n.len() {
             13 | 19 => n[0] == 4 || first(2) == 62,
             14 => matches!(first(2), 36 | 38 | 39) || (300..=305).contains(&first(3)),

@@ -73,16 +73,20 @@ where
 
     /// Puts an entry in as used at `now`; returns one that had to go for it.
     pub fn put(&mut self, key: K, now: i64, value: V) -> Option<(K, V)> {
-        if let Some((at, _)) = self.map.insert(key, (now, value)) {
-            self.by_age.remove(&(at, key));
-        }
-        self.by_age.insert((now, key));
+        self.insert(key, now, value);
         self.changed.insert(key);
         if self.by_age.len() <= self.cap {
             return None;
         }
         self.evicted += 1;
         self.pop_oldest()
+    }
+
+    fn insert(&mut self, key: K, now: i64, value: V) {
+        if let Some((at, _)) = self.map.insert(key, (now, value)) {
+            self.by_age.remove(&(at, key));
+        }
+        self.by_age.insert((now, key));
     }
 
     /// Changes an entry (made by `V::default()` if there is none) as used at `now`.
@@ -120,7 +124,8 @@ where
         }
     }
 
-    /// Takes back an entry that [`Self::checkpoint`] wrote, if it is of this table.
+    /// Takes back an entry that [`Self::checkpoint`] wrote, if it is of this table. The cap does not apply: entries come in any
+    /// order, tombstones last perhaps, and all together they are no more than there were.
     pub(super) fn restore(&mut self, entry: &StateEntry) -> Result<bool, StateError> {
         let Some(rest) = entry.key.strip_prefix(&[self.tag]) else { return Ok(false) };
         let wrong = |why: postcard::Error| StateError { key: entry.key.escape_ascii().to_string(), why: why.to_string() };
@@ -128,7 +133,7 @@ where
         match &entry.value {
             Some(bytes) => {
                 let (at, value): (i64, V) = postcard::from_bytes(bytes).map_err(wrong)?;
-                self.put(key, at, value);
+                self.insert(key, at, value);
             }
             None => {
                 self.take(&key);
