@@ -84,7 +84,8 @@ pub(crate) fn clf_time(text: &str) -> Option<i64> {
 fn who(text: &str) -> (Option<String>, Option<String>, Option<String>) {
     let words: Vec<&str> = text.split_ascii_whitespace().collect();
     let is_address = |word: &&str| word.parse::<IpAddr>().is_ok();
-    let at = usize::from(words.len() > 3 && !words.first().is_some_and(is_address) && words.get(1).is_some_and(|w| is_address(w) || *w != "-"));
+    let at =
+        usize::from(words.len() > 3 && !words.first().is_some_and(is_address) && words.get(1).is_some_and(|w| is_address(w) || *w != "-"));
     let host = (at == 1).then(|| words[0].to_owned()).filter(|host| !is_blank(host));
     let address = words.get(at).filter(|word| is_address(word)).map(|word| (*word).to_owned());
     let user = words.get(at + 2..).map(|user| user.join(" ")).filter(|user| !is_blank(user));
@@ -169,8 +170,10 @@ mod tests {
 
     #[test]
     fn escapes_of_both_servers() {
-        let d = decoded(r#"192.0.2.1 - - [10/Oct/2000:13:55:36 +0000] "GET /a\"b\x22\\\xff\x0a HTTP/1.1" 404 0 "-" "curl \"8\"" "10.0.0.1, 10.0.0.2""#)
-            .unwrap();
+        let d = decoded(
+            r#"192.0.2.1 - - [10/Oct/2000:13:55:36 +0000] "GET /a\"b\x22\\\xff\x0a HTTP/1.1" 404 0 "-" "curl \"8\"" "10.0.0.1, 10.0.0.2""#,
+        )
+        .unwrap();
         assert_eq!(&*d.exchange.path, "/a\"b\"\\%FF%0A");
         assert_eq!(d.exchange.client.user_agent.as_deref(), Some("curl \"8\""));
         assert_eq!(d.gateway.forwarded_for.as_deref(), Some("10.0.0.1, 10.0.0.2"));
@@ -180,8 +183,12 @@ mod tests {
     fn what_is_no_request_says_so() {
         let tls = decoded(r#"192.0.2.1 - - [10/Oct/2000:13:55:36 +0000] "\x16\x03\x01\x02" 400 157 "-" "-""#).unwrap_err();
         assert_eq!(tls.reason, Reason::NotARequest);
-        for line in ["", "hello", "192.0.2.1 - - [10/Oct/2000:13:55:36 +0000]", "192.0.2.1 - - [99/Oct/2000:13:55:36 +0000] \"GET / HTTP/1.0\" 200 1"]
-        {
+        for line in [
+            "",
+            "hello",
+            "192.0.2.1 - - [10/Oct/2000:13:55:36 +0000]",
+            "192.0.2.1 - - [99/Oct/2000:13:55:36 +0000] \"GET / HTTP/1.0\" 200 1",
+        ] {
             assert_eq!(decoded(line).unwrap_err().reason, Reason::NotALogLine, "{line}");
         }
     }

@@ -1,7 +1,7 @@
 //! What an input is, told from its first bytes.
 
+use runtime::config::RecordFormat;
 use std::fmt;
-use std::str::FromStr;
 
 /// Top-level keys of an object that are looked at.
 const MAX_KEYS: usize = 256;
@@ -42,17 +42,26 @@ pub enum Format {
 }
 
 impl Format {
-    /// All, in the order in which help texts name them.
-    pub const ALL: [Self; 4] = [Self::Exchanges, Self::Har, Self::AccessLog, Self::JsonLog];
-
-    /// Name in configuration and on the command line.
+    /// Name, as the configuration has it.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
-            Self::Exchanges => "exchanges",
+            Self::Exchanges => "exchange",
             Self::Har => "har",
-            Self::AccessLog => "access-log",
-            Self::JsonLog => "json-log",
+            Self::AccessLog => "combined",
+            Self::JsonLog => "json",
+        }
+    }
+
+    /// The format that a configuration asks for; `None`: it is to be detected.
+    #[must_use]
+    pub fn forced(format: RecordFormat) -> Option<Self> {
+        match format {
+            RecordFormat::Auto => None,
+            RecordFormat::Exchange => Some(Self::Exchanges),
+            RecordFormat::Har => Some(Self::Har),
+            RecordFormat::Combined => Some(Self::AccessLog),
+            RecordFormat::Json => Some(Self::JsonLog),
         }
     }
 }
@@ -60,18 +69,6 @@ impl Format {
 impl fmt::Display for Format {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
-    }
-}
-
-/// A name that is no format's.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no format; known are exchanges, har, access-log, json-log")]
-pub struct UnknownFormat(String);
-
-impl FromStr for Format {
-    type Err = UnknownFormat;
-    fn from_str(name: &str) -> Result<Self, UnknownFormat> {
-        Self::ALL.into_iter().find(|format| format.name() == name).ok_or_else(|| UnknownFormat(name.to_owned()))
     }
 }
 
@@ -178,7 +175,8 @@ impl<'t> Keys<'t> {
 
     /// The format of a whole object; `None` when it is not whole.
     fn format(&self) -> Option<Format> {
-        self.closed.then(|| if self.has(b"method") && self.has(b"path") && self.like_exchange() { Format::Exchanges } else { Format::JsonLog })
+        self.closed
+            .then(|| if self.has(b"method") && self.has(b"path") && self.like_exchange() { Format::Exchanges } else { Format::JsonLog })
     }
 
     /// The likeliest format of an object that is cut.

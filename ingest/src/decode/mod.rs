@@ -20,10 +20,8 @@ mod target;
 pub use bad::{BadLine, Fault, Position, Reason};
 pub use detect::Format;
 pub use input::{OpenError, Progress};
-pub use json_log::{Field, FieldMap, FieldMapError};
 pub use merge::{REORDER_RECORDS, ReorderBuffer, Tally};
 pub use source::{Decoded, GatewayFields, Options, Source};
 
-pub(crate) use bad::canonical;
 pub(crate) use elements::{Element, Elements};
 pub(crate) use lines::{Line, Lines};
