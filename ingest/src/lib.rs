@@ -3,3 +3,5 @@
 //! It *never* judges, never keeps a secret in clear once it has prepared a record, and never says "accepted" before the log has the record.
 
 pub mod decode;
+
+pub mod session;
