@@ -138,7 +138,14 @@ impl HostMap {
         if let Some(group) = self.groups.iter().find(|g| g.has(host)) {
             return ApiName::new(group.name.as_str());
         }
-        self.hosts.get(host).cloned().unwrap_or_else(|| ApiName::new(ApiName::OTHER))
+        if let Some(api) = self.hosts.get(host) {
+            return api.clone();
+        }
+        // Another port of a known host is a part of that API which should not be there.
+        let name = |h: &str| h.rsplit_once(':').map_or(h, |(name, _)| name).to_owned();
+        let bare = name(host);
+        let same = self.hosts.iter().find(|(h, _)| name(h) == bare).map(|(_, api)| api.clone());
+        same.unwrap_or_else(|| ApiName::new(ApiName::OTHER))
     }
 }
 

@@ -77,16 +77,15 @@ impl Tail {
         Some(Self { n: n as u32, positive, quantiles, start: at(high), start_nats: -(1.0 - high).ln(), scale })
     }
 
-    /// Draws the scale towards that of its class: weight n/(n + 300) is its own.
-    pub fn shrink_to(&mut self, class_scale: f64) {
+    /// Draws scale and rate towards those of its class: weight n/(n + 300) is its own.
+    pub fn shrink_to(&mut self, class: &Self) {
         let own = f64::from(self.n) / (f64::from(self.n) + SHRINKAGE);
-        self.scale = (own * self.scale + (1.0 - own) * class_scale).max(MIN_SCALE);
-    }
-
-    /// Scale of the tail.
-    #[must_use]
-    pub fn scale(&self) -> f64 {
-        self.scale
+        self.scale = (own * self.scale + (1.0 - own) * class.scale).max(MIN_SCALE);
+        if let (Some(mine), Some(theirs)) = (self.positive, class.positive) {
+            // The half observation that stands for what was never seen is the class's to give.
+            let seen = (mine * (f64::from(self.n) + 1.0) - 0.5).max(0.0);
+            self.positive = Some((seen + SHRINKAGE * theirs) / (f64::from(self.n) + SHRINKAGE));
+        }
     }
 
     /// Raises the scale to at least this.

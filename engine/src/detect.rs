@@ -21,6 +21,8 @@ pub enum Aspect {
     Count,
     /// `content`: values of fields.
     Values,
+    /// `content`: values of headers and cookies.
+    Headers,
     /// `content`: which fields there are.
     Structure,
     /// `content`: personal data in a field that never carried it.
@@ -47,13 +49,14 @@ pub enum Aspect {
 
 impl Aspect {
     /// All, in the order of their slots.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Unseen,
         Self::Unauthenticated,
         Self::Leak,
         Self::Step,
         Self::Count,
         Self::Values,
+        Self::Headers,
         Self::Structure,
         Self::Sensitive,
         Self::Amount,
@@ -74,7 +77,7 @@ impl Aspect {
             Self::Unseen | Self::Unauthenticated | Self::Leak => DetectorKind::Assets,
             Self::Step => DetectorKind::Sequence,
             Self::Count => DetectorKind::Volume,
-            Self::Values | Self::Structure | Self::Sensitive => DetectorKind::Content,
+            Self::Values | Self::Headers | Self::Structure | Self::Sensitive => DetectorKind::Content,
             Self::Amount | Self::Members => DetectorKind::Response,
             Self::Foreign | Self::Enumeration | Self::Function => DetectorKind::Access,
             Self::Repeat | Self::Takeover => DetectorKind::Replay,

@@ -158,14 +158,23 @@ impl AspectTails {
             }
         }
         let all = Tail::fit(all, 1);
-        let classes: Vec<Option<Tail>> = classes.into_iter().map(|s| Tail::fit(s, CLASS_SUPPORT)).collect();
+        let classes: Vec<Option<Tail>> = classes
+            .into_iter()
+            .map(|sample| {
+                let mut tail = Tail::fit(sample, CLASS_SUPPORT)?;
+                if let Some(all) = &all {
+                    tail.shrink_to(all);
+                }
+                Some(tail)
+            })
+            .collect();
         let class_of: FxHashMap<EndpointIndex, Class> = rows.iter().filter_map(|r| Some((r.endpoint?, r.class))).collect();
         let mut own: Vec<(EndpointIndex, Tail)> = endpoints
             .into_iter()
             .filter_map(|(e, sample)| {
                 let mut tail = Tail::fit(sample, OWN_SUPPORT)?;
-                if let Some(class) = class_of.get(&e).and_then(|c| classes[*c as usize].as_ref()) {
-                    tail.shrink_to(class.scale());
+                if let Some(class) = class_of.get(&e).and_then(|c| classes[*c as usize].as_ref()).or(all.as_ref()) {
+                    tail.shrink_to(class);
                 }
                 Some((e, tail))
             })

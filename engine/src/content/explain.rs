@@ -14,16 +14,17 @@ impl Content {
     #[must_use]
     pub fn explain(&self, seen: &Seen<'_>, aspect: Aspect, scratch: &mut Scratch) -> Option<Explanation> {
         match aspect {
-            Aspect::Values => self.explain_value(seen, scratch),
+            Aspect::Values => self.explain_value(seen, true, scratch),
+            Aspect::Headers => self.explain_value(seen, false, scratch),
             Aspect::Structure => self.explain_structure(seen),
             Aspect::Sensitive => self.explain_sensitive(seen),
             _ => None,
         }
     }
 
-    fn explain_value(&self, seen: &Seen<'_>, scratch: &mut Scratch) -> Option<Explanation> {
+    fn explain_value(&self, seen: &Seen<'_>, of_endpoint: bool, scratch: &mut Scratch) -> Option<Explanation> {
         let mut worst: Option<(f32, Valued<'_>)> = None;
-        for v in valued(seen.features, seen.route) {
+        for v in valued(seen.features, seen.route).filter(|v| v.field.place.is_of_endpoint() == of_endpoint) {
             if let Some((nats, _)) = self.surprisal(seen, &v, scratch)
                 && worst.as_ref().is_none_or(|(w, _)| nats > *w)
             {

@@ -124,6 +124,13 @@ impl FieldCounts {
         self.n >= 10.0 && self.kinds[ValueKind::Free as usize] > 0.3 * self.n && distinct > 0.5 * self.n
     }
 
+    /// Random identifiers, nearly all distinct: their letters say nothing, only their form does.
+    fn is_opaque(&self) -> bool {
+        let distinct = self.values.len() as f32 + self.more_values * 0.5;
+        let tokens: f32 = [ValueKind::Hex, ValueKind::Uuid, ValueKind::Token, ValueKind::Jwt].iter().map(|k| self.kinds[*k as usize]).sum();
+        tokens > 0.9 * self.n && distinct > 0.3 * self.n
+    }
+
     /// The kind most values have.
     pub(super) fn main_kind(&self) -> ValueKind {
         KINDS[self.kinds.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(i, _)| i)]
@@ -154,6 +161,7 @@ pub(super) struct FieldProfile {
     /// Weighted values learned.
     pub(super) n: f32,
     pub(super) is_free_text: bool,
+    is_opaque: bool,
     pub(super) main_kind: ValueKind,
     kinds: Vec<f32>,
     sensitive: [f32; 8],
@@ -216,6 +224,7 @@ impl FieldProfile {
         Self {
             n: counts.n,
             is_free_text,
+            is_opaque: counts.is_opaque(),
             main_kind: counts.main_kind(),
             kinds: counts.kinds.to_vec(),
             sensitive: counts.sensitive,
@@ -235,6 +244,9 @@ impl FieldProfile {
     pub(super) fn scores(&self, value: &str, pool: Option<&Self>, scratch: &mut Scratch) -> [f32; SCORES] {
         let pool = pool.filter(|_| self.is_free_text);
         let unseen = self.unseen_chars(value);
+        if self.is_opaque {
+            return [self.length_score(value), self.new_char * unseen.min(4) as f32, 0.0, 0.0, 0.0, 0.0];
+        }
         self.text.surprisals(text_symbols(value, SCORE_CHARS), pool.map(|p| &p.text), &mut scratch.text);
         self.symbols.surprisals(shape_symbols(value), pool.map(|p| &p.symbols), &mut scratch.symbols);
         let new_tokens =

@@ -2,7 +2,7 @@
 //! fitted on those held-out scores.
 
 use super::field::{FieldCounts, FieldProfile, SCORES, Scratch};
-use super::{Content, EndpointFields, FieldFacts, HELD_OUT, RARE, SUPPORT, kind_key, name_key, own_key, sidak, valued};
+use super::{Content, EndpointFields, FieldFacts, HELD_OUT, RARE, SUPPORT, Worst, kind_key, name_key, own_key, valued};
 use crate::detect::{Aspect, Level, Signal};
 use crate::features::hash::mix;
 use crate::features::{Field, Place};
@@ -21,6 +21,16 @@ pub(crate) struct Learned {
     pub(crate) content: Content,
     /// One list a row, in the rows' order.
     pub(crate) held_out: Vec<Vec<Signal>>,
+}
+
+/// One value, scored by a profile that had not seen it.
+#[derive(Clone, Copy)]
+struct Scored {
+    key: u64,
+    scores: [f32; SCORES],
+    level: Level,
+    bet: u64,
+    of_endpoint: bool,
 }
 
 /// Everything counted, by fold.
@@ -55,7 +65,7 @@ pub(crate) fn learn(rows: &[Row<'_>], endpoints: usize, networks_known: bool) ->
     let counted = count(rows);
     let mut held_out: Vec<Vec<Signal>> = vec![Vec::new(); rows.len()];
     let mut samples: FxHashMap<u64, Vec<[f32; SCORES]>> = FxHashMap::default();
-    let mut scored: Vec<Vec<(u64, [f32; SCORES], Level, u64)>> = vec![Vec::new(); rows.len()];
+    let mut scored: Vec<Vec<Scored>> = vec![Vec::new(); rows.len()];
     let mut scratch = Scratch::default();
     for fold in 0..FOLDS {
         let without = compile(&counted, Some(fold), endpoints, networks_known);
@@ -65,10 +75,11 @@ pub(crate) fn learn(rows: &[Row<'_>], endpoints: usize, networks_known: bool) ->
                 let Some((key, profile, level)) = without.profile_for(row.endpoint, &v.field) else { continue };
                 let scores = profile.scores(&v.value, without.pool(), &mut scratch);
                 samples.entry(key).or_default().push(scores);
-                scored[at].push((key, scores, level, mix(v.field.id, v.field.kind as u64)));
+                let bet = mix(v.field.id, v.field.kind as u64);
+                scored[at].push(Scored { key, scores, level, bet, of_endpoint: v.field.place.is_of_endpoint() });
             }
             without.score(&seen, &mut scratch, &mut held_out[at]);
-            held_out[at].retain(|s| s.aspect != Aspect::Values);
+            held_out[at].retain(|s| !matches!(s.aspect, Aspect::Values | Aspect::Headers));
         }
     }
     let mut content = compile(&counted, None, endpoints, networks_known);
@@ -82,20 +93,14 @@ pub(crate) fn learn(rows: &[Row<'_>], endpoints: usize, networks_known: bool) ->
     let calibrated: Vec<bool> = content.profiles.iter().map(FieldProfile::is_calibrated).collect();
     content.by_key.retain(|(_, at)| calibrated[*at as usize]);
     for (at, list) in scored.iter().enumerate() {
-        let mut worst = (0.0f32, Level::Own, 0u64);
-        let mut n = 0;
-        for (key, scores, level, bet) in list {
-            if let Some(tails) = content.profile(*key).and_then(FieldProfile::tails) {
-                n += 1;
-                let nats = tails.nats(scores);
-                if nats > worst.0 {
-                    worst = (nats, *level, *bet);
-                }
+        let mut worst = [Worst::default(); 2];
+        for s in list {
+            if let Some(tails) = content.profile(s.key).and_then(FieldProfile::tails) {
+                worst[usize::from(!s.of_endpoint)].take_bet(tails.nats(&s.scores), s.level, s.bet);
             }
         }
-        if n > 0 {
-            held_out[at].push(Signal { aspect: Aspect::Values, score: sidak(worst.0, n), level: worst.1, bet: worst.2 });
-        }
+        held_out[at].extend(worst[0].signal(Aspect::Values));
+        held_out[at].extend(worst[1].signal(Aspect::Headers));
     }
     remember(&mut content, &counted, rows, &mut scratch);
     Learned { content, held_out }

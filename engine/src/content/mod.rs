@@ -147,17 +147,13 @@ impl Content {
         Some((tails.nats(&profile.scores(&valued.value, self.pool(), scratch)), level))
     }
 
-    /// Answers [`Aspect::Values`], [`Aspect::Structure`] and [`Aspect::Sensitive`].
+    /// Answers [`Aspect::Values`], [`Aspect::Headers`], [`Aspect::Structure`] and [`Aspect::Sensitive`].
     pub fn score(&self, seen: &Seen<'_>, scratch: &mut Scratch, out: &mut Vec<Signal>) {
-        let mut worst = (0.0f32, Level::Own, 0u64);
-        let mut count = 0u32;
+        let mut worst = [Worst::default(); 2];
         let mut sensitive = (0.0f32, Level::Own, 0u64);
         for valued in valued(seen.features, seen.route) {
             if let Some((nats, level)) = self.surprisal(seen, &valued, scratch) {
-                count += 1;
-                if nats > worst.0 {
-                    worst = (nats, level, mix(valued.field.id, valued.field.kind as u64));
-                }
+                worst[usize::from(!valued.field.place.is_of_endpoint())].take(nats, level, &valued.field);
             }
             if !valued.field.sensitive.is_empty()
                 && let Some((_, profile, level)) = self.profile_for(seen.endpoint, &valued.field)
@@ -169,9 +165,8 @@ impl Content {
                 }
             }
         }
-        if count > 0 {
-            out.push(Signal { aspect: Aspect::Values, score: sidak(worst.0, count), level: worst.1, bet: worst.2 });
-        }
+        out.extend(worst[0].signal(Aspect::Values));
+        out.extend(worst[1].signal(Aspect::Headers));
         out.push(Signal { aspect: Aspect::Sensitive, score: sensitive.0, level: sensitive.1, bet: sensitive.2 });
         if seen.endpoint.is_some() {
             let odd = self.structure(seen);
@@ -285,6 +280,39 @@ enum What {
     Repeated,
     Kind,
     Missing,
+}
+
+/// The oddest of several values.
+#[derive(Debug, Clone, Copy)]
+struct Worst {
+    nats: f32,
+    level: Level,
+    bet: u64,
+    count: u32,
+}
+
+impl Default for Worst {
+    fn default() -> Self {
+        Self { nats: 0.0, level: Level::Own, bet: 0, count: 0 }
+    }
+}
+
+impl Worst {
+    fn take(&mut self, nats: f32, level: Level, field: &Field) {
+        self.take_bet(nats, level, mix(field.id, field.kind as u64));
+    }
+
+    fn take_bet(&mut self, nats: f32, level: Level, bet: u64) {
+        self.count += 1;
+        if nats > self.nats {
+            (self.nats, self.level, self.bet) = (nats, level, bet);
+        }
+    }
+
+    /// The answer for all of them; none without values.
+    fn signal(&self, aspect: Aspect) -> Option<Signal> {
+        (self.count > 0).then(|| Signal { aspect, score: sidak(self.nats, self.count), level: self.level, bet: self.bet })
+    }
 }
 
 /// Surprisal of the smallest of `count` p-values (Šidák).

@@ -149,7 +149,7 @@ impl Fields {
             Some(same) => same.name,
             None => self.keep(name),
         };
-        let sensitive = sensitive::scan(kept);
+        let sensitive = sensitive::scan_kind(kept, kind);
         let value_span = self.keep(kept);
         self.fields.push(Field {
             place,

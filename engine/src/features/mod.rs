@@ -99,10 +99,11 @@ impl Field {
     pub fn of_path(variable: usize, value: &str) -> Self {
         let nothing = Span { start: 0, end: 0 };
         let place = Place::Path;
+        let kind = ValueKind::of(value);
         Self {
             place,
-            kind: ValueKind::of(value),
-            sensitive: sensitive::scan(value),
+            kind,
+            sensitive: sensitive::scan_kind(value, kind),
             repeat: 0,
             id: hash::mix(place as u64 + 1, variable as u64),
             key: 0,

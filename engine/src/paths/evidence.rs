@@ -3,7 +3,6 @@
 //! Weights measured on recorded SDK traffic with known routes; each alone is weak, their sum is not.
 
 use super::learn::Rows;
-use super::token::Form;
 use rustc_hash::FxHashMap;
 
 /// A trait of what follows a child: which words, where it ends, which kind of answer comes.
@@ -25,7 +24,6 @@ pub(super) type Traits = FxHashMap<Trait, u32>;
 pub(super) struct Child<'r> {
     /// As first seen.
     pub(super) word: &'r str,
-    pub(super) form: Form,
     /// Successful rows through it.
     pub(super) successes: Vec<u32>,
     pub(super) traits: Traits,

@@ -292,7 +292,7 @@ impl<'h> Tree<'h> {
             let (traits, echo) = (self.rows.traits(sample, depth + 1), self.rows.echo_of(sample, depth));
             keys.push(*key);
             fixed.push(form == Form::Version && depth <= 2);
-            children.push(Child { word, form, successes, traits, echo });
+            children.push(Child { word, successes, traits, echo });
         }
         let mut spread = Traits::default();
         for t in children.iter().flat_map(|c| c.traits.keys()) {

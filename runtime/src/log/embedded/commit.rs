@@ -156,7 +156,8 @@ impl Store {
             for position in positions {
                 let slot = position.topic.slot(position.partition);
                 if owners.and_then(|o| o.get(&slot)) != Some(&member.id) {
-                    let what = format!("{}-{} belongs to another member of `{}` now", position.topic.name, position.partition, member.group);
+                    let what =
+                        format!("{}-{} belongs to another member of `{}` now", position.topic.name, position.partition, member.group);
                     return Err(CommitError::Aborted(what));
                 }
             }
@@ -170,12 +171,7 @@ impl Store {
     }
 
     /// Writes one atomic batch and shows it to readers.
-    fn write(
-        &self,
-        writer: &mut Writer,
-        records: Vec<Prepared>,
-        positions: Option<(&Arc<str>, &[Position])>,
-    ) -> Result<Written, LogError> {
+    fn write(&self, writer: &mut Writer, records: Vec<Prepared>, positions: Option<(&Arc<str>, &[Position])>) -> Result<Written, LogError> {
         let now = (self.options.clock)();
         let mut batch = self.batch();
         let mut places = Vec::with_capacity(records.len());

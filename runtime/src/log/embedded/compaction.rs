@@ -52,15 +52,8 @@ impl Store {
         let mut removed = 0;
         for partition in 0..topic.partitions {
             loop {
-                let pass = Pass {
-                    topic,
-                    index,
-                    records: records.clone(),
-                    partition,
-                    batch: self.batch(),
-                    changed: HashMap::new(),
-                    removed: 0,
-                };
+                let pass =
+                    Pass { topic, index, records: records.clone(), partition, batch: self.batch(), changed: HashMap::new(), removed: 0 };
                 let Some(n) = self.take_on(pass, now_ms)? else { break };
                 removed += n;
             }

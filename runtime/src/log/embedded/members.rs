@@ -137,10 +137,10 @@ impl EmbeddedWorker {
 
     fn cursor(&mut self, doing: &str, at: &TopicPartition) -> Result<&mut Cursor, LogError> {
         let name = &self.name;
-        self.cursors.iter_mut().find(|c| c.at == *at).ok_or_else(|| LogError::Fatal {
-            doing: format!("{doing} {at} as {name}"),
-            why: "the partition is not ours".to_owned(),
-        })
+        self.cursors
+            .iter_mut()
+            .find(|c| c.at == *at)
+            .ok_or_else(|| LogError::Fatal { doing: format!("{doing} {at} as {name}"), why: "the partition is not ours".to_owned() })
     }
 }
 

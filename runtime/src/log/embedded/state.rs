@@ -111,11 +111,7 @@ impl Cursor {
             return Ok(None);
         }
         if self.position < floor {
-            return Err(LogError::OffsetGone {
-                at: self.at.clone(),
-                wanted: engine::Offset(self.position),
-                oldest: engine::Offset(floor),
-            });
+            return Err(LogError::OffsetGone { at: self.at.clone(), wanted: engine::Offset(self.position), oldest: engine::Offset(floor) });
         }
         Ok((self.position < end).then_some(end))
     }

@@ -151,7 +151,10 @@ impl Store {
         let mut writer = self.lock_writer()?;
         let Ok(topic) = self.topic(&spec.name) else { return self.create_missing(&mut writer, spec) };
         if topic.partitions != spec.partitions {
-            return Err(wrong(format!("has {} partitions, {} are wanted; partitions are fixed for life", topic.partitions, spec.partitions)));
+            return Err(wrong(format!(
+                "has {} partitions, {} are wanted; partitions are fixed for life",
+                topic.partitions, spec.partitions
+            )));
         }
         if matches!(topic.cleanup(), Cleanup::Compact) != matches!(spec.cleanup, Cleanup::Compact) {
             return Err(wrong(format!("is cleaned up by {:?}, {:?} is wanted", topic.cleanup(), spec.cleanup)));

@@ -50,13 +50,7 @@ fn at(topic: &str, partition: u32) -> TopicPartition {
 }
 
 fn spec(topics: &[&str], number: usize, of: usize) -> WorkerSpec {
-    WorkerSpec {
-        group: "g".to_owned(),
-        topics: topics.iter().map(|t| (*t).into()).collect(),
-        instance: "here".to_owned(),
-        number,
-        of,
-    }
+    WorkerSpec { group: "g".to_owned(), topics: topics.iter().map(|t| (*t).into()).collect(), instance: "here".to_owned(), number, of }
 }
 
 /// All records of a partition, from the oldest.
@@ -123,7 +117,8 @@ fn records_come_back_as_they_were_written_also_after_reopening() {
 fn what_cannot_be_is_refused_by_name() {
     let directory = tempfile::tempdir().unwrap();
     let log = EmbeddedLog::options().record_limit(200).topic_record_limit("big", 400).open(directory.path()).unwrap();
-    log.create_topics(&[topic("a", 2, delete_after(60, None)), topic("big", 1, delete_after(60, None)), topic("c", 1, Cleanup::Compact)]).unwrap();
+    log.create_topics(&[topic("a", 2, delete_after(60, None)), topic("big", 1, delete_after(60, None)), topic("c", 1, Cleanup::Compact)])
+        .unwrap();
     let producer = log.producer(None).unwrap();
     assert!(matches!(producer.append(vec![put("b", 0, "k", None)]), Err(LogError::NoTopic(t)) if t == "b"));
     assert!(matches!(producer.append(vec![put("a", 2, "k", None)]), Err(LogError::WrongTopic { .. })));
