@@ -85,11 +85,11 @@ fn value(kind: u8) -> Option<Vec<u8>> {
 }
 
 struct System {
-    directory: tempfile::TempDir,
-    hand: Hand,
-    /// In the order in which they are dropped.
+    /// In the order in which they are to be dropped.
     worker: Option<Box<dyn Worker>>,
     log: Option<EmbeddedLog>,
+    directory: tempfile::TempDir,
+    hand: Hand,
 }
 
 impl System {
