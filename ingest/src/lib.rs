@@ -4,4 +4,5 @@
 
 pub mod decode;
 
+pub mod masking;
 pub mod session;
