@@ -1,3 +1,4 @@
 //! Every effect: the log (embedded and Kafka), configuration, model files, telemetry, shutdown. It *never* decides anything about traffic.
 
+pub mod config;
 pub mod log;

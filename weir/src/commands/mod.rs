@@ -1,0 +1,3 @@
+//! One module per command: it parses, wires and reports.
+
+pub(crate) mod backtest;
