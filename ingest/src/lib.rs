@@ -6,3 +6,6 @@ pub mod decode;
 
 pub mod masking;
 pub mod session;
+mod prepare;
+
+pub use prepare::Preparer;
