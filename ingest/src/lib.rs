@@ -4,8 +4,9 @@
 
 pub mod decode;
 
+pub mod listener;
 pub mod masking;
-pub mod session;
 mod prepare;
+pub mod session;
 
 pub use prepare::Preparer;
