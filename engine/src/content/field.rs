@@ -1,4 +1,4 @@
-//! What one field's values look like: learned as counts, compiled into a profile, scored by six features.
+//! What one field's values look like: learned as counts, compiled into a profile, scored by seven features.
 
 use super::ngram::{Counts, Grams};
 use crate::calibrate::Tail;
@@ -9,10 +9,10 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
 
 /// Scores of one value, each rising with oddness.
-pub(super) const SCORES: usize = 6;
+pub(super) const SCORES: usize = 7;
 /// Names of the scores, in order.
 pub(super) const SCORE_NAMES: [&str; SCORES] =
-    ["length", "characters", "letter sequence", "part of the letter sequence", "punctuation", "words"];
+    ["length", "characters", "letter sequence", "part of the letter sequence", "punctuation", "words", "type"];
 /// Most distinct tokens, values of one field.
 const MAX_TOKENS: usize = 8_000;
 const MAX_VALUES: usize = 2_000;
@@ -173,7 +173,7 @@ pub(super) struct FieldProfile {
     symbols: Grams,
     tokens: Vec<u64>,
     new_token: f32,
-    /// Tails of the six scores and of their sum; none: not enough values were held out.
+    /// Tails of the scores and of their sum; none: not enough values were held out.
     tails: Option<Box<Tails>>,
     /// Frequent values with their surprisal in nats.
     remembered: Vec<(u64, f32)>,
@@ -240,12 +240,20 @@ impl FieldProfile {
         }
     }
 
-    /// The six scores of a value.
+    /// The scores of a value.
     pub(super) fn scores(&self, value: &str, pool: Option<&Self>, scratch: &mut Scratch) -> [f32; SCORES] {
         let pool = pool.filter(|_| self.is_free_text);
         let unseen = self.unseen_chars(value);
         if self.is_opaque {
-            return [self.length_score(value), self.new_char * unseen.min(4) as f32, 0.0, 0.0, 0.0, 0.0];
+            return [
+                self.length_score(value),
+                self.new_char * unseen.min(4) as f32,
+                0.0,
+                0.0,
+                0.0,
+                0.0,
+                self.kind_surprisal(ValueKind::of(value)),
+            ];
         }
         self.text.surprisals(text_symbols(value, SCORE_CHARS), pool.map(|p| &p.text), &mut scratch.text);
         self.symbols.surprisals(shape_symbols(value), pool.map(|p| &p.symbols), &mut scratch.symbols);
@@ -258,6 +266,7 @@ impl FieldProfile {
             worst_window(&scratch.text, 6).0 * 6.0,
             mean(&scratch.symbols) * 8.0,
             self.new_token * new_tokens.min(6) as f32,
+            self.kind_surprisal(ValueKind::of(value)),
         ]
     }
 
@@ -354,7 +363,7 @@ impl FieldProfile {
 }
 
 impl Tails {
-    /// Surprisal of a value in nats, from its six scores.
+    /// Surprisal of a value in nats, from its scores.
     pub(super) fn nats(&self, scores: &[f32; SCORES]) -> f32 {
         self.sum.p(f64::from(sum_of(&self.each, scores))).nats() as f32
     }

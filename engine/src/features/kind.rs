@@ -211,7 +211,7 @@ fn is_email(b: &[u8]) -> bool {
     let Some(at) = b.iter().position(|c| *c == b'@') else { return false };
     let (local, domain) = (&b[..at], &b[at + 1..]);
     !local.is_empty()
-        && local.iter().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'+' | b'-' | b'_'))
+        && local.iter().all(|c| c.is_ascii_alphanumeric() || !c.is_ascii() || matches!(c, b'.' | b'+' | b'-' | b'_'))
         && domain.iter().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'-'))
         && domain.iter().skip(1).any(|c| *c == b'.')
         && domain.last().is_some_and(u8::is_ascii_alphanumeric)
