@@ -5,17 +5,26 @@
 //! verdicts, byte for byte.
 
 pub mod api;
+pub mod assets;
+pub mod calibrate;
+pub mod content;
+pub mod detect;
 pub mod features;
+pub mod fuse;
 pub mod history;
 pub mod learn;
 pub mod model;
 pub mod partition;
+pub mod paths;
 pub mod record;
+pub mod rooms;
+pub mod sequence;
 pub mod time;
+pub mod volume;
 
 pub use features::Features;
 pub use history::{History, HistoryLimits};
 pub use learn::{LearnConfig, LearnError, Progress, learn};
 pub use model::{Model, ModelError};
-pub use partition::{Effect, Incident, IncidentLife, Judged, Limits, Partition, RecordPosition, StateEntry, StateError};
+pub use partition::{ClientIp, Effect, Incident, IncidentLife, Judged, Limits, Partition, RecordPosition, StateEntry, StateError};
 pub use record::*;

@@ -1,12 +1,58 @@
 //! What was learned: immutable, shared by reference, written as parts of a `.weir` file.
 
+use crate::api::HostMap;
+use crate::fuse::Calibration;
+use crate::learn::{EndpointFacts, Row};
+use crate::paths::{EndpointIndex, Paths};
+use crate::record::ApiName;
+use crate::rooms::Rooms;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// A model of one or more APIs.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct Model {
     /// Label (`v12`).
     pub label: String,
+    hosts: HostMap,
+    apis: Vec<ApiModel>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Head {
+    label: String,
+    hosts: HostMap,
+    apis: Vec<ApiName>,
+}
+
+/// What was learned of one API.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ApiModel {
+    /// The API.
+    pub name: ApiName,
+    /// Level below which a verdict is anomalous, as configured.
+    pub alpha: f64,
+    /// Its endpoints.
+    pub paths: Paths,
+    /// What is known of each endpoint.
+    pub facts: Vec<EndpointFacts>,
+    /// What each detector learned.
+    pub rooms: Rooms,
+    /// From scores to probabilities.
+    pub calibration: Calibration,
+    /// By endpoint: whether its requests carry free text.
+    pub free_text: Vec<bool>,
+    stats: Stats,
+    response_fields: Vec<Vec<(u16, String)>>,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Stats {
+    requests: u64,
+    sessions: u64,
+    from: Option<i64>,
+    until: Option<i64>,
+    breadth_known: bool,
 }
 
 /// Why parts are no model.
@@ -29,13 +75,42 @@ impl Model {
     /// Version of the format of the parts.
     pub const FORMAT: u32 = 1;
 
+    pub(crate) fn new(label: String, hosts: HostMap, apis: Vec<ApiModel>) -> Self {
+        Self { label, hosts, apis }
+    }
+
+    /// The model of a host's API, if the model has one; else that of `other`, if it has that.
+    #[must_use]
+    pub fn api(&self, host: &str) -> Option<&ApiModel> {
+        let name = self.hosts.api(host);
+        self.apis.iter().find(|a| a.name == name)
+    }
+
+    /// The API of a host as the model sees it.
+    #[must_use]
+    pub fn api_name(&self, host: &str) -> ApiName {
+        self.hosts.api(host)
+    }
+
+    /// All APIs.
+    #[must_use]
+    pub fn apis(&self) -> &[ApiModel] {
+        &self.apis
+    }
+
     /// The model as named parts, to be put into a model file. Deterministic.
     ///
     /// # Errors
     /// A part cannot be encoded.
     pub fn to_parts(&self) -> Result<Vec<(String, Vec<u8>)>, ModelError> {
-        let bytes = postcard::to_stdvec(self).map_err(|e| ModelError::Damaged { name: "model".to_owned(), why: e.to_string() })?;
-        Ok(vec![("model".to_owned(), bytes)])
+        let head = Head { label: self.label.clone(), hosts: self.hosts.clone(), apis: self.apis.iter().map(|a| a.name.clone()).collect() };
+        let mut parts = vec![("head.json".to_owned(), serde_json::to_vec_pretty(&head).map_err(|e| damaged("head.json", &e))?)];
+        for (at, api) in self.apis.iter().enumerate() {
+            let name = part_name(at);
+            let bytes = postcard::to_stdvec(api).map_err(|e| damaged(&name, &e))?;
+            parts.push((name, bytes));
+        }
+        Ok(parts)
     }
 
     /// A model from its parts.
@@ -43,20 +118,116 @@ impl Model {
     /// # Errors
     /// A part is missing or damaged.
     pub fn from_parts(parts: &[(String, Vec<u8>)]) -> Result<Self, ModelError> {
-        let (name, bytes) = parts.iter().find(|(n, _)| n == "model").ok_or_else(|| ModelError::Missing("model".to_owned()))?;
-        postcard::from_bytes(bytes).map_err(|e| ModelError::Damaged { name: name.clone(), why: e.to_string() })
+        let part = |name: &str| {
+            parts.iter().find(|(n, _)| n == name).map(|(_, b)| b.as_slice()).ok_or_else(|| ModelError::Missing(name.to_owned()))
+        };
+        let head: Head = serde_json::from_slice(part("head.json")?).map_err(|e| damaged("head.json", &e))?;
+        let apis = (0..head.apis.len())
+            .map(|at| {
+                let name = part_name(at);
+                postcard::from_bytes(part(&name)?).map_err(|e| damaged(&name, &e))
+            })
+            .collect::<Result<Vec<ApiModel>, _>>()?;
+        Ok(Self { label: head.label, hosts: head.hosts, apis })
     }
 
     /// What a person wants to know of the model: per API counts, alpha, metrics, gates. Goes into the manifest as `apis`.
     #[must_use]
     pub fn summary(&self) -> serde_json::Value {
-        serde_json::json!({})
+        let apis: serde_json::Map<String, serde_json::Value> = self.apis.iter().map(|a| (a.name.to_string(), a.summary())).collect();
+        serde_json::Value::Object(apis)
     }
 
     /// Discovered endpoints, for `weir endpoints`.
     #[must_use]
     pub fn endpoints(&self) -> Vec<EndpointView> {
-        Vec::new()
+        self.apis.iter().flat_map(ApiModel::endpoints).collect()
+    }
+}
+
+fn part_name(at: usize) -> String {
+    format!("api-{at}.bin")
+}
+
+fn damaged(name: &str, why: &impl std::fmt::Display) -> ModelError {
+    ModelError::Damaged { name: name.to_owned(), why: why.to_string() }
+}
+
+impl ApiModel {
+    pub(crate) fn new(
+        name: ApiName,
+        alpha: f64,
+        paths: Paths,
+        facts: Vec<EndpointFacts>,
+        rooms: Rooms,
+        calibration: Calibration,
+        rows: &[Row<'_>],
+    ) -> Self {
+        let mut responses: Vec<BTreeSet<(u16, String)>> = vec![BTreeSet::new(); facts.len()];
+        for row in rows {
+            let Some(EndpointIndex(e)) = row.route.endpoint else { continue };
+            let known = &mut responses[e as usize];
+            for member in row.features.response.members.iter().filter(|m| !m.name.contains(['.', '['])) {
+                if known.len() < 64 {
+                    known.insert((row.features.status(), member.name.to_string()));
+                }
+            }
+        }
+        let sessions: BTreeSet<u64> = rows.iter().filter_map(|r| r.session).collect();
+        let times = || rows.iter().filter_map(|r| r.features.time);
+        let free_text = (0..facts.len() as u32).map(|e| rooms.content.has_free_text(Some(EndpointIndex(e)))).collect();
+        let stats = Stats {
+            requests: rows.len() as u64,
+            sessions: sessions.len() as u64,
+            from: times().min(),
+            until: times().max(),
+            breadth_known: rows.iter().any(|r| r.network.is_some() || r.features.subject.is_some()),
+        };
+        let response_fields = responses.into_iter().map(|set| set.into_iter().collect()).collect();
+        Self { name, alpha, paths, facts, rooms, calibration, free_text, stats, response_fields }
+    }
+
+    fn summary(&self) -> serde_json::Value {
+        let known = self.facts.iter().filter(|f| f.is_known).count();
+        let (states, transitions, stored) = self.rooms.sequence.size();
+        serde_json::json!({
+            "requests": self.stats.requests,
+            "sessions": self.stats.sessions,
+            "from": self.stats.from.map(crate::time::rfc3339),
+            "until": self.stats.until.map(crate::time::rfc3339),
+            "endpoints": self.facts.len(),
+            "known_endpoints": known,
+            "fields": self.rooms.content.profiles(),
+            "alpha": self.alpha,
+            "calibration_rows": self.calibration.rows,
+            "markov": { "states": states, "transitions": transitions, "possible": states * states, "stored": stored },
+            "poisoning": if self.stats.breadth_known { "breadth and tails" } else { "tails only" },
+        })
+    }
+
+    fn endpoints(&self) -> Vec<EndpointView> {
+        self.paths
+            .endpoints()
+            .iter()
+            .zip(&self.facts)
+            .enumerate()
+            .map(|(at, (endpoint, facts))| EndpointView {
+                id: endpoint.id,
+                api: self.name.clone(),
+                method: endpoint.method.to_string(),
+                host: endpoint.host.to_string(),
+                template: endpoint.template.to_string(),
+                variables: endpoint.variables.iter().map(|v| (v.name.clone(), v.kind.clone())).collect(),
+                operation: endpoint.operation.as_deref().map(str::to_owned),
+                requests: facts.requests,
+                successes: facts.successes,
+                statuses: facts.statuses.clone(),
+                fields: self.rooms.content.describe(EndpointIndex(at as u32)),
+                response_fields: self.response_fields[at].clone(),
+                first_seen: self.rooms.assets.first_seen(EndpointIndex(at as u32)),
+                evidence: endpoint.variables.iter().map(|v| format!("{{{}}}: {}", v.name, v.evidence)).collect(),
+            })
+            .collect()
     }
 }
 
@@ -66,7 +237,7 @@ pub struct EndpointView {
     /// Stable id.
     pub id: crate::record::EndpointId,
     /// API it belongs to.
-    pub api: crate::record::ApiName,
+    pub api: ApiName,
     /// Method, upper case.
     pub method: String,
     /// Host.
@@ -83,11 +254,11 @@ pub struct EndpointView {
     pub successes: u64,
     /// Statuses seen, with counts.
     pub statuses: Vec<(u16, u64)>,
-    /// Query, header, cookie and body fields: (place: `query`|`header`|`cookie`|`body`, name, type, share of requests in \[0, 1\]).
+    /// Query, form and body fields.
     pub fields: Vec<FieldView>,
-    /// Top-level fields of responses: (status class, name).
+    /// Top-level fields of responses: (status, name).
     pub response_fields: Vec<(u16, String)>,
-    /// First time seen in the history, epoch milliseconds.
+    /// First success in the history, epoch milliseconds.
     pub first_seen: Option<i64>,
     /// Why each variable segment is one.
     pub evidence: Vec<String>,
@@ -96,7 +267,7 @@ pub struct EndpointView {
 /// One request field of an endpoint.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct FieldView {
-    /// `query`, `header`, `cookie`, `form` or `body`.
+    /// `query`, `form` or `body`.
     pub place: String,
     /// Name; JSON paths as `a.b[].c`.
     pub name: String,

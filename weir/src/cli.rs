@@ -1,6 +1,6 @@
 //! The command line.
 
-use crate::commands::{completions, config};
+use crate::commands::{backtest, completions, config};
 use clap::{Args, Parser, Subcommand};
 use runtime::config::{FlagValue, LoadError, Sources, load_sources};
 use std::path::PathBuf;
@@ -65,6 +65,9 @@ pub(crate) enum Command {
 /// Commands that work on an installation.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Configured {
+    /// Learns from some files and judges others, without any service.
+    #[command(after_help = backtest::EXAMPLES)]
+    Backtest(backtest::Args),
     /// Shows or checks the configuration.
     #[command(subcommand)]
     Config(config::Command),

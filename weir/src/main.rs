@@ -2,6 +2,7 @@
 
 mod cli;
 mod commands;
+mod terminal;
 
 use anyhow::Context as _;
 use clap::Parser as _;

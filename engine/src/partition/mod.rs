@@ -1,7 +1,18 @@
 //! All live state of one partition, and the step from one record to its verdict. Scorer, trainer and backtest drive this one type.
 
+mod incidents;
+mod judge;
+mod session;
+mod table;
+
+pub use session::{Live, Session, Shared};
+pub use table::Table;
+
+use crate::content::Scratch;
+use crate::features::Extractor;
 use crate::model::Model;
-use crate::record::{ApiName, Exchange, Family, Label, Offset, Stage, TopicPartition, Verdict};
+use crate::record::{ApiName, Exchange, Family, Offset, Stage, TopicPartition, Verdict};
+use incidents::Incidents;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,11 +30,13 @@ pub struct Limits {
     pub tokens: usize,
     /// Open incidents.
     pub incidents: usize,
+    /// Endpoints with a crowd.
+    pub endpoints: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { sessions: 50_000, sources: 20_000, objects: 200_000, tokens: 100_000, incidents: 5_000 }
+        Self { sessions: 50_000, sources: 20_000, objects: 200_000, tokens: 100_000, incidents: 5_000, endpoints: 5_000 }
     }
 }
 
@@ -121,55 +134,111 @@ pub struct StateError {
     pub why: String,
 }
 
+/// A session that was quiet for this long is forgotten, milliseconds of the partition clock.
+const SESSION_EXPIRES: i64 = 6 * 3_600_000;
+/// A record this far behind the partition clock is judged without its time, milliseconds.
+const LATE: i64 = 600_000;
+/// An event time may be this far ahead of its append time, milliseconds.
+const AHEAD: i64 = 5_000;
+/// Key of the checkpoint entry that holds everything that is no table.
+const META: &[u8] = b"m";
+
+/// What is no table: the clock, and what effects have set.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+struct Meta {
+    clock: i64,
+    hosts: BTreeMap<String, ApiName>,
+    stages: BTreeMap<ApiName, Stage>,
+}
+
+/// How a client's address stands in verdicts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClientIp {
+    /// As it is.
+    #[default]
+    Full,
+    /// Its network: /24 or /48.
+    Prefix,
+    /// A hash of it.
+    Hash,
+}
+
 /// The live state of one partition.
 #[derive(Debug)]
 pub struct Partition {
     at: TopicPartition,
-    #[allow(dead_code, reason = "used once tables stand")]
-    limits: Limits,
+    client_ip: ClientIp,
     model: Option<Arc<Model>>,
+    meta: Meta,
+    meta_changed: bool,
+    sessions: Table<u64, Session>,
+    shared: Shared,
+    incidents: Incidents,
+    extractor: Extractor,
+    scratch: Scratch,
 }
 
 impl Partition {
     /// Empty state.
     #[must_use]
     pub fn new(at: TopicPartition, limits: Limits) -> Self {
-        Self { at, limits, model: None }
+        Self {
+            at,
+            client_ip: ClientIp::Full,
+            model: None,
+            meta: Meta::default(),
+            meta_changed: false,
+            sessions: Table::new(b's', limits.sessions),
+            shared: Shared::new(limits),
+            incidents: Incidents::new(limits.incidents),
+            extractor: Extractor::default(),
+            scratch: Scratch::default(),
+        }
+    }
+
+    /// The same, with client addresses in verdicts as privacy asks for.
+    #[must_use]
+    pub fn with_client_ip(mut self, client_ip: ClientIp) -> Self {
+        self.client_ip = client_ip;
+        self
     }
 
     /// Applies an effect before the next record.
     /// Returns incidents that end by it (a tick moves the clock).
     pub fn apply(&mut self, effect: Effect) -> Vec<Incident> {
-        if let Effect::Model(model) = effect {
-            self.model = Some(model);
+        let mut ended = Vec::new();
+        match effect {
+            Effect::Model(model) => self.model = Some(model),
+            Effect::Stages { hosts, stages } => {
+                self.meta.hosts = hosts;
+                self.meta.stages = stages;
+                self.meta_changed = true;
+            }
+            Effect::Tick(to) => {
+                self.advance(to);
+                self.incidents.close(self.meta.clock, &mut ended);
+            }
         }
-        Vec::new()
+        ended
     }
 
     /// Judges the next record and learns its traces.
     pub fn judge(&mut self, position: RecordPosition, exchange: &Exchange<'_>) -> Judged {
-        let verdict = Verdict {
-            id: format!("{}-{}", self.at, position.offset),
-            exchange_id: exchange.id.as_deref().map(str::to_owned),
-            time: exchange.time.map(crate::time::rfc3339),
-            stage: Stage::Listening,
-            model: self.model.as_ref().map(|m| m.label.clone()),
-            label: Label::Insufficient,
-            score: 0.0,
-            p: 1.0,
-            alpha: 1e-4,
-            api: ApiName::OTHER.to_owned(),
-            endpoint: format!("{} {}", &*exchange.method, &*exchange.path),
-            path: exchange.path.to_string(),
-            status: exchange.response.status,
-            session: exchange.session.as_deref().map(str::to_owned),
-            subject: exchange.subject.as_deref().map(str::to_owned),
-            client: exchange.client.ip.as_deref().map(str::to_owned),
-            families: Vec::new(),
-            reasons: Vec::new(),
-            blind: Vec::new(),
-        };
-        Judged { verdict, incidents: Vec::new() }
+        let features = self.extractor.extract(exchange);
+        let is_timely = self.tell_time(features.time, position.appended_ms);
+        let mut incidents = Vec::new();
+        self.incidents.close(self.meta.clock, &mut incidents);
+        let verdict = self.judge_features(position, exchange, &features, is_timely);
+        if verdict.label == crate::record::Label::Anomalous {
+            self.incidents.add(&verdict, self.meta.clock, &mut incidents);
+        }
+        for _ in 0..2 {
+            if self.sessions.expire(self.meta.clock - SESSION_EXPIRES).is_none() {
+                break;
+            }
+        }
+        Judged { verdict, incidents }
     }
 
     /// Takes a record in without an outcome: the same change of state as [`Self::judge`].
@@ -177,23 +246,60 @@ impl Partition {
         let _ = self.judge(position, exchange);
     }
 
+    /// Moves the partition clock by a record: max of min(event time, append time + 5 s). Returns whether the record's time means something.
+    fn tell_time(&mut self, event: Option<i64>, appended: Option<i64>) -> bool {
+        let Some(event) = event else { return false };
+        let at = appended.map_or(event, |a| event.min(a + AHEAD));
+        self.advance(at);
+        at >= self.meta.clock - LATE
+    }
+
+    fn advance(&mut self, to: i64) {
+        if to > self.meta.clock {
+            self.meta.clock = to;
+            self.meta_changed = true;
+        }
+    }
+
     /// Entries that changed since the last checkpoint. Together with all earlier ones they are the whole state.
     pub fn checkpoint(&mut self) -> Vec<StateEntry> {
-        Vec::new()
+        let mut out = Vec::new();
+        if std::mem::take(&mut self.meta_changed) {
+            out.push(StateEntry { key: META.to_vec(), value: postcard::to_stdvec(&self.meta).ok() });
+        }
+        self.sessions.checkpoint(&mut out);
+        self.shared.checkpoint(&mut out);
+        self.incidents.checkpoint(&mut out);
+        out
     }
 
     /// Takes an entry back; all entries, in any order, before the first record.
     ///
     /// # Errors
     /// The entry is damaged or of an unknown format.
-    pub fn restore(&mut self, _entry: &StateEntry) -> Result<(), StateError> {
-        Ok(())
+    pub fn restore(&mut self, entry: &StateEntry) -> Result<(), StateError> {
+        let unreadable = |why: String| StateError { key: entry.key.escape_ascii().to_string(), why };
+        if entry.key == META {
+            if let Some(bytes) = &entry.value {
+                self.meta = postcard::from_bytes(bytes).map_err(|e| unreadable(e.to_string()))?;
+            }
+            return Ok(());
+        }
+        if self.sessions.restore(entry)? || self.shared.restore(entry)? || self.incidents.restore(entry)? {
+            return Ok(());
+        }
+        Err(unreadable("it belongs to no table".to_owned()))
     }
 
     /// Counts for status: live sessions, evictions, clock.
     #[must_use]
     pub fn view(&self) -> PartitionView {
-        PartitionView::default()
+        PartitionView {
+            sessions: self.sessions.len() as u64,
+            evicted: self.sessions.evicted(),
+            incidents: self.incidents.len() as u64,
+            clock_ms: (self.meta.clock != 0).then_some(self.meta.clock),
+        }
     }
 }
 
@@ -204,6 +310,8 @@ pub struct PartitionView {
     pub sessions: u64,
     /// Sessions evicted because of the cap.
     pub evicted: u64,
+    /// Open incidents.
+    pub incidents: u64,
     /// Partition clock, epoch milliseconds.
     pub clock_ms: Option<i64>,
 }

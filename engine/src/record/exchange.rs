@@ -450,6 +450,43 @@ impl<'a> Exchange<'a> {
         Ok(())
     }
 
+    /// The same exchange, owned.
+    #[must_use]
+    pub fn into_owned(self) -> Exchange<'static> {
+        let own = |text: Option<Text<'a>>| text.map(Text::into_owned);
+        let own_headers = |headers: Option<Headers<'a>>| headers.map(Headers::into_owned);
+        Exchange {
+            id: own(self.id),
+            time: self.time,
+            method: self.method.into_owned(),
+            scheme: own(self.scheme),
+            host: own(self.host),
+            path: self.path.into_owned(),
+            query: own(self.query),
+            route: own(self.route),
+            client: Client { ip: own(self.client.ip), user_agent: own(self.client.user_agent) },
+            session: own(self.session),
+            subject: own(self.subject),
+            request: Request {
+                headers: own_headers(self.request.headers),
+                body: own(self.request.body),
+                body_encoding: self.request.body_encoding,
+                bytes: self.request.bytes,
+                truncated: self.request.truncated,
+            },
+            response: Response {
+                status: self.response.status,
+                headers: own_headers(self.response.headers),
+                body: own(self.response.body),
+                body_encoding: self.response.body_encoding,
+                bytes: self.response.bytes,
+                truncated: self.response.truncated,
+            },
+            duration_ms: self.duration_ms,
+            source: own(self.source),
+        }
+    }
+
     /// What the record can tell.
     #[must_use]
     pub fn capabilities(&self) -> Capabilities {

@@ -1,12 +1,15 @@
 //! The log as the services see it: one small interface, made of what Kafka's consumers and transactions need.
 //!
-//! Two implementations: [`embedded`](https://docs.rs/fjall) in a data directory, and Apache Kafka. Everything above is the same code.
+//! Two implementations: [`embedded`] in a data directory, and Apache Kafka. Everything above is the same code.
 //! Guarantees that callers build on:
 //! - A [`Worker::commit`] is atomic: outputs and positions become visible together or not at all.
 //! - After [`CommitError::Aborted`] the worker's positions are back at the committed ones, and the state that the batch touched is void:
 //!   the caller drops it, restores it from `weir.state`, and reads on.
 //! - A [`Producer::append`] that returned `Ok` survives kill -9.
 //! - Readers see committed records only.
+
+pub mod embedded;
+pub mod partitioner;
 
 use bytes::Bytes;
 use engine::{Offset, TopicPartition};

@@ -1,5 +1,6 @@
 //! One file a command.
 
+pub(crate) mod backtest;
 pub(crate) mod completions;
 pub(crate) mod config;
 
@@ -9,6 +10,7 @@ use runtime::config::{Config, Sources};
 /// Runs a command that works on an installation.
 pub(crate) async fn run_configured(command: Configured, config: Config, sources: &Sources) -> anyhow::Result<()> {
     match command {
+        Configured::Backtest(args) => backtest::run(&args, &config),
         Configured::Config(command) => config::run(&command, &config, sources),
     }
 }

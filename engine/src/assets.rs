@@ -1,0 +1,167 @@
+//! `assets`: which endpoints are live, with which authentication, and how talkative the server is.
+
+use crate::detect::{Aspect, Explanation, Level, Seen, Signal};
+use crate::features::{Credential, Features};
+use crate::learn::Row;
+use crate::paths::{EndpointIndex, Paths, Route};
+use crate::record::Family;
+use serde::{Deserialize, Serialize};
+
+/// Successful requests that an endpoint's habits rest on, at least.
+const SUPPORT: u32 = 30;
+
+/// How the endpoints of one API are used.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Assets {
+    endpoints: Vec<Habits>,
+    /// All successful requests.
+    successes: u64,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Habits {
+    /// Successes, and how many of them brought a credential.
+    successes: u32,
+    with_credential: u32,
+    /// Requests, and how many were answered with each sign of a talkative server.
+    requests: u32,
+    leaks: [u32; 8],
+    first_seen: Option<i64>,
+}
+
+impl Assets {
+    /// Learns from rows of one API.
+    pub(crate) fn learn<'r>(rows: impl Iterator<Item = &'r Row<'r>>, endpoints: usize) -> Self {
+        let mut assets = Self { endpoints: vec![Habits::default(); endpoints], successes: 0 };
+        for row in rows {
+            let Some(EndpointIndex(at)) = row.route.endpoint else { continue };
+            let habits = &mut assets.endpoints[at as usize];
+            habits.requests += 1;
+            for (bit, count) in habits.leaks.iter_mut().enumerate() {
+                *count += u32::from(row.features.response.leaks.0 >> bit & 1);
+            }
+            if row.features.status() < 400 {
+                assets.successes += 1;
+                habits.successes += 1;
+                habits.with_credential += u32::from(row.features.credential != Credential::None);
+                habits.first_seen = habits.first_seen.into_iter().chain(row.features.time).min();
+            }
+        }
+        assets
+    }
+
+    fn habits(&self, endpoint: Option<EndpointIndex>) -> Option<&Habits> {
+        endpoint.and_then(|e| self.endpoints.get(e.0 as usize))
+    }
+
+    /// Whether an endpoint succeeded often enough to be judged by.
+    fn is_live(&self, endpoint: Option<EndpointIndex>) -> bool {
+        self.habits(endpoint).is_some_and(|h| h.successes > 0)
+    }
+
+    /// Answers [`Aspect::Unseen`], [`Aspect::Unauthenticated`] and [`Aspect::Leak`].
+    pub fn score(&self, seen: &Seen<'_>, out: &mut Vec<Signal>) {
+        let features = seen.features;
+        if features.succeeded() != Some(false) {
+            let score = if self.is_live(seen.route.endpoint) {
+                0.0
+            } else {
+                // An unknown status may have been a failure.
+                let doubt = if features.succeeded().is_none() { 0.7 } else { 0.0 };
+                let open = if features.credential == Credential::None && features.succeeded().is_some() { 0.5 } else { 0.0 };
+                2.0 - doubt + open
+            };
+            out.push(Signal {
+                aspect: Aspect::Unseen,
+                score,
+                level: Level::Own,
+                bet: crate::features::hash::hash(features.path.as_bytes()),
+            });
+            if let Some(habits) = self.habits(seen.route.endpoint).filter(|h| h.successes >= SUPPORT) {
+                let without = habits.successes - habits.with_credential;
+                let rate = (f64::from(without) + 0.5) / (f64::from(habits.successes) + 1.0);
+                let score = if features.credential == Credential::None && rate < 0.02 { -rate.ln() as f32 } else { 0.0 };
+                out.push(Signal { aspect: Aspect::Unauthenticated, score, level: Level::Own, bet: 1 });
+            }
+        }
+        if features.status() != 0 {
+            let score = (0..8)
+                .filter(|bit| features.response.leaks.0 >> bit & 1 == 1)
+                .map(|bit| self.leak_surprisal(seen.route.endpoint, bit))
+                .fold(0.0, f32::max);
+            out.push(Signal { aspect: Aspect::Leak, score, level: Level::Own, bet: u64::from(features.response.leaks.0) });
+        }
+    }
+
+    /// Surprisal of a sign at an endpoint; where the endpoint is little known, over all endpoints.
+    fn leak_surprisal(&self, endpoint: Option<EndpointIndex>, bit: usize) -> f32 {
+        let (count, of) = match self.habits(endpoint).filter(|h| h.requests >= SUPPORT) {
+            Some(h) => (h.leaks[bit], h.requests),
+            None => self.endpoints.iter().fold((0, 0), |(a, b), h| (a + h.leaks[bit], b + h.requests)),
+        };
+        -((f64::from(count) + 0.5) / (f64::from(of) + 1.0)).min(1.0).ln() as f32
+    }
+
+    /// Explains one of this room's aspects.
+    #[must_use]
+    pub fn explain(&self, seen: &Seen<'_>, paths: &Paths, aspect: Aspect) -> Option<Explanation> {
+        let features = seen.features;
+        match aspect {
+            Aspect::Unseen => {
+                let nearest = nearest(paths, features, seen.route);
+                Some(Explanation {
+                    family: Family::ImproperAsset,
+                    place: "path".to_owned(),
+                    observed: match features.succeeded() {
+                        Some(_) => format!("an endpoint that never succeeded before answers {}", features.status()),
+                        None => "an endpoint that was never seen".to_owned(),
+                    },
+                    expected: nearest.map_or_else(|| "no endpoint like it is known".to_owned(), |n| format!("nearest known endpoint: {n}")),
+                    support: self.successes,
+                })
+            }
+            Aspect::Unauthenticated => {
+                let habits = self.habits(seen.route.endpoint)?;
+                Some(Explanation {
+                    family: Family::ImproperAsset,
+                    place: "request.headers.authorization".to_owned(),
+                    observed: format!("answered {} without a credential", features.status()),
+                    expected: format!("a credential, as in {} of {} successful requests", habits.with_credential, habits.successes),
+                    support: u64::from(habits.successes),
+                })
+            }
+            Aspect::Leak => {
+                let names: Vec<&str> =
+                    crate::features::Leaks::NAMES.iter().filter(|(bit, _)| features.response.leaks.0 & bit != 0).map(|(_, n)| *n).collect();
+                Some(Explanation {
+                    family: Family::Misconfiguration,
+                    place: "response".to_owned(),
+                    observed: names.join(", "),
+                    expected: "an endpoint that answers without".to_owned(),
+                    support: self.habits(seen.route.endpoint).map_or(self.successes, |h| u64::from(h.requests)),
+                })
+            }
+            _ => None,
+        }
+    }
+
+    /// First success of an endpoint, epoch milliseconds.
+    #[must_use]
+    pub fn first_seen(&self, endpoint: EndpointIndex) -> Option<i64> {
+        self.habits(Some(endpoint)).and_then(|h| h.first_seen)
+    }
+}
+
+/// The known endpoint that shares most with the path.
+fn nearest(paths: &Paths, features: &Features, route: &Route) -> Option<String> {
+    let mine: Vec<&str> = features.segments().collect();
+    let shared = |template: &str| template.split('/').skip(1).zip(&mine).take_while(|(a, b)| *a == **b || a.starts_with('{')).count();
+    paths
+        .endpoints()
+        .iter()
+        .filter(|e| *e.host == *features.host)
+        .map(|e| (shared(&e.template), *e.method == *features.method, e))
+        .filter(|(n, _, _)| *n > 0 || route.known_depth > 0)
+        .max_by_key(|(n, same, e)| (*n, *same, std::cmp::Reverse(e.template.len())))
+        .map(|(_, _, e)| e.name())
+}

@@ -1,0 +1,179 @@
+//! From scores to p-values: rank for the body, an exponential tail fitted on the bulk above it.
+//!
+//! The tail's scale comes from the 60 % to 90 % quantiles, so that a few attacks among the training data cannot stretch it
+//! (with 1 % attacks a threshold at the top quantile loses four fifths of its detections, a bulk-fitted one almost none).
+
+use crate::record::PValue;
+use serde::{Deserialize, Serialize};
+
+/// Quantiles kept of a sample.
+const POINTS: usize = 128;
+/// Smallest scale of a tail, nats.
+const MIN_SCALE: f64 = 0.35;
+/// Support that weighs as much as the class's own scale does in shrinkage.
+const SHRINKAGE: f64 = 300.0;
+/// Above this share of zeros a score counts as an event that mostly does not happen: the tail is fitted on the others.
+const MOSTLY_ZERO: f64 = 0.6;
+/// Nats beyond the bulk are kept in order but never promised further than this.
+const MAX_TAIL: f64 = 400.0;
+
+/// Distribution of a score on benign traffic.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Tail {
+    /// Observations.
+    pub n: u32,
+    /// Share of observations above zero, when that is small: the sample below is of those only.
+    positive: Option<f64>,
+    /// Quantiles at 0, 1/(k−1), …, 1, ascending.
+    quantiles: Vec<f32>,
+    /// Where the tail begins.
+    start: f64,
+    /// −ln of the share beyond `start`.
+    start_nats: f64,
+    /// Scale of the tail, nats of score per nat of p.
+    scale: f64,
+}
+
+impl Tail {
+    /// Fits a sample (order does not matter; NaN counts as 0). `None` when there are fewer than `least`.
+    #[must_use]
+    pub fn fit(sample: Vec<f32>, least: usize) -> Option<Self> {
+        Self::fit_between(sample, least, (0.6, 0.9), MIN_SCALE)
+    }
+
+    /// Fits a sample that is itself −ln of p-values: ranks up to the 99 % quantile, a tail on 90 % to 99 % beyond, scale at least 1.
+    #[must_use]
+    pub fn fit_nats(sample: Vec<f32>, least: usize) -> Option<Self> {
+        Self::fit_between(sample, least, (0.9, 0.99), 1.0)
+    }
+
+    fn fit_between(mut sample: Vec<f32>, least: usize, (low, high): (f64, f64), min_scale: f64) -> Option<Self> {
+        if sample.len() < least.max(1) {
+            return None;
+        }
+        for x in &mut sample {
+            if x.is_nan() {
+                *x = 0.0;
+            }
+        }
+        sample.sort_unstable_by(f32::total_cmp);
+        let n = sample.len();
+        let zeros = sample.partition_point(|x| *x <= 0.0);
+        let mut positive = None;
+        if zeros as f64 > MOSTLY_ZERO * n as f64 {
+            // Half an observation stands for what was never seen.
+            positive = Some(((n - zeros) as f64 + 0.5) / (n as f64 + 1.0));
+            sample.drain(..zeros);
+            if sample.len() < 10 {
+                // Too few to tell how they spread: each nat of score counts as one of p.
+                let start = sample.first().copied().map_or(0.0, f64::from);
+                return Some(Self { n: n as u32, positive, quantiles: Vec::new(), start, start_nats: 0.0, scale: 1.0 });
+            }
+        }
+        let at = |q: f64| f64::from(quantile(&sample, q));
+        let scale = ((at(high) - at(low)) / ((1.0 - low) / (1.0 - high)).ln()).max(min_scale);
+        let points = POINTS.min(sample.len());
+        let quantiles = (0..points).map(|i| quantile(&sample, i as f64 / (points - 1).max(1) as f64)).collect();
+        Some(Self { n: n as u32, positive, quantiles, start: at(high), start_nats: -(1.0 - high).ln(), scale })
+    }
+
+    /// Draws scale and rate towards those of its class: weight n/(n + 300) is its own.
+    pub fn shrink_to(&mut self, class: &Self) {
+        let own = f64::from(self.n) / (f64::from(self.n) + SHRINKAGE);
+        self.scale = (own * self.scale + (1.0 - own) * class.scale).max(MIN_SCALE);
+        if let (Some(mine), Some(theirs)) = (self.positive, class.positive) {
+            // The half observation that stands for what was never seen is the class's to give.
+            let seen = (mine * (f64::from(self.n) + 1.0) - 0.5).max(0.0);
+            self.positive = Some((seen + SHRINKAGE * theirs) / (f64::from(self.n) + SHRINKAGE));
+        }
+    }
+
+    /// Raises the scale to at least this.
+    pub fn widen(&mut self, least: f64) {
+        self.scale = self.scale.max(least);
+    }
+
+    /// p of a score: how often benign traffic scores at least as high.
+    #[must_use]
+    pub fn p(&self, score: f64) -> PValue {
+        if score <= 0.0 && (self.positive.is_some() || self.quantiles.first().is_none_or(|q| *q >= 0.0)) {
+            return PValue::ONE;
+        }
+        let base = self.positive.map_or(0.0, |p| -p.ln());
+        if self.quantiles.is_empty() {
+            return PValue::from_nats(base + ((score - self.start).max(0.0) / self.scale).min(MAX_TAIL));
+        }
+        if score > self.start {
+            return PValue::from_nats(base + self.start_nats + ((score - self.start) / self.scale).min(MAX_TAIL));
+        }
+        // Rank among the quantiles; never below the share at which the tail takes over.
+        let points = self.quantiles.len();
+        let below = self.quantiles.partition_point(|q| f64::from(*q) < score);
+        let rest = if below == 0 {
+            1.0
+        } else {
+            let (low, high) = (f64::from(self.quantiles[below - 1]), self.quantiles.get(below).map_or(score, |q| f64::from(*q)));
+            let part = if high > low { (score - low) / (high - low) } else { 1.0 };
+            1.0 - ((below - 1) as f64 + part) / (points - 1).max(1) as f64
+        };
+        PValue::from_nats(base + (-rest.ln()).min(self.start_nats))
+    }
+}
+
+/// Quantile of a sorted sample, by linear interpolation.
+fn quantile(sorted: &[f32], q: f64) -> f32 {
+    let Some(last) = sorted.len().checked_sub(1) else { return 0.0 };
+    let place = q * last as f64;
+    let (low, part) = (place as usize, (place - place.floor()) as f32);
+    let next = sorted[(low + 1).min(last)];
+    sorted[low] + (next - sorted[low]) * part
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Tail;
+
+    /// A repeatable sample of Exp(1).
+    fn exponential(n: u32) -> Vec<f32> {
+        (0..n).map(|i| -((f64::from(i) + 0.5) / f64::from(n)).ln() as f32).collect()
+    }
+
+    #[test]
+    fn p_of_an_exponential_is_its_survival() {
+        let tail = Tail::fit(exponential(5000), 30).expect("enough");
+        for x in [0.1, 0.7, 2.0, 5.0, 9.0] {
+            let p = tail.p(x).probability();
+            assert!((p.ln() + x).abs() < 0.15 * x.max(1.0), "p({x}) = {p}");
+        }
+    }
+
+    #[test]
+    fn a_few_attacks_in_the_sample_do_not_move_the_tail() {
+        let mut sample = exponential(5000);
+        sample.extend(std::iter::repeat_n(60.0, 50));
+        let clean = Tail::fit(exponential(5000), 30).expect("enough");
+        let poisoned = Tail::fit(sample, 30).expect("enough");
+        assert!((clean.p(12.0).nats() - poisoned.p(12.0).nats()).abs() < 1.0);
+    }
+
+    #[test]
+    fn rare_events_keep_their_rate() {
+        let mut sample = vec![0.0; 9900];
+        sample.extend((0..100).map(|i| 1.0 + i as f32 / 100.0));
+        let tail = Tail::fit(sample, 30).expect("enough");
+        assert!((tail.p(1.0).probability() - 0.01).abs() < 0.002);
+        assert!(tail.p(0.0).probability() > 0.99);
+        assert!(tail.p(5.0).probability() < 1e-4);
+    }
+
+    #[test]
+    fn more_is_never_less_odd() {
+        let tail = Tail::fit(exponential(300), 30).expect("enough");
+        let mut last = 0.0;
+        for i in 0..200 {
+            let now = tail.p(f64::from(i) * 0.1).nats();
+            assert!(now >= last);
+            last = now;
+        }
+    }
+}

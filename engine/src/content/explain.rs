@@ -1,0 +1,180 @@
+//! What a person is told about a field: where, a masked excerpt of the odd part, what was expected.
+
+use super::field::{SCORE_NAMES, Scratch, tokens};
+use super::{Content, Level, Valued, What, valued};
+use crate::detect::{Aspect, Explanation, Seen};
+use crate::features::Place;
+use crate::record::Family;
+
+/// Characters shown around the odd part.
+const EXCERPT: usize = 40;
+
+impl Content {
+    /// Explains one of this room's aspects.
+    #[must_use]
+    pub fn explain(&self, seen: &Seen<'_>, aspect: Aspect, scratch: &mut Scratch) -> Option<Explanation> {
+        match aspect {
+            Aspect::Values => self.explain_value(seen, true, scratch),
+            Aspect::Headers => self.explain_value(seen, false, scratch),
+            Aspect::Structure => self.explain_structure(seen),
+            Aspect::Sensitive => self.explain_sensitive(seen),
+            _ => None,
+        }
+    }
+
+    fn explain_value(&self, seen: &Seen<'_>, of_endpoint: bool, scratch: &mut Scratch) -> Option<Explanation> {
+        let mut worst: Option<(f32, Valued<'_>)> = None;
+        for v in valued(seen.features, seen.route).filter(|v| v.field.place.is_of_endpoint() == of_endpoint) {
+            if let Some((nats, _)) = self.surprisal(seen, &v, scratch)
+                && worst.as_ref().is_none_or(|(w, _)| nats > *w)
+            {
+                worst = Some((nats, v));
+            }
+        }
+        let (_, v) = worst?;
+        let (_, profile, level) = self.profile_for(seen.endpoint, &v.field)?;
+        let scores = profile.scores(&v.value, self.pool(), scratch);
+        let strongest = profile.tails()?.strongest(&scores);
+        let unseen = profile.unseen_chars(&v.value);
+        let (from, to) = profile.oddest_part(&v.value, self.pool(), scratch);
+        let punctuation = v.value.chars().filter(|c| !c.is_alphanumeric() && !c.is_whitespace()).count();
+        let family = if v.field.sensitive.is_empty() && (unseen > 0 || punctuation > 1 || matches!(strongest, 2..=4)) {
+            Family::Injection
+        } else {
+            Family::Unknown
+        };
+        let odd = excerpt(&v, from, to, family == Family::Injection, |t| profile.knows_token(t));
+        let what = if unseen > 0 { format!("{unseen} characters never seen here") } else { format!("unusual {}", SCORE_NAMES[strongest]) };
+        Some(Explanation {
+            family,
+            place: self.place(seen, &v),
+            observed: format!("{what}: {odd}"),
+            expected: match level {
+                Level::Own => profile.expected(),
+                Level::Parent => format!("{} (fields of this name)", profile.expected()),
+                Level::Global => format!("{} (fields like it)", profile.expected()),
+            },
+            support: profile.n as u64,
+        })
+    }
+
+    fn explain_structure(&self, seen: &Seen<'_>) -> Option<Explanation> {
+        let odd = self.structure(seen).into_iter().next()?;
+        let known = seen.endpoint.and_then(|e| self.endpoints.get(e.0 as usize))?;
+        let field = seen.features.fields.iter().find(|f| f.id == odd.id);
+        let facts = field.map_or(Some(known), |f| self.fields_of(seen.endpoint, f.place)).unwrap_or(known);
+        let place = match (field, facts.find(odd.id)) {
+            (Some(f), _) => format!("{}.{}", f.place.prefix(), masked_name(seen.features.name(f))),
+            (None, Some(k)) => format!("{}.{}", k.place.prefix(), k.name),
+            (None, None) => "request".to_owned(),
+        };
+        let kind = field.map_or("", |f| f.kind.name());
+        let count = facts.fields.iter().filter(|f| f.place != Place::Path).count();
+        let is_write = seen.class != crate::detect::Class::Read;
+        let n = facts.n as u64;
+        let (family, observed, expected) = match odd.what {
+            What::OnlyFromResponses => (
+                Family::MassAssignment,
+                format!("field never sent to this endpoint ({kind})"),
+                format!("one of {count} known fields; this one is known only from responses"),
+            ),
+            What::New if is_write && field.is_some_and(|f| f.place.is_of_endpoint()) => {
+                (Family::MassAssignment, format!("field never sent to this endpoint ({kind})"), format!("one of {count} known fields"))
+            }
+            What::New => (Family::Unknown, format!("field never sent to this endpoint ({kind})"), format!("one of {count} known fields")),
+            What::Rare => {
+                let times = facts.find(odd.id).map_or(0.0, |f| f.n);
+                (
+                    Family::Unknown,
+                    format!("field hardly ever sent ({kind})"),
+                    format!("sent in {times:.0} of {n} requests, from fewer than three networks"),
+                )
+            }
+            What::Repeated => {
+                let most = facts.find(odd.id).map_or(1, |f| f.most);
+                (Family::Injection, format!("field sent {} times in one request", most + 1), format!("at most {most} times"))
+            }
+            What::Kind => {
+                let profile = field.and_then(|f| self.profile_for(seen.endpoint, f)).map(|(_, p, _)| p.expected());
+                (Family::Unknown, format!("value of another type ({kind})"), profile.unwrap_or_default())
+            }
+            What::Missing => (
+                Family::Unknown,
+                "field is missing".to_owned(),
+                format!("sent in {:.1} % of requests", 100.0 * facts.find(odd.id).map_or(0.0, |f| f.n) / known.n.max(1.0)),
+            ),
+        };
+        Some(Explanation { family, place, observed, expected, support: n })
+    }
+
+    fn explain_sensitive(&self, seen: &Seen<'_>) -> Option<Explanation> {
+        let (nats, v, n) = valued(seen.features, seen.route)
+            .filter(|v| !v.field.sensitive.is_empty())
+            .filter_map(|v| {
+                let (_, profile, _) = self.profile_for(seen.endpoint, &v.field)?;
+                Some((profile.sensitive_surprisal(v.field.sensitive), v, profile.n))
+            })
+            .max_by(|a, b| a.0.total_cmp(&b.0))?;
+        if nats <= 0.0 {
+            return None;
+        }
+        let kinds: Vec<&str> = v.field.sensitive.iter().map(crate::features::sensitive::SensitiveKind::name).collect();
+        Some(Explanation {
+            family: Family::SensitiveData,
+            place: self.place(seen, &v),
+            observed: kinds.join(", "),
+            expected: "a field that never carried it".to_owned(),
+            support: n as u64,
+        })
+    }
+
+    #[allow(clippy::unused_self, reason = "reads as a part of the room")]
+    fn place(&self, _seen: &Seen<'_>, v: &Valued<'_>) -> String {
+        format!("{}.{}", v.field.place.prefix(), masked_name(&v.name))
+    }
+}
+
+/// A field's name, cut and without control characters: names are written by callers, too.
+fn masked_name(name: &str) -> String {
+    name.chars().take(64).map(|c| if c.is_control() { '·' } else { c }).collect()
+}
+
+/// The odd part of a value. Digits become `0`; letters become `a`, but for short new words where the punctuation is what is odd:
+/// they are the caller's code, and what a person has to see.
+fn excerpt(v: &Valued<'_>, from: usize, to: usize, show_words: bool, known: impl Fn(u64) -> bool) -> String {
+    let value: &str = &v.value;
+    let middle = (from + to) / 2;
+    let start = value.floor_char_boundary(middle.saturating_sub(EXCERPT / 2));
+    let end = value.floor_char_boundary((start + EXCERPT).min(value.len()));
+    let mut out = String::from(if start > 0 { "…" } else { "" });
+    let mut at = start;
+    let is_secret = !v.field.sensitive.is_empty();
+    for (from, to, hash) in tokens(value).filter(|(f, t, _)| *t > start && *f < end) {
+        let (from, to) = (from.max(start), to.min(end));
+        if from > at {
+            out.push_str(&" ".repeat(value[at..from].chars().count().min(3)));
+        }
+        let token = &value[from..to];
+        let is_word = token.chars().all(char::is_alphabetic);
+        if is_word && show_words && !is_secret && token.len() <= 10 && token.is_ascii() && !known(hash) {
+            out.push_str(token);
+        } else {
+            out.extend(token.chars().map(|c| {
+                if c.is_alphabetic() {
+                    'a'
+                } else if c.is_numeric() {
+                    '0'
+                } else if c.is_control() {
+                    '·'
+                } else {
+                    c
+                }
+            }));
+        }
+        at = to;
+    }
+    if end < value.len() {
+        out.push('…');
+    }
+    out
+}

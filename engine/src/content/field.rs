@@ -1,0 +1,485 @@
+//! What one field's values look like: learned as counts, compiled into a profile, scored by seven features.
+
+use super::ngram::{Counts, Grams};
+use crate::calibrate::Tail;
+use crate::features::hash::hash;
+use crate::features::sensitive::Sensitive;
+use crate::features::{Field, ValueKind};
+use rustc_hash::{FxHashMap, FxHashSet};
+use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
+
+/// Scores of one value, each rising with oddness.
+pub(super) const SCORES: usize = 7;
+/// Names of the scores, in order.
+pub(super) const SCORE_NAMES: [&str; SCORES] =
+    ["length", "characters", "letter sequence", "part of the letter sequence", "punctuation", "words", "type"];
+/// Most distinct tokens, values of one field.
+const MAX_TOKENS: usize = 8_000;
+const MAX_VALUES: usize = 2_000;
+/// Characters of a value that n-grams look at.
+const LEARN_CHARS: usize = 400;
+const SCORE_CHARS: usize = 1_000;
+/// Values that a field's profile answers from memory.
+const REMEMBERED: usize = 64;
+
+/// Counts of one field.
+#[derive(Debug, Clone)]
+pub(super) struct FieldCounts {
+    pub(super) n: f32,
+    pub(super) rows: u32,
+    kinds: [f32; ValueKind::COUNT],
+    sensitive: [f32; 8],
+    lengths: FxHashMap<u16, f32>,
+    chars: Vec<f32>,
+    text: Counts,
+    symbols: Counts,
+    tokens: FxHashMap<u64, f32>,
+    values: FxHashMap<u64, f32>,
+    more_values: f32,
+}
+
+impl Default for FieldCounts {
+    fn default() -> Self {
+        Self {
+            n: 0.0,
+            rows: 0,
+            kinds: [0.0; ValueKind::COUNT],
+            sensitive: [0.0; 8],
+            lengths: FxHashMap::default(),
+            chars: vec![0.0; 256],
+            text: Counts::default(),
+            symbols: Counts::default(),
+            tokens: FxHashMap::default(),
+            values: FxHashMap::default(),
+            more_values: 0.0,
+        }
+    }
+}
+
+impl FieldCounts {
+    pub(super) fn add(&mut self, field: &Field, value: &str, weight: f32) {
+        self.n += weight;
+        self.rows += 1;
+        self.kinds[field.kind as usize] += weight;
+        for kind in field.sensitive.iter() {
+            self.sensitive[kind as usize] += weight;
+        }
+        if self.values.len() < MAX_VALUES || self.values.contains_key(&field.value_hash) {
+            *self.values.entry(field.value_hash).or_default() += weight;
+        } else {
+            self.more_values += weight;
+        }
+        *self.lengths.entry(length_of(value)).or_default() += weight;
+        let mut seen = [false; 256];
+        for c in value.chars() {
+            seen[char_slot(c)] = true;
+        }
+        for (slot, _) in seen.iter().enumerate().filter(|(_, s)| **s) {
+            self.chars[slot] += weight;
+        }
+        self.text.add(3, text_symbols(value, LEARN_CHARS), weight);
+        self.symbols.add(4, shape_symbols(value), weight);
+        for token in distinct_tokens(value) {
+            if self.tokens.len() < MAX_TOKENS || self.tokens.contains_key(&token) {
+                *self.tokens.entry(token).or_default() += weight;
+            }
+        }
+    }
+
+    pub(super) fn merge(&mut self, other: &Self) {
+        self.n += other.n;
+        self.rows += other.rows;
+        self.more_values += other.more_values;
+        for (a, b) in self.kinds.iter_mut().zip(&other.kinds) {
+            *a += b;
+        }
+        for (a, b) in self.sensitive.iter_mut().zip(&other.sensitive) {
+            *a += b;
+        }
+        for (a, b) in self.chars.iter_mut().zip(&other.chars) {
+            *a += b;
+        }
+        for (length, count) in &other.lengths {
+            *self.lengths.entry(*length).or_default() += count;
+        }
+        self.text.merge(&other.text);
+        self.symbols.merge(&other.symbols);
+        for (token, count) in &other.tokens {
+            *self.tokens.entry(*token).or_default() += count;
+        }
+        for (value, count) in &other.values {
+            *self.values.entry(*value).or_default() += count;
+        }
+    }
+
+    /// Keeps memory in bounds after merges of many.
+    pub(super) fn bound(&mut self) {
+        self.text.bound(40_000);
+        self.symbols.bound(20_000);
+    }
+
+    /// Free text: over 30 % of the values fit no type and over half are distinct.
+    pub(super) fn is_free_text(&self) -> bool {
+        let distinct = self.values.len() as f32 + self.more_values * 0.5;
+        self.n >= 10.0 && self.kinds[ValueKind::Free as usize] > 0.3 * self.n && distinct > 0.5 * self.n
+    }
+
+    /// Random identifiers, nearly all distinct: their letters say nothing, only their form does.
+    fn is_opaque(&self) -> bool {
+        let distinct = self.values.len() as f32 + self.more_values * 0.5;
+        let tokens: f32 = [ValueKind::Hex, ValueKind::Uuid, ValueKind::Token, ValueKind::Jwt].iter().map(|k| self.kinds[*k as usize]).sum();
+        tokens > 0.9 * self.n && distinct > 0.3 * self.n
+    }
+
+    /// The kind most values have.
+    pub(super) fn main_kind(&self) -> ValueKind {
+        KINDS[self.kinds.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(i, _)| i)]
+    }
+}
+
+const KINDS: [ValueKind; ValueKind::COUNT] = [
+    ValueKind::Null,
+    ValueKind::Bool,
+    ValueKind::Int,
+    ValueKind::Float,
+    ValueKind::Uuid,
+    ValueKind::Hex,
+    ValueKind::Date,
+    ValueKind::Email,
+    ValueKind::Url,
+    ValueKind::Jwt,
+    ValueKind::Ip,
+    ValueKind::Token,
+    ValueKind::Ident,
+    ValueKind::Path,
+    ValueKind::Free,
+];
+
+/// What a field's values look like, and how odd its benign values get.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct FieldProfile {
+    /// Weighted values learned.
+    pub(super) n: f32,
+    pub(super) is_free_text: bool,
+    is_opaque: bool,
+    pub(super) main_kind: ValueKind,
+    kinds: Vec<f32>,
+    sensitive: [f32; 8],
+    /// (ln(1 + length), cumulative share) ascending.
+    lengths: Vec<(f32, f32)>,
+    chars: Vec<u64>,
+    new_char: f32,
+    text: Grams,
+    symbols: Grams,
+    tokens: Vec<u64>,
+    new_token: f32,
+    /// Tails of the scores and of their sum; none: not enough values were held out.
+    tails: Option<Box<Tails>>,
+    /// Frequent values with their surprisal in nats.
+    remembered: Vec<(u64, f32)>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Tails {
+    each: Vec<Tail>,
+    sum: Tail,
+}
+
+/// Buffers of scoring.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    text: Vec<f32>,
+    symbols: Vec<f32>,
+}
+
+impl FieldProfile {
+    pub(super) fn compile(counts: &FieldCounts, pool: Option<&Self>) -> Self {
+        let is_free_text = counts.is_free_text();
+        let pool = pool.filter(|_| is_free_text);
+        let n = counts.n.max(1e-3);
+        let mut lengths: Vec<(u16, f32)> = counts.lengths.iter().map(|(l, c)| (*l, *c)).collect();
+        lengths.sort_unstable_by_key(|(l, _)| *l);
+        let mut below = 0.0;
+        let lengths = lengths
+            .into_iter()
+            .map(|(l, c)| {
+                below += c / n;
+                ((1.0 + f32::from(l)).ln(), below)
+            })
+            .collect();
+        let mut chars = vec![0u64; 4];
+        for (slot, _) in counts.chars.iter().enumerate().filter(|(_, c)| **c > 0.0) {
+            chars[slot / 64] |= 1 << (slot % 64);
+        }
+        if let Some(pool) = pool {
+            for (a, b) in chars.iter_mut().zip(&pool.chars) {
+                *a |= b;
+            }
+        }
+        let once_chars = counts.chars.iter().filter(|c| **c > 0.0 && **c <= 1.0).count() as f32;
+        let mut tokens: Vec<u64> = counts.tokens.keys().copied().collect();
+        tokens.sort_unstable();
+        let token_total: f32 = counts.tokens.values().sum();
+        let once_tokens = counts.tokens.values().filter(|c| **c <= 1.0).count() as f32;
+        Self {
+            n: counts.n,
+            is_free_text,
+            is_opaque: counts.is_opaque(),
+            main_kind: counts.main_kind(),
+            kinds: counts.kinds.to_vec(),
+            sensitive: counts.sensitive,
+            lengths,
+            chars,
+            new_char: -((once_chars + 0.5) / (n + 1.0)).ln().min(-0.05),
+            text: Grams::compile(counts.text.clone(), 3, 256.0, pool.map(|p| &p.text)),
+            symbols: Grams::compile(counts.symbols.clone(), 4, 64.0, pool.map(|p| &p.symbols)),
+            tokens,
+            new_token: -((once_tokens + 0.5) / (token_total + 1.0)).ln().min(-0.01),
+            tails: None,
+            remembered: Vec::new(),
+        }
+    }
+
+    /// The scores of a value.
+    pub(super) fn scores(&self, value: &str, pool: Option<&Self>, scratch: &mut Scratch) -> [f32; SCORES] {
+        let pool = pool.filter(|_| self.is_free_text);
+        let unseen = self.unseen_chars(value);
+        if self.is_opaque {
+            return [
+                self.length_score(value),
+                self.new_char * unseen.min(4) as f32,
+                0.0,
+                0.0,
+                0.0,
+                0.0,
+                self.kind_surprisal(ValueKind::of(value)),
+            ];
+        }
+        self.text.surprisals(text_symbols(value, SCORE_CHARS), pool.map(|p| &p.text), &mut scratch.text);
+        self.symbols.surprisals(shape_symbols(value), pool.map(|p| &p.symbols), &mut scratch.symbols);
+        let new_tokens = self.new_tokens(value, pool);
+        [
+            self.length_score(value),
+            self.new_char * unseen.min(4) as f32,
+            mean(&scratch.text) * 8.0,
+            worst_window(&scratch.text, 6).0 * 6.0,
+            mean(&scratch.symbols) * 8.0,
+            self.new_token * new_tokens as f32,
+            self.kind_surprisal(ValueKind::of(value)),
+        ]
+    }
+
+    /// Distinct words that neither the field nor the pool knows, at most 6.
+    fn new_tokens(&self, value: &str, pool: Option<&Self>) -> usize {
+        let mut new: SmallVec<[u64; 6]> = SmallVec::new();
+        for (_, _, token) in tokens(value) {
+            if !self.knows_token(token) && pool.is_none_or(|p| !p.knows_token(token)) && !new.contains(&token) {
+                new.push(token);
+                if new.len() == 6 {
+                    break;
+                }
+            }
+        }
+        new.len()
+    }
+
+    fn length_score(&self, value: &str) -> f32 {
+        let Some(last) = self.lengths.last() else { return 0.0 };
+        let l = (1.0 + f32::from(length_of(value))).ln();
+        let at_or_below = self.lengths.partition_point(|(x, _)| *x <= l + 1e-6);
+        let below = self.lengths.partition_point(|(x, _)| *x < l - 1e-6);
+        let share = |k: usize| if k == 0 { 0.0 } else { self.lengths[k - 1].1 };
+        let upper = ((1.0 - share(below)).max(0.0) * self.n + 0.5) / (self.n + 1.0);
+        let lower = (share(at_or_below) * self.n + 0.5) / (self.n + 1.0);
+        -(2.0 * upper.min(lower)).min(1.0).ln() + (l - last.0).max(0.0) * 5.0
+    }
+
+    /// Distinct characters that the field never had.
+    pub(super) fn unseen_chars(&self, value: &str) -> usize {
+        let mut unseen: [u64; 4] = [0; 4];
+        for c in value.chars() {
+            let slot = char_slot(c);
+            if self.chars[slot / 64] & (1 << (slot % 64)) == 0 {
+                unseen[slot / 64] |= 1 << (slot % 64);
+            }
+        }
+        unseen.iter().map(|w| w.count_ones() as usize).sum()
+    }
+
+    pub(super) fn knows_token(&self, token: u64) -> bool {
+        self.tokens.binary_search(&token).is_ok()
+    }
+
+    /// Fits the tails on scores of held-out values. Fewer than `least`: the profile stays without.
+    pub(super) fn calibrate(&mut self, held_out: &[[f32; SCORES]], least: usize) {
+        if held_out.len() < least {
+            self.tails = None;
+            return;
+        }
+        let each: Vec<Tail> = (0..SCORES).filter_map(|i| Tail::fit(held_out.iter().map(|s| s[i]).collect(), 1)).collect();
+        let sums = held_out.iter().map(|s| sum_of(&each, s)).collect();
+        self.tails = Tail::fit(sums, 1).map(|sum| Box::new(Tails { each, sum }));
+    }
+
+    pub(super) fn is_calibrated(&self) -> bool {
+        self.tails.is_some()
+    }
+
+    /// Takes another profile's tails (a parent's).
+    pub(super) fn tails(&self) -> Option<&Tails> {
+        self.tails.as_deref()
+    }
+
+    /// Remembers the surprisal of frequent values.
+    pub(super) fn remember(&mut self, counts: &FieldCounts, nats: impl Fn(u64) -> Option<f32>) {
+        let mut frequent: Vec<(u64, f32)> = counts.values.iter().filter(|(_, c)| **c >= 2.0).map(|(v, c)| (*v, *c)).collect();
+        frequent.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        self.remembered = frequent.into_iter().take(REMEMBERED).filter_map(|(v, _)| Some((v, nats(v)?))).collect();
+        self.remembered.sort_unstable_by_key(|(v, _)| *v);
+    }
+
+    pub(super) fn remembered(&self, value_hash: u64) -> Option<f32> {
+        self.remembered.binary_search_by_key(&value_hash, |(v, _)| *v).ok().map(|at| self.remembered[at].1)
+    }
+
+    /// Surprisal of a kind of value: −ln of its share, Good–Turing for kinds never seen.
+    pub(super) fn kind_surprisal(&self, kind: ValueKind) -> f32 {
+        let count = self.kinds.get(kind as usize).copied().unwrap_or(0.0);
+        -(count.max(0.5) / (self.n + 1.0)).min(1.0).ln()
+    }
+
+    /// Surprisal of personal data that the field hardly ever carries; 0 when it does carry it.
+    pub(super) fn sensitive_surprisal(&self, found: Sensitive) -> f32 {
+        found
+            .iter()
+            .map(|k| self.sensitive[k as usize] / self.n.max(1.0))
+            .filter(|rate| *rate < 1e-2)
+            .map(|rate| -(rate.max(0.5 / (self.n + 1.0))).ln())
+            .fold(0.0, f32::max)
+    }
+
+    /// Shares of kinds, most frequent first, for people.
+    pub(super) fn expected(&self) -> String {
+        let mut kinds: Vec<(ValueKind, f32)> = KINDS.into_iter().zip(self.kinds.iter().copied()).filter(|(_, c)| *c > 0.0).collect();
+        kinds.sort_by(|a, b| b.1.total_cmp(&a.1));
+        let names: Vec<String> = kinds.iter().take(2).map(|(k, c)| format!("{} {:.0} %", k.name(), 100.0 * c / self.n.max(1e-3))).collect();
+        let longest = self.lengths.last().map_or(0.0, |(l, _)| l.exp() - 1.0);
+        format!("{}, at most {longest:.0} characters", names.join(", "))
+    }
+
+    /// The window of the value that surprises most, as a range of characters.
+    pub(super) fn oddest_part(&self, value: &str, pool: Option<&Self>, scratch: &mut Scratch) -> (usize, usize) {
+        self.text.surprisals(text_symbols(value, SCORE_CHARS), pool.filter(|_| self.is_free_text).map(|p| &p.text), &mut scratch.text);
+        let (_, start) = worst_window(&scratch.text, 6);
+        (start, start + 6)
+    }
+}
+
+impl Tails {
+    /// Surprisal of a value in nats, from its scores.
+    pub(super) fn nats(&self, scores: &[f32; SCORES]) -> f32 {
+        self.sum.p(f64::from(sum_of(&self.each, scores))).nats() as f32
+    }
+
+    /// Which score surprises most.
+    pub(super) fn strongest(&self, scores: &[f32; SCORES]) -> usize {
+        (0..SCORES)
+            .max_by(|a, b| self.each[*a].p(f64::from(scores[*a])).nats().total_cmp(&self.each[*b].p(f64::from(scores[*b])).nats()))
+            .unwrap_or(0)
+    }
+}
+
+fn sum_of(tails: &[Tail], scores: &[f32; SCORES]) -> f32 {
+    tails.iter().zip(scores).map(|(t, s)| t.p(f64::from(*s)).nats().min(60.0) as f32).sum()
+}
+
+fn mean(x: &[f32]) -> f32 {
+    x.iter().sum::<f32>() / x.len().max(1) as f32
+}
+
+/// Largest mean over a window, and where it begins.
+fn worst_window(x: &[f32], width: usize) -> (f32, usize) {
+    if x.len() <= width {
+        return (x.iter().sum::<f32>() / width as f32, 0);
+    }
+    let mut sum: f32 = x[..width].iter().sum();
+    let mut best = (sum, 0);
+    for at in width..x.len() {
+        sum += x[at] - x[at - width];
+        if sum > best.0 {
+            best = (sum, at + 1 - width);
+        }
+    }
+    (best.0 / width as f32, best.1)
+}
+
+/// Length in characters, with long ones in steps of 1/16 so that few distinct ones occur.
+fn length_of(value: &str) -> u16 {
+    let n = value.chars().count();
+    if n < 64 { n as u16 } else { (n / (1 << (n.ilog2() - 4)) * (1 << (n.ilog2() - 4))).min(usize::from(u16::MAX)) as u16 }
+}
+
+fn char_slot(c: char) -> usize {
+    let c = c as usize;
+    if c < 128 { c } else { 128 + c % 128 }
+}
+
+fn text_symbols(value: &str, most: usize) -> impl Iterator<Item = u8> + '_ {
+    value.as_bytes()[..value.floor_char_boundary(most)].iter().map(u8::to_ascii_lowercase)
+}
+
+/// Letter runs as `w`, digit runs as `0`, white space as one space, all else as it is.
+fn shape_symbols(value: &str) -> impl Iterator<Item = u8> + '_ {
+    let mut last = 0u8;
+    value.chars().take(SCORE_CHARS).filter_map(move |c| {
+        let symbol = match c {
+            _ if c.is_alphabetic() => b'w',
+            '0'..='9' => b'0',
+            _ if c.is_whitespace() => b' ',
+            _ if c.is_ascii() => (c as u8).max(4),
+            _ => 128 + (c as u32 % 100) as u8,
+        };
+        let is_run = matches!(symbol, b'w' | b'0' | b' ') && symbol == last;
+        last = symbol;
+        (!is_run).then_some(symbol)
+    })
+}
+
+/// Hashes of the distinct letter runs, digit runs and other characters, case folded.
+fn distinct_tokens(value: &str) -> FxHashSet<u64> {
+    tokens(value).map(|(_, _, h)| h).collect()
+}
+
+/// Tokens with their byte ranges; white space is none.
+pub(super) fn tokens(value: &str) -> impl Iterator<Item = (usize, usize, u64)> + '_ {
+    let mut rest = 0;
+    std::iter::from_fn(move || {
+        loop {
+            let first = value[rest..].chars().next()?;
+            let start = rest;
+            let class = class_of(first);
+            rest += first.len_utf8();
+            if class < 3 {
+                while let Some(c) = value[rest..].chars().next().filter(|c| class_of(*c) == class) {
+                    rest += c.len_utf8();
+                }
+            }
+            if class != 2 {
+                let token = &value[start..rest];
+                let folded =
+                    if token.is_ascii() { crate::features::hash::hash_folded(token) } else { hash(token.to_lowercase().as_bytes()) };
+                return Some((start, rest, folded));
+            }
+        }
+    })
+}
+
+fn class_of(c: char) -> u8 {
+    match c {
+        _ if c.is_alphabetic() => 0,
+        '0'..='9' => 1,
+        _ if c.is_whitespace() => 2,
+        _ => 3,
+    }
+}

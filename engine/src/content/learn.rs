@@ -1,0 +1,330 @@
+//! Learning of fields: counts per fold, profiles without each fold to score that fold with, then the final profiles with tails
+//! fitted on those held-out scores.
+
+use super::field::{FieldCounts, FieldProfile, SCORES, Scratch};
+use super::{Content, EndpointFields, FieldFacts, HELD_OUT, RARE, SUPPORT, Worst, kind_key, name_key, own_key, valued};
+use crate::detect::{Aspect, Level, Signal};
+use crate::features::hash::mix;
+use crate::features::{Field, Place};
+use crate::learn::{FOLDS, Row};
+use crate::record::NetworkId;
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::collections::BTreeMap;
+
+/// Fields merged into one pooled profile, at most.
+const POOLED: usize = 200;
+/// Distinct fields counted for one API, at most: names are written by attackers.
+const MAX_FIELDS: usize = 40_000;
+
+/// What learning gives: the room's profile, and its held-out answers for each row.
+pub(crate) struct Learned {
+    pub(crate) content: Content,
+    /// One list a row, in the rows' order.
+    pub(crate) held_out: Vec<Vec<Signal>>,
+}
+
+/// One value, scored by a profile that had not seen it.
+#[derive(Clone, Copy)]
+struct Scored {
+    key: u64,
+    scores: [f32; SCORES],
+    level: Level,
+    bet: u64,
+    of_endpoint: bool,
+}
+
+/// Everything counted, by fold.
+struct Counted {
+    /// Per fold: key of the field to its counts.
+    fields: Vec<FxHashMap<u64, FieldCounts>>,
+    /// Endpoint-specific key to the keys that pool it.
+    pools: BTreeMap<u64, (u64, Place)>,
+    endpoints: Vec<FxHashMap<u32, EndpointCounts>>,
+    of_api: Vec<EndpointCounts>,
+    response_keys: FxHashSet<u64>,
+}
+
+#[derive(Default, Clone)]
+struct EndpointCounts {
+    n: f32,
+    fields: FxHashMap<u64, FieldCount>,
+}
+
+#[derive(Clone)]
+struct FieldCount {
+    place: Place,
+    name: Box<str>,
+    n: f32,
+    units: FxHashSet<u64>,
+    networks: FxHashSet<NetworkId>,
+    most: u16,
+}
+
+/// Learns the fields of one API. `networks_known`: whether breadth over networks can be asked for.
+pub(crate) fn learn(rows: &[Row<'_>], endpoints: usize, networks_known: bool) -> Learned {
+    let counted = count(rows);
+    let mut held_out: Vec<Vec<Signal>> = vec![Vec::new(); rows.len()];
+    let mut samples: FxHashMap<u64, Vec<[f32; SCORES]>> = FxHashMap::default();
+    let mut scored: Vec<Vec<Scored>> = vec![Vec::new(); rows.len()];
+    let mut scratch = Scratch::default();
+    for fold in 0..FOLDS {
+        let without = compile(&counted, Some(fold), endpoints, networks_known);
+        for (at, row) in rows.iter().enumerate().filter(|(_, r)| r.fold == fold) {
+            let seen = row.seen();
+            for v in valued(row.features, &row.route) {
+                let Some((key, profile, level)) = without.profile_for(row.endpoint, &v.field) else { continue };
+                let scores = profile.scores(&v.value, without.pool(), &mut scratch);
+                samples.entry(key).or_default().push(scores);
+                let bet = mix(v.field.id, v.field.kind as u64);
+                scored[at].push(Scored { key, scores, level, bet, of_endpoint: v.field.place.is_of_endpoint() });
+            }
+            without.score(&seen, &mut scratch, &mut held_out[at]);
+            held_out[at].retain(|s| !matches!(s.aspect, Aspect::Values | Aspect::Headers));
+        }
+    }
+    let mut content = compile(&counted, None, endpoints, networks_known);
+    let keys: Vec<(u64, u32)> = content.by_key.clone();
+    for (key, at) in &keys {
+        if let Some(sample) = samples.get(key) {
+            content.profiles[*at as usize].calibrate(sample, HELD_OUT);
+        }
+    }
+    // A profile without tails of its own cannot judge: leave it to its parent.
+    let calibrated: Vec<bool> = content.profiles.iter().map(FieldProfile::is_calibrated).collect();
+    content.by_key.retain(|(_, at)| calibrated[*at as usize]);
+    for (at, list) in scored.iter().enumerate() {
+        let mut worst = [Worst::default(); 2];
+        for s in list {
+            if let Some(tails) = content.profile(s.key).and_then(FieldProfile::tails) {
+                worst[usize::from(!s.of_endpoint)].take_bet(tails.nats(&s.scores), s.level, s.bet);
+            }
+        }
+        held_out[at].extend(worst[0].signal(Aspect::Values));
+        held_out[at].extend(worst[1].signal(Aspect::Headers));
+    }
+    remember(&mut content, &counted, rows, &mut scratch);
+    Learned { content, held_out }
+}
+
+fn count(rows: &[Row<'_>]) -> Counted {
+    let mut counted = Counted {
+        fields: vec![FxHashMap::default(); usize::from(FOLDS)],
+        pools: BTreeMap::new(),
+        endpoints: vec![FxHashMap::default(); usize::from(FOLDS)],
+        of_api: vec![EndpointCounts::default(); usize::from(FOLDS)],
+        response_keys: FxHashSet::default(),
+    };
+    for row in rows {
+        let (Some(endpoint), true) = (row.endpoint, row.features.status() < 400) else { continue };
+        let fold = usize::from(row.fold);
+        for member in &row.features.response.members {
+            if counted.response_keys.len() < 20_000 {
+                counted.response_keys.insert(member.key);
+            }
+        }
+        let mine = counted.endpoints[fold].entry(endpoint.0).or_default();
+        mine.n += row.weight;
+        let of_api = &mut counted.of_api[fold];
+        of_api.n += row.weight;
+        for v in valued(row.features, &row.route) {
+            let key = own_key(endpoint, &v.field);
+            let known = counted.fields[fold].contains_key(&key);
+            if !known && counted.fields[fold].len() >= MAX_FIELDS {
+                continue;
+            }
+            counted.fields[fold].entry(key).or_default().add(&v.field, &v.value, row.weight);
+            counted.pools.entry(key).or_insert((name_key(&v.field), v.field.place));
+            let facts = if v.field.place.is_of_endpoint() { &mut *mine } else { &mut *of_api };
+            facts.add(&v.field, &v.name, row);
+        }
+    }
+    counted
+}
+
+impl EndpointCounts {
+    fn add(&mut self, field: &Field, name: &str, row: &Row<'_>) {
+        let count = self.fields.entry(field.id).or_insert_with(|| FieldCount {
+            place: field.place,
+            name: name.into(),
+            n: 0.0,
+            units: FxHashSet::default(),
+            networks: FxHashSet::default(),
+            most: 0,
+        });
+        if field.repeat == 0 {
+            count.n += row.weight;
+            if count.units.len() < 4 {
+                count.units.insert(row.unit);
+            }
+            if let Some(network) = row.network.filter(|_| count.networks.len() < 4) {
+                count.networks.insert(network);
+            }
+        }
+        count.most = count.most.max(field.repeat + 1);
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.n += other.n;
+        for (id, theirs) in &other.fields {
+            match self.fields.get_mut(id) {
+                Some(mine) => {
+                    mine.n += theirs.n;
+                    mine.most = mine.most.max(theirs.most);
+                    mine.units.extend(theirs.units.iter().copied());
+                    mine.networks.extend(theirs.networks.iter().copied());
+                }
+                None => {
+                    self.fields.insert(*id, theirs.clone());
+                }
+            }
+        }
+    }
+
+    fn compile(&self, api_rate: f32, networks_known: bool) -> EndpointFields {
+        let mut fields: Vec<FieldFacts> = self
+            .fields
+            .iter()
+            .map(|(id, c)| FieldFacts {
+                id: *id,
+                place: c.place,
+                name: c.name.clone(),
+                n: c.n,
+                most: c.most,
+                is_rare: c.n < RARE * self.n && (!networks_known || c.networks.len() < 3),
+            })
+            .collect();
+        fields.sort_unstable_by_key(|f| f.id);
+        // Good–Turing over breadth units, drawn to the API's rate where there is little to go by.
+        let once = self.fields.values().filter(|c| c.units.len() <= 1).count() as f32;
+        let own = self.n / (self.n + 30.0);
+        let p = (once + 0.5 * own + 30.0 * api_rate) / (self.n + 31.0);
+        EndpointFields { n: self.n, fields, new_field: -p.clamp(1e-9, 1.0).ln() }
+    }
+
+    fn once(&self) -> f32 {
+        self.fields.values().filter(|c| c.units.len() <= 1).count() as f32
+    }
+}
+
+fn merged<T: Default>(folds: &[T], without: Option<u8>, merge: impl Fn(&mut T, &T)) -> T {
+    let mut out = T::default();
+    for (k, fold) in folds.iter().enumerate() {
+        if without != Some(k as u8) {
+            merge(&mut out, fold);
+        }
+    }
+    out
+}
+
+/// Compiles everything but one fold.
+fn compile(counted: &Counted, without: Option<u8>, endpoints: usize, networks_known: bool) -> Content {
+    let of_api = merged(&counted.of_api, without, EndpointCounts::merge);
+    let per_endpoint: Vec<EndpointCounts> = (0..endpoints as u32)
+        .map(|e| {
+            let mut all = EndpointCounts::default();
+            for (k, fold) in counted.endpoints.iter().enumerate() {
+                if without != Some(k as u8)
+                    && let Some(mine) = fold.get(&e)
+                {
+                    all.merge(mine);
+                }
+            }
+            all
+        })
+        .collect();
+    let total: f32 = per_endpoint.iter().map(|e| e.n).sum();
+    let api_rate = (per_endpoint.iter().map(EndpointCounts::once).sum::<f32>() + 0.5) / (total + 1.0);
+    let mut content = Content {
+        endpoints: per_endpoint.iter().map(|e| e.compile(api_rate, networks_known)).collect(),
+        of_api: of_api.compile(api_rate, networks_known),
+        ..Content::default()
+    };
+    content.response_keys = counted.response_keys.iter().copied().collect();
+    content.response_keys.sort_unstable();
+    let mut by_name: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
+    let mut by_kind: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
+    let mut pool = FieldCounts::default();
+    let mut pooled = 0;
+    let mut kept: Vec<(u64, FieldCounts)> = Vec::new();
+    for (key, (name, place)) in &counted.pools {
+        let counts = counts_of(counted, without, *key);
+        if counts.rows == 0 {
+            continue;
+        }
+        if *place != Place::Path && place.is_of_endpoint() {
+            by_name.entry(*name).or_default().push(*key);
+        }
+        by_kind.entry(kind_key(counts.main_kind(), *place)).or_default().push(*key);
+        if counts.is_free_text() && pooled < POOLED {
+            pool.merge(&counts);
+            pooled += 1;
+        }
+        if counts.rows >= SUPPORT {
+            kept.push((*key, counts));
+        }
+    }
+    if pooled > 0 {
+        pool.bound();
+        content.pool = Some(content.profiles.len() as u32);
+        content.profiles.push(FieldProfile::compile(&pool, None));
+    }
+    for (key, counts) in kept {
+        content.keep(key, &counts);
+    }
+    for (key, members) in by_name.into_iter().chain(by_kind) {
+        let mut counts = FieldCounts::default();
+        for member in members.iter().take(POOLED) {
+            counts.merge(&counts_of(counted, without, *member));
+        }
+        counts.bound();
+        if counts.rows >= SUPPORT {
+            content.keep(key, &counts);
+        }
+    }
+    content.by_key.sort_unstable();
+    content
+}
+
+fn counts_of(counted: &Counted, without: Option<u8>, key: u64) -> FieldCounts {
+    let mut all = FieldCounts::default();
+    for (k, fold) in counted.fields.iter().enumerate() {
+        if without != Some(k as u8)
+            && let Some(counts) = fold.get(&key)
+        {
+            all.merge(counts);
+        }
+    }
+    all
+}
+
+impl Content {
+    fn keep(&mut self, key: u64, counts: &FieldCounts) {
+        let profile = FieldProfile::compile(counts, self.pool.map(|at| &self.profiles[at as usize]));
+        self.by_key.push((key, self.profiles.len() as u32));
+        self.profiles.push(profile);
+    }
+}
+
+/// Lets each profile answer for its frequent values from memory.
+fn remember(content: &mut Content, counted: &Counted, rows: &[Row<'_>], scratch: &mut Scratch) {
+    let mut nats: FxHashMap<u64, FxHashMap<u64, f32>> = FxHashMap::default();
+    for row in rows.iter().filter(|r| r.features.status() < 400) {
+        for v in valued(row.features, &row.route) {
+            let Some((key, profile, _)) = content.profile_for(row.endpoint, &v.field) else { continue };
+            let known = nats.entry(key).or_default();
+            if known.len() >= 1_000 || known.contains_key(&v.field.value_hash) {
+                continue;
+            }
+            if let Some(tails) = profile.tails() {
+                known.insert(v.field.value_hash, tails.nats(&profile.scores(&v.value, content.pool(), scratch)));
+            }
+        }
+    }
+    let keys: Vec<(u64, u32)> = content.by_key.clone();
+    for (key, at) in keys {
+        let Some(known) = nats.get(&key) else { continue };
+        if counted.pools.contains_key(&key) {
+            content.profiles[at as usize].remember(&counts_of(counted, None, key), |value| known.get(&value).copied());
+        }
+    }
+}

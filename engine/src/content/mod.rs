@@ -1,0 +1,323 @@
+//! `content`: fields of requests — which there are, and what their values look like.
+//!
+//! Each field has a profile of its own where at least [`SUPPORT`] values were learned, else the profile of its name over all
+//! endpoints, else that of its kind. Seven scores a value; see [`field`].
+
+mod explain;
+mod field;
+mod learn;
+mod ngram;
+
+pub use field::Scratch;
+pub(crate) use learn::{Learned, learn};
+
+use crate::detect::{Aspect, Level, Seen, Signal};
+use crate::features::hash::mix;
+use crate::features::{Features, Field, Place, ValueKind, decode};
+use crate::paths::{EndpointIndex, Route};
+use field::FieldProfile;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+
+/// Values that a profile of its own rests on, at least.
+const SUPPORT: u32 = 30;
+/// Held-out values that tails of its own rest on, at least.
+const HELD_OUT: usize = 30;
+/// Share of requests from which on a field is always there.
+const REQUIRED: f32 = 0.98;
+/// Share of requests below which a field is rare.
+const RARE: f32 = 0.02;
+
+/// What is known of the fields of requests of one API.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Content {
+    profiles: Vec<FieldProfile>,
+    /// Profile by key, sorted. Keys: see [`own_key`], [`name_key`], [`kind_key`].
+    by_key: Vec<(u64, u32)>,
+    /// Pooled free text.
+    pool: Option<u32>,
+    endpoints: Vec<EndpointFields>,
+    /// Names of response members of the API, by hash, sorted.
+    response_keys: Vec<u64>,
+    /// Headers and cookies of the API.
+    of_api: EndpointFields,
+}
+
+/// Which fields requests of one endpoint carry.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct EndpointFields {
+    /// Weighted requests.
+    n: f32,
+    /// By id, sorted.
+    fields: Vec<FieldFacts>,
+    /// Surprisal of a field never seen.
+    new_field: f32,
+}
+
+/// One field of an endpoint.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct FieldFacts {
+    id: u64,
+    place: Place,
+    name: Box<str>,
+    /// Weighted requests that carry it.
+    n: f32,
+    /// Values of it in one request, at most.
+    most: u16,
+    /// Seen too seldom, from too few networks, to count as known.
+    is_rare: bool,
+}
+
+impl EndpointFields {
+    fn find(&self, id: u64) -> Option<&FieldFacts> {
+        self.fields.binary_search_by_key(&id, |f| f.id).ok().map(|at| &self.fields[at])
+    }
+}
+
+/// A value with the field it stands in.
+struct Valued<'f> {
+    field: Field,
+    value: Cow<'f, str>,
+    name: Cow<'f, str>,
+}
+
+/// All request fields of an exchange, path variables first.
+fn valued<'f>(features: &'f Features, route: &'f Route) -> impl Iterator<Item = Valued<'f>> {
+    let path = route.variables.iter().enumerate().filter_map(move |(n, at)| {
+        let segment = features.segments().nth(*at as usize)?;
+        let value = decode::percent(segment, false);
+        let field = Field::of_path(n, &value);
+        Some(Valued { field, value, name: Cow::Owned(format!("{n}")) })
+    });
+    path.chain(features.fields.iter().map(move |f| Valued {
+        field: *f,
+        value: Cow::Borrowed(features.value(f)),
+        name: Cow::Borrowed(features.name(f)),
+    }))
+}
+
+/// Key of a field of one endpoint; headers and cookies have one for the whole API.
+fn own_key(endpoint: EndpointIndex, field: &Field) -> u64 {
+    if field.place.is_of_endpoint() { mix(u64::from(endpoint.0) + 0x1000, field.id) } else { name_key(field) }
+}
+
+/// Key of a field by its place and name over all endpoints. Path variables have no name to share.
+fn name_key(field: &Field) -> u64 {
+    mix(0x2, field.id)
+}
+
+/// Key of all values of a kind.
+fn kind_key(kind: ValueKind, place: Place) -> u64 {
+    mix(0x3 + u64::from(!place.is_of_endpoint()), kind as u64)
+}
+
+impl Content {
+    fn profile(&self, key: u64) -> Option<&FieldProfile> {
+        self.by_key.binary_search_by_key(&key, |(k, _)| *k).ok().map(|at| &self.profiles[self.by_key[at].1 as usize])
+    }
+
+    /// The profile to judge a field by, most specific first.
+    fn profile_for(&self, endpoint: Option<EndpointIndex>, field: &Field) -> Option<(u64, &FieldProfile, Level)> {
+        let own = endpoint.map(|e| own_key(e, field)).and_then(|k| Some((k, self.profile(k)?, Level::Own)));
+        own.or_else(|| {
+            let key = name_key(field);
+            (field.place != Place::Path).then(|| self.profile(key)).flatten().map(|p| (key, p, Level::Parent))
+        })
+        .or_else(|| {
+            let key = kind_key(field.kind, field.place);
+            self.profile(key).map(|p| (key, p, Level::Global))
+        })
+    }
+
+    fn pool(&self) -> Option<&FieldProfile> {
+        self.pool.map(|at| &self.profiles[at as usize])
+    }
+
+    fn fields_of(&self, endpoint: Option<EndpointIndex>, place: Place) -> Option<&EndpointFields> {
+        if place.is_of_endpoint() { endpoint.and_then(|e| self.endpoints.get(e.0 as usize)) } else { Some(&self.of_api) }
+    }
+
+    /// Surprisal of a value in nats, with the level it rests on; `None` when nothing is known to judge it by.
+    fn surprisal(&self, seen: &Seen<'_>, valued: &Valued<'_>, scratch: &mut Scratch) -> Option<(f32, Level)> {
+        let (_, profile, level) = self.profile_for(seen.endpoint, &valued.field)?;
+        if let Some(nats) = profile.remembered(valued.field.value_hash) {
+            return Some((nats, level));
+        }
+        let tails = profile.tails()?;
+        Some((tails.nats(&profile.scores(&valued.value, self.pool(), scratch)), level))
+    }
+
+    /// Answers [`Aspect::Values`], [`Aspect::Headers`], [`Aspect::Structure`] and [`Aspect::Sensitive`].
+    pub fn score(&self, seen: &Seen<'_>, scratch: &mut Scratch, out: &mut Vec<Signal>) {
+        let mut worst = [Worst::default(); 2];
+        let mut sensitive = (0.0f32, Level::Own, 0u64);
+        for valued in valued(seen.features, seen.route) {
+            if let Some((nats, level)) = self.surprisal(seen, &valued, scratch) {
+                worst[usize::from(!valued.field.place.is_of_endpoint())].take(nats, level, &valued.field);
+            }
+            if !valued.field.sensitive.is_empty()
+                && let Some((_, profile, level)) = self.profile_for(seen.endpoint, &valued.field)
+                && level == Level::Own
+            {
+                let nats = profile.sensitive_surprisal(valued.field.sensitive);
+                if nats > sensitive.0 {
+                    sensitive = (nats, level, valued.field.id);
+                }
+            }
+        }
+        out.extend(worst[0].signal(Aspect::Values));
+        out.extend(worst[1].signal(Aspect::Headers));
+        out.push(Signal { aspect: Aspect::Sensitive, score: sensitive.0, level: sensitive.1, bet: sensitive.2 });
+        if seen.endpoint.is_some() {
+            let odd = self.structure(seen);
+            let bet = odd.iter().map(|o| o.id).fold(0, mix);
+            let score = odd.iter().map(|o| o.nats).fold(0.0, f32::max) + 0.5 * odd.iter().skip(1).map(|o| o.nats).sum::<f32>().min(20.0);
+            out.push(Signal { aspect: Aspect::Structure, score, level: Level::Own, bet });
+        }
+    }
+
+    /// What is odd about which fields there are, oddest first.
+    fn structure(&self, seen: &Seen<'_>) -> Vec<Oddity> {
+        let mut out: Vec<Oddity> = Vec::new();
+        let Some(known) = seen.endpoint.and_then(|e| self.endpoints.get(e.0 as usize)) else { return out };
+        let is_write = seen.class != crate::detect::Class::Read;
+        for field in &seen.features.fields {
+            let Some(facts) = self.fields_of(seen.endpoint, field.place) else { continue };
+            match facts.find(field.id) {
+                Some(f) if f.is_rare => {
+                    let stands_in = known
+                        .fields
+                        .iter()
+                        .any(|k| k.n >= REQUIRED * known.n && k.place == field.place && !seen.features.fields.iter().any(|x| x.id == k.id));
+                    let nats = -(f.n / facts.n.max(1.0)).max(1e-9).ln() + if stands_in { 2.0 } else { 0.0 };
+                    out.push(Oddity { id: field.id, nats, what: What::Rare });
+                }
+                Some(f) => {
+                    if field.repeat == f.most && facts.n >= 50.0 && !matches!(field.place, Place::Json) {
+                        out.push(Oddity { id: field.id, nats: facts.new_field, what: What::Repeated });
+                    }
+                    if let Some((_, profile, Level::Own)) = self.profile_for(seen.endpoint, field) {
+                        let nats = profile.kind_surprisal(field.kind);
+                        if nats > 4.6 && field.kind != ValueKind::Null {
+                            out.push(Oddity { id: field.id, nats, what: What::Kind });
+                        }
+                    }
+                }
+                None if field.repeat == 0 && field.place.is_of_endpoint() => {
+                    let from_response = is_write && self.response_keys.binary_search(&field.key).is_ok();
+                    let nats = facts.new_field
+                        + if from_response { 2.0 } else { 0.0 }
+                        + if is_write && field.kind == ValueKind::Bool { 1.0 } else { 0.0 };
+                    out.push(Oddity { id: field.id, nats, what: if from_response { What::OnlyFromResponses } else { What::New } });
+                }
+                None => {
+                    // A header or cookie that no client of the API sends.
+                    if field.repeat == 0 {
+                        out.push(Oddity { id: field.id, nats: facts.new_field, what: What::New });
+                    }
+                }
+            }
+        }
+        if known.n >= 50.0 {
+            for f in known.fields.iter().filter(|f| f.place != Place::Path && f.n >= REQUIRED * known.n) {
+                if !seen.features.fields.iter().any(|x| x.id == f.id) {
+                    out.push(Oddity { id: f.id, nats: -((known.n - f.n + 0.5) / (known.n + 1.0)).ln(), what: What::Missing });
+                }
+            }
+        }
+        out.sort_by(|a, b| b.nats.total_cmp(&a.nats));
+        out
+    }
+
+    /// Fields of an endpoint, for people: place, name, main type, share of requests.
+    #[must_use]
+    pub fn describe(&self, endpoint: EndpointIndex) -> Vec<crate::model::FieldView> {
+        let Some(known) = self.endpoints.get(endpoint.0 as usize) else { return Vec::new() };
+        known
+            .fields
+            .iter()
+            .filter(|f| f.place != Place::Path)
+            .map(|f| crate::model::FieldView {
+                place: match f.place {
+                    Place::Query => "query",
+                    Place::Form => "form",
+                    _ => "body",
+                }
+                .to_owned(),
+                name: f.name.to_string(),
+                kind: self.profile(mix(u64::from(endpoint.0) + 0x1000, f.id)).map_or("string", |p| p.main_kind.json_type()).to_owned(),
+                share: f64::from((f.n / known.n.max(1e-3)).min(1.0)),
+            })
+            .collect()
+    }
+
+    /// Whether requests of an endpoint carry free text.
+    #[must_use]
+    pub fn has_free_text(&self, endpoint: Option<EndpointIndex>) -> bool {
+        let Some((endpoint, known)) = endpoint.and_then(|e| Some((e, self.endpoints.get(e.0 as usize)?))) else { return false };
+        known.fields.iter().any(|f| self.profile(mix(u64::from(endpoint.0) + 0x1000, f.id)).is_some_and(|p| p.is_free_text))
+    }
+
+    /// Profiles kept.
+    #[must_use]
+    pub fn profiles(&self) -> usize {
+        self.profiles.len()
+    }
+}
+
+/// One oddity of structure.
+struct Oddity {
+    id: u64,
+    nats: f32,
+    what: What,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum What {
+    New,
+    OnlyFromResponses,
+    Rare,
+    Repeated,
+    Kind,
+    Missing,
+}
+
+/// The oddest of several values.
+#[derive(Debug, Clone, Copy)]
+struct Worst {
+    nats: f32,
+    level: Level,
+    bet: u64,
+    count: u32,
+}
+
+impl Default for Worst {
+    fn default() -> Self {
+        Self { nats: 0.0, level: Level::Own, bet: 0, count: 0 }
+    }
+}
+
+impl Worst {
+    fn take(&mut self, nats: f32, level: Level, field: &Field) {
+        self.take_bet(nats, level, mix(field.id, field.kind as u64));
+    }
+
+    fn take_bet(&mut self, nats: f32, level: Level, bet: u64) {
+        self.count += 1;
+        if nats > self.nats {
+            (self.nats, self.level, self.bet) = (nats, level, bet);
+        }
+    }
+
+    /// The answer for all of them; none without values.
+    fn signal(&self, aspect: Aspect) -> Option<Signal> {
+        (self.count > 0).then(|| Signal { aspect, score: sidak(self.nats, self.count), level: self.level, bet: self.bet })
+    }
+}
+
+/// Surprisal of the smallest of `count` p-values (Šidák).
+fn sidak(nats: f32, count: u32) -> f32 {
+    let p = (-f64::from(nats)).exp();
+    let all = if p < 1e-8 { p * f64::from(count) } else { 1.0 - (1.0 - p).powi(count as i32) };
+    (-(all.min(1.0)).ln()) as f32
+}

@@ -1,0 +1,163 @@
+//! What the rooms share: what they are shown, what they answer, how they are listed.
+
+use crate::features::Features;
+use crate::paths::{EndpointIndex, Route};
+use crate::record::{DetectorKind, EndpointId, Family};
+use serde::{Deserialize, Serialize};
+
+/// One question that a detector answers with a score of its own. A new detector adds its questions here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[repr(u8)]
+pub enum Aspect {
+    /// `assets`: an endpoint that never succeeded in training does.
+    Unseen,
+    /// `assets`: an endpoint used without the authentication it always had.
+    Unauthenticated,
+    /// `assets`: a server that tells or allows too much.
+    Leak,
+    /// `sequence`: this step after those.
+    Step,
+    /// `volume`: so many in so short a time.
+    Count,
+    /// `content`: values of fields.
+    Values,
+    /// `content`: values of headers and cookies.
+    Headers,
+    /// `content`: which fields there are.
+    Structure,
+    /// `content`: personal data in a field that never carried it.
+    Sensitive,
+    /// `response`: more records or bytes than this endpoint gives.
+    Amount,
+    /// `response`: members or personal data that this endpoint never gave.
+    Members,
+    /// `access`: somebody else's object.
+    Foreign,
+    /// `access`: very many objects.
+    Enumeration,
+    /// `access`: a function that such callers do not call.
+    Function,
+    /// `replay`: a repeat of what never repeats.
+    Repeat,
+    /// `replay`: a session continued from elsewhere.
+    Takeover,
+    /// `probe`: a session or source that tries things out.
+    Probing,
+    /// `source`: log-ins on many accounts, or on one from many sessions.
+    Accounts,
+}
+
+impl Aspect {
+    /// All, in the order of their slots.
+    pub const ALL: [Self; 18] = [
+        Self::Unseen,
+        Self::Unauthenticated,
+        Self::Leak,
+        Self::Step,
+        Self::Count,
+        Self::Values,
+        Self::Headers,
+        Self::Structure,
+        Self::Sensitive,
+        Self::Amount,
+        Self::Members,
+        Self::Foreign,
+        Self::Enumeration,
+        Self::Function,
+        Self::Repeat,
+        Self::Takeover,
+        Self::Probing,
+        Self::Accounts,
+    ];
+
+    /// The room that asks it.
+    #[must_use]
+    pub fn detector(self) -> DetectorKind {
+        match self {
+            Self::Unseen | Self::Unauthenticated | Self::Leak => DetectorKind::Assets,
+            Self::Step => DetectorKind::Sequence,
+            Self::Count => DetectorKind::Volume,
+            Self::Values | Self::Headers | Self::Structure | Self::Sensitive => DetectorKind::Content,
+            Self::Amount | Self::Members => DetectorKind::Response,
+            Self::Foreign | Self::Enumeration | Self::Function => DetectorKind::Access,
+            Self::Repeat | Self::Takeover => DetectorKind::Replay,
+            Self::Probing => DetectorKind::Probe,
+            Self::Accounts => DetectorKind::Source,
+        }
+    }
+}
+
+/// How specific the knowledge is that a score rests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Level {
+    /// Of this endpoint or field.
+    Own,
+    /// Of endpoints or fields like it.
+    Parent,
+    /// Of the whole API.
+    Global,
+}
+
+/// What kind of endpoint: calibration pools rare endpoints by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[repr(u8)]
+pub enum Class {
+    /// GET, HEAD, OPTIONS.
+    Read,
+    /// Everything that changes something.
+    Write,
+    /// Log-in and the like: a password-like field in, a credential out.
+    Authentication,
+}
+
+impl Class {
+    /// Number of classes.
+    pub const COUNT: usize = 3;
+}
+
+/// What a room is shown of one exchange.
+#[derive(Debug, Clone, Copy)]
+pub struct Seen<'s> {
+    /// The exchange, digested.
+    pub features: &'s Features,
+    /// Where its path leads.
+    pub route: &'s Route,
+    /// The endpoint, where it is known well enough to be judged by.
+    pub endpoint: Option<EndpointIndex>,
+    /// Identity of the endpoint, known or not.
+    pub id: EndpointId,
+    /// Kind of endpoint.
+    pub class: Class,
+    /// Partition clock, epoch milliseconds; 0 when no record had a time yet.
+    pub now: i64,
+    /// Whether the record has a time near the partition clock, so that time means something.
+    pub is_timely: bool,
+}
+
+/// A room's answer to one question: raw, not yet a p-value.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Signal {
+    /// The question.
+    pub aspect: Aspect,
+    /// Oddness: rises, 0 is nothing; near −ln p where the room can say so.
+    pub score: f32,
+    /// What it rests on.
+    pub level: Level,
+    /// What the oddity is about: the same again is no new evidence against a session.
+    pub bet: u64,
+}
+
+/// A reason before calibration: the room's part of [`crate::Reason`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Explanation {
+    /// What the room takes it for.
+    pub family: Family,
+    /// Part of the exchange.
+    pub place: String,
+    /// What was observed, masked.
+    pub observed: String,
+    /// What was expected.
+    pub expected: String,
+    /// Observations behind the expectation.
+    pub support: u64,
+}

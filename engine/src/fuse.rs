@@ -1,0 +1,330 @@
+//! From signals to one p-value: each aspect calibrated per endpoint (else class, else API), combined, calibrated again per class,
+//! and set beside what the session has shown before.
+
+use crate::calibrate::Tail;
+use crate::detect::{Aspect, Class, Level, Signal};
+use crate::paths::EndpointIndex;
+use crate::record::PValue;
+use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Held-out answers that a tail of an endpoint's own rests on, at least.
+const OWN_SUPPORT: usize = 300;
+/// The same for a class.
+const CLASS_SUPPORT: usize = 100;
+/// Exponent of a bet.
+const KAPPA: f64 = 0.5;
+/// Length buckets of sessions: 1, 2–5, 6–20, more.
+const BUCKETS: usize = 4;
+
+/// Everything that turns scores into probabilities, for one API.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Calibration {
+    aspects: Vec<AspectTails>,
+    /// By class and whether the endpoint takes free text.
+    fused: Vec<Option<Tail>>,
+    fused_all: Option<Tail>,
+    /// By length bucket: largest ln M of benign sessions.
+    sessions: Vec<Option<Tail>>,
+    /// Rows behind the class with the fewest, and behind all.
+    pub rows: u64,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct AspectTails {
+    endpoints: Vec<(EndpointIndex, Tail)>,
+    classes: Vec<Option<Tail>>,
+    all: Option<Tail>,
+}
+
+/// One row as calibration sees it.
+#[derive(Debug, Clone)]
+pub(crate) struct Held<'r> {
+    pub(crate) endpoint: Option<EndpointIndex>,
+    pub(crate) class: Class,
+    pub(crate) has_free_text: bool,
+    pub(crate) session: Option<u64>,
+    pub(crate) time: i64,
+    pub(crate) signals: &'r [Signal],
+}
+
+/// A signal with its p-value.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Calibrated {
+    /// The signal.
+    pub signal: Signal,
+    /// How often benign traffic of this endpoint (or class) scores as high on this aspect.
+    pub p: PValue,
+}
+
+impl Calibration {
+    /// Fits everything on held-out rows, which stand in time order.
+    pub(crate) fn fit(rows: &[Held<'_>]) -> Self {
+        let mut calibration = Self {
+            aspects: Aspect::ALL.iter().map(|a| AspectTails::fit(rows, *a)).collect(),
+            fused: vec![None; Class::COUNT * 2],
+            fused_all: None,
+            sessions: vec![None; BUCKETS],
+            rows: rows.len() as u64,
+        };
+        let mut scratch = Vec::new();
+        let combined: Vec<f32> = rows
+            .iter()
+            .map(|row| {
+                calibration.calibrate(row.endpoint, row.class, row.signals, &mut scratch);
+                combine(&scratch).nats() as f32
+            })
+            .collect();
+        for slot in 0..calibration.fused.len() {
+            let sample =
+                rows.iter().zip(&combined).filter(|(r, _)| fused_slot(r.class, r.has_free_text) == slot).map(|(_, c)| *c).collect();
+            calibration.fused[slot] = Tail::fit_nats(sample, OWN_SUPPORT);
+        }
+        calibration.fused_all = Tail::fit_nats(combined.clone(), 1);
+        calibration.fit_sessions(rows, &combined);
+        calibration
+    }
+
+    fn fit_sessions(&mut self, rows: &[Held<'_>], combined: &[f32]) {
+        let mut sessions: BTreeMap<u64, (u32, f64, Wealth)> = BTreeMap::new();
+        for (row, nats) in rows.iter().zip(combined) {
+            let Some(session) = row.session else { continue };
+            let p = self.request(row.class, row.has_free_text, PValue::from_nats(f64::from(*nats)));
+            let (count, most, wealth) = sessions.entry(session).or_default();
+            *count += 1;
+            wealth.bet(row.endpoint, row.signals, p, row.time);
+            *most = most.max(wealth.ln);
+        }
+        let mut samples: Vec<Vec<f32>> = vec![Vec::new(); BUCKETS];
+        for (count, most, _) in sessions.values() {
+            samples[bucket(*count)].push(*most as f32);
+        }
+        for (slot, sample) in samples.into_iter().enumerate() {
+            let mut tail = Tail::fit(sample, CLASS_SUPPORT);
+            if let Some(tail) = &mut tail {
+                tail.widen(1.0);
+            }
+            self.sessions[slot] = tail;
+        }
+    }
+
+    /// p-values of signals, into `out`.
+    pub fn calibrate(&self, endpoint: Option<EndpointIndex>, class: Class, signals: &[Signal], out: &mut Vec<Calibrated>) {
+        out.clear();
+        out.extend(
+            signals.iter().map(|s| Calibrated { signal: *s, p: self.aspects[s.aspect as usize].p(endpoint, class, f64::from(s.score)) }),
+        );
+    }
+
+    /// p of a request from its combined p, by its class.
+    #[must_use]
+    pub fn request(&self, class: Class, has_free_text: bool, combined: PValue) -> PValue {
+        let tail = self.fused[fused_slot(class, has_free_text)].as_ref().or(self.fused_all.as_ref());
+        tail.map_or(combined, |t| t.p(combined.nats()))
+    }
+
+    /// p of a session's wealth after `count` requests; `None` for sessions of one request.
+    #[must_use]
+    pub fn session(&self, count: u32, wealth: &Wealth) -> Option<PValue> {
+        if count < 2 || wealth.ln <= 0.0 {
+            return None;
+        }
+        let slot = bucket(count);
+        let tail = self.sessions[slot].as_ref().or_else(|| self.sessions.iter().flatten().next())?;
+        Some(tail.p(wealth.ln))
+    }
+
+    /// Smallest level that the data of a class can support: 1/(10 × rows).
+    #[must_use]
+    pub fn least_alpha(&self, class: Class, has_free_text: bool) -> f64 {
+        let rows = self.fused[fused_slot(class, has_free_text)].as_ref().map_or(self.rows, |t| u64::from(t.n));
+        1.0 / (10.0 * rows.max(1) as f64)
+    }
+}
+
+impl AspectTails {
+    fn fit(rows: &[Held<'_>], aspect: Aspect) -> Self {
+        let mut endpoints: FxHashMap<EndpointIndex, Vec<f32>> = FxHashMap::default();
+        let mut classes: Vec<Vec<f32>> = vec![Vec::new(); Class::COUNT];
+        let mut all = Vec::new();
+        for row in rows {
+            for signal in row.signals.iter().filter(|s| s.aspect == aspect) {
+                all.push(signal.score);
+                classes[row.class as usize].push(signal.score);
+                if let Some(endpoint) = row.endpoint {
+                    endpoints.entry(endpoint).or_default().push(signal.score);
+                }
+            }
+        }
+        let all = Tail::fit(all, 1);
+        let classes: Vec<Option<Tail>> = classes
+            .into_iter()
+            .map(|sample| {
+                let mut tail = Tail::fit(sample, CLASS_SUPPORT)?;
+                if let Some(all) = &all {
+                    tail.shrink_to(all);
+                }
+                Some(tail)
+            })
+            .collect();
+        let class_of: FxHashMap<EndpointIndex, Class> = rows.iter().filter_map(|r| Some((r.endpoint?, r.class))).collect();
+        let mut own: Vec<(EndpointIndex, Tail)> = endpoints
+            .into_iter()
+            .filter_map(|(e, sample)| {
+                let mut tail = Tail::fit(sample, OWN_SUPPORT)?;
+                if let Some(class) = class_of.get(&e).and_then(|c| classes[*c as usize].as_ref()).or(all.as_ref()) {
+                    tail.shrink_to(class);
+                }
+                Some((e, tail))
+            })
+            .collect();
+        own.sort_unstable_by_key(|(e, _)| *e);
+        Self { endpoints: own, classes, all }
+    }
+
+    fn p(&self, endpoint: Option<EndpointIndex>, class: Class, score: f64) -> PValue {
+        let own = endpoint.and_then(|e| self.endpoints.binary_search_by_key(&e, |(k, _)| *k).ok()).map(|at| &self.endpoints[at].1);
+        match own.or(self.classes.get(class as usize).and_then(Option::as_ref)).or(self.all.as_ref()) {
+            Some(tail) => tail.p(score),
+            None => PValue::from_nats(score),
+        }
+    }
+}
+
+fn fused_slot(class: Class, has_free_text: bool) -> usize {
+    class as usize * 2 + usize::from(has_free_text)
+}
+
+fn bucket(count: u32) -> usize {
+    match count {
+        0..=1 => 0,
+        2..=5 => 1,
+        6..=20 => 2,
+        _ => 3,
+    }
+}
+
+/// Cauchy combination of the p-values that rest on more than the whole API's habits, equal weights.
+///
+/// An aspect at which nothing was seen (p above ½) adds nothing rather than drowning the others, as tan would have it; the
+/// calibration that follows takes up what this does to the level. Source: Liu and Xie, JASA 2020.
+#[must_use]
+pub fn combine(calibrated: &[Calibrated]) -> PValue {
+    let own = calibrated.iter().filter(|c| c.signal.level != Level::Global);
+    let (mut count, mut largest) = (0u32, 0.0f64);
+    for c in own.clone() {
+        count += 1;
+        largest = largest.max(c.p.nats());
+    }
+    if count == 0 {
+        return PValue::ONE;
+    }
+    // Σ tan((½ − p)π) in units of the largest term, so that p far below 1e-300 keeps its order.
+    let sum: f64 = own.map(|c| cauchy(c.p.nats(), largest)).sum();
+    let count = f64::from(count);
+    if largest > 18.0 {
+        // tan((½ − p)π) → 1/(πp): p of the mean is 1/(π · mean).
+        return PValue::from_nats(largest + sum.ln() - count.ln());
+    }
+    let mean = sum / count;
+    PValue::from_probability(0.5 - mean.atan() / std::f64::consts::PI)
+}
+
+/// tan((½ − p)π), at least 0; divided by that of the largest when p is small enough for 1/(πp).
+fn cauchy(nats: f64, largest: f64) -> f64 {
+    if largest > 18.0 {
+        return if nats > 0.7 { (nats - largest).exp() } else { 0.0 };
+    }
+    let p = (-nats).exp();
+    if p >= 0.5 { 0.0 } else { ((0.5 - p) * std::f64::consts::PI).tan() }
+}
+
+/// What a session has gambled up against being benign: a test martingale that forgets.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Wealth {
+    /// ln M, at least 0.
+    pub ln: f64,
+    at: i64,
+    /// What was bet on already, newest last.
+    bets: Vec<u32>,
+}
+
+impl Wealth {
+    /// Most bets remembered.
+    const MAX_BETS: usize = 48;
+    /// ln M halves in this time, milliseconds.
+    const HALF_LIFE: f64 = 3_600_000.0;
+
+    /// Bets on one request's p. Each oddity bets once. Returns whether the wealth grew.
+    pub fn bet(&mut self, endpoint: Option<EndpointIndex>, signals: &[Signal], p: PValue, now: i64) -> bool {
+        if now > self.at {
+            if self.at > 0 {
+                self.ln *= 0.5f64.powf((now - self.at) as f64 / Self::HALF_LIFE);
+            }
+            self.at = now;
+        }
+        let about =
+            signals.iter().max_by(|a, b| a.score.total_cmp(&b.score)).map_or(0, |s| crate::features::hash::mix(s.bet, s.aspect as u64));
+        let key = crate::features::hash::mix(about, endpoint.map_or(0, |e| u64::from(e.0) + 1)) as u32;
+        if self.bets.contains(&key) {
+            return false;
+        }
+        if self.bets.len() >= Self::MAX_BETS {
+            self.bets.remove(0);
+        }
+        self.bets.push(key);
+        let gain = KAPPA.ln() + (1.0 - KAPPA) * p.nats();
+        self.ln = (self.ln + gain).max(0.0);
+        gain > 0.0
+    }
+}
+
+/// p of a verdict from the request's and the session's: both were looked at.
+#[must_use]
+pub fn verdict(request: PValue, session: Option<PValue>) -> PValue {
+    match session {
+        None => request,
+        Some(session) => {
+            let nats = request.nats().max(session.nats());
+            if nats > 10.0 {
+                return PValue::from_nats(nats - 2f64.ln());
+            }
+            let p = (-nats).exp();
+            PValue::from_probability(1.0 - (1.0 - p) * (1.0 - p))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Calibrated, combine, verdict};
+    use crate::detect::{Aspect, Level, Signal};
+    use crate::record::PValue;
+
+    fn with(nats: &[f64]) -> Vec<Calibrated> {
+        nats.iter()
+            .map(|n| Calibrated {
+                signal: Signal { aspect: Aspect::Values, score: 0.0, level: Level::Own, bet: 0 },
+                p: PValue::from_nats(*n),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_smallest_p_rules_and_order_is_kept() {
+        let mut last = 0.0;
+        for nats in [1.0, 3.0, 9.0, 17.9, 18.1, 40.0, 800.0] {
+            let p = combine(&with(&[nats, 0.0, 0.0])).nats();
+            assert!(p > last && (nats < 3.0 || (p - (nats - 3f64.ln())).abs() < 0.35), "{nats}: {p}");
+            last = p;
+        }
+        assert_eq!(combine(&[]), PValue::ONE);
+    }
+
+    #[test]
+    fn two_looks_cost_a_factor_of_two() {
+        let p = verdict(PValue::from_probability(1e-6), Some(PValue::from_probability(0.3))).probability();
+        assert!((p / 2e-6 - 1.0).abs() < 1e-3);
+    }
+}

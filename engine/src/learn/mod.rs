@@ -1,0 +1,159 @@
+//! From history to a model: templates, rows, rooms, held-out scores, calibration — one API after the other.
+
+mod rows;
+
+pub use rows::EndpointFacts;
+pub(crate) use rows::{FOLDS, Row, UNSEEN, class_of, session_of};
+
+use crate::api::{Directory, HostGroup};
+use crate::assets::Assets;
+use crate::content;
+use crate::detect::Signal;
+use crate::features::Features;
+use crate::fuse::{Calibration, Held};
+use crate::history::History;
+use crate::model::{ApiModel, Model};
+use crate::partition::{Limits, Live, Session, Shared};
+use crate::paths;
+use crate::record::ApiName;
+use crate::rooms::Rooms;
+use crate::sequence::Sequence;
+use crate::volume::Volume;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What training is told.
+#[derive(Debug, Clone)]
+pub struct LearnConfig {
+    /// Level below which a verdict is anomalous (configured; the model may have to raise it).
+    pub alpha: f64,
+    /// Alert budget a day from which `alpha` is derived instead.
+    pub alerts_per_day: Option<f64>,
+    /// Declared host groups.
+    pub groups: Vec<HostGroup>,
+    /// APIs to learn; `None`: all that the history holds.
+    pub apis: Option<Vec<ApiName>>,
+    /// Label of the model (`v12`).
+    pub label: String,
+}
+
+impl Default for LearnConfig {
+    fn default() -> Self {
+        Self { alpha: 1e-4, alerts_per_day: None, groups: Vec::new(), apis: None, label: "v1".to_owned() }
+    }
+}
+
+/// How far training is.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// What is being done.
+    pub phase: &'static str,
+    /// 0 to 1 over the whole training.
+    pub done: f64,
+}
+
+/// Why training made no model.
+#[derive(Debug, thiserror::Error)]
+pub enum LearnError {
+    /// Nothing to learn from.
+    #[error("nothing to learn from: the history is empty")]
+    Empty,
+}
+
+/// Learns a model from a history. Deterministic: the same history in the same order gives the same model bytes.
+///
+/// # Errors
+/// The history is empty.
+pub fn learn(history: &History, config: &LearnConfig, progress: &mut dyn FnMut(Progress)) -> Result<Model, LearnError> {
+    if history.is_empty() {
+        return Err(LearnError::Empty);
+    }
+    let mut directory = Directory::new(config.groups.clone());
+    for features in history.iter() {
+        directory.add(features);
+    }
+    let hosts = directory.map();
+    let mut by_api: BTreeMap<ApiName, Vec<&Features>> = BTreeMap::new();
+    for features in history.iter() {
+        by_api.entry(hosts.api(&features.host)).or_default().push(features);
+    }
+    by_api.retain(|api, _| config.apis.as_ref().is_none_or(|wanted| wanted.contains(api)));
+    let total: usize = by_api.values().map(Vec::len).sum();
+    let mut done = 0;
+    let mut apis = Vec::with_capacity(by_api.len());
+    for (name, rows) in by_api {
+        let count = rows.len();
+        let mut report = |phase, part: f64| progress(Progress { phase, done: (done as f64 + part * count as f64) / total.max(1) as f64 });
+        apis.push(learn_api(name, &rows, config, &mut report));
+        done += count;
+    }
+    Ok(Model::new(config.label.clone(), hosts, apis))
+}
+
+fn learn_api(name: ApiName, history: &[&Features], config: &LearnConfig, report: &mut dyn FnMut(&'static str, f64)) -> ApiModel {
+    report("finding endpoints", 0.0);
+    let mut in_time: Vec<&Features> = history.to_vec();
+    in_time.sort_by_key(|f| f.time.unwrap_or(i64::MIN));
+    let paths = paths::learn(&in_time);
+    report("arranging rows", 0.15);
+    let (rows, facts) = rows::rows(&in_time, &paths);
+    let endpoints = facts.len();
+    let networks_known = rows.iter().filter(|r| r.network.is_some()).count() * 2 > rows.len();
+    report("learning fields", 0.2);
+    let content::Learned { content, held_out: mut signals } = content::learn(&rows, endpoints, networks_known);
+    report("learning sessions", 0.6);
+    for fold in 0..FOLDS {
+        let rooms = stateful(&rows, Some(fold), endpoints, content::Content::default());
+        replay(&rooms, &rows, fold, &mut signals);
+    }
+    let rooms = stateful(&rows, None, endpoints, content);
+    report("calibrating", 0.9);
+    let held: Vec<Held<'_>> = rows
+        .iter()
+        .zip(&signals)
+        .map(|(row, signals)| Held {
+            endpoint: row.endpoint,
+            class: row.class,
+            has_free_text: rooms.content.has_free_text(row.endpoint),
+            session: row.session,
+            time: row.features.time.unwrap_or(0),
+            signals,
+        })
+        .collect();
+    let calibration = Calibration::fit(&held);
+    let alpha = alpha(config, &in_time);
+    report("done", 1.0);
+    ApiModel::new(name, alpha, paths, facts, rooms, calibration, &rows)
+}
+
+/// All rooms but `content`, learned from every fold but one.
+fn stateful(rows: &[Row<'_>], without: Option<u8>, endpoints: usize, content: content::Content) -> Rooms {
+    let kept = || rows.iter().filter(|r| Some(r.fold) != without);
+    Rooms { assets: Assets::learn(kept(), endpoints), sequence: Sequence::learn(kept()), volume: Volume::learn(kept(), endpoints), content }
+}
+
+/// Plays one fold's rows through live state, as a partition would, and collects what the rooms say.
+fn replay(rooms: &Rooms, rows: &[Row<'_>], fold: u8, signals: &mut [Vec<Signal>]) {
+    let mut sessions: BTreeMap<u64, Session> = BTreeMap::new();
+    let mut shared = Shared::new(Limits::default());
+    for (row, out) in rows.iter().zip(signals).filter(|(r, _)| r.fold == fold) {
+        let seen = row.seen();
+        let mut nobody = Session::default();
+        let session = match row.session {
+            Some(key) => sessions.entry(key).or_default(),
+            None => &mut nobody,
+        };
+        let mut live = Live { key: row.session.unwrap_or(0), has_session: row.session.is_some(), session, shared: &mut shared };
+        rooms.score_stateful(&seen, &live, out);
+        rooms.observe(&seen, &mut live);
+    }
+}
+
+/// The configured level, or the one that an alert budget allows at this history's rate.
+fn alpha(config: &LearnConfig, history: &[&Features]) -> f64 {
+    let Some(per_day) = config.alerts_per_day else { return config.alpha };
+    let times = || history.iter().filter_map(|f| f.time);
+    let (Some(first), Some(last)) = (times().min(), times().max()) else { return config.alpha };
+    let days = ((last - first) as f64 / 86_400_000.0).max(1.0 / 24.0);
+    (per_day * days / history.len().max(1) as f64).clamp(1e-9, 0.01)
+}

@@ -1,0 +1,228 @@
+//! The training view of a history: rows with endpoint, breadth unit, fold and weight.
+
+use crate::detect::{Class, Seen};
+use crate::features::hash::{hash, mix};
+use crate::features::{Features, Place};
+use crate::paths::{EndpointIndex, Paths, Route};
+use crate::record::{EndpointId, NetworkId};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+/// Folds for held-out scores.
+pub(crate) const FOLDS: u8 = 5;
+/// Records that stand for one unit where nothing tells callers apart.
+const BLOCK: usize = 64;
+/// An endpoint with fewer distinct contents is divided into folds row by row.
+const FEW_CONTENTS: usize = 50;
+/// Most of a profile that one unit, and one network, may be.
+const UNIT_SHARE: f32 = 0.01;
+const NETWORK_SHARE: f32 = 0.05;
+
+/// One exchange as learners see it.
+#[derive(Debug)]
+pub(crate) struct Row<'h> {
+    pub(crate) features: &'h Features,
+    pub(crate) route: Route,
+    /// The endpoint, where it is known.
+    pub(crate) endpoint: Option<EndpointIndex>,
+    pub(crate) id: EndpointId,
+    pub(crate) class: Class,
+    pub(crate) session: Option<u64>,
+    pub(crate) unit: u64,
+    pub(crate) network: Option<NetworkId>,
+    pub(crate) fold: u8,
+    /// What it counts for, in (0, 1]: no unit and no network can be more than its share.
+    pub(crate) weight: f32,
+}
+
+impl Row<'_> {
+    pub(crate) fn seen(&self) -> Seen<'_> {
+        Seen {
+            features: self.features,
+            route: &self.route,
+            endpoint: self.endpoint,
+            id: self.id,
+            class: self.class,
+            now: self.features.time.unwrap_or(0),
+            is_timely: self.features.time.is_some(),
+        }
+    }
+}
+
+/// What is known of an endpoint beside its template.
+#[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
+pub struct EndpointFacts {
+    /// At least 3 successes from at least 2 units.
+    pub is_known: bool,
+    /// A password-like field in.
+    pub is_authentication: bool,
+    /// Requests and successes in the history.
+    pub requests: u64,
+    /// See `requests`.
+    pub successes: u64,
+    /// Requests per status.
+    pub statuses: Vec<(u16, u64)>,
+}
+
+/// Identity shared by everything that is no endpoint.
+pub(crate) const UNSEEN: EndpointId = EndpointId(0);
+
+/// Session as live state and learners know it.
+pub(crate) fn session_of(features: &Features) -> Option<u64> {
+    let key = features.session?.0;
+    Some((key >> 64) as u64 ^ key as u64)
+}
+
+/// Class of a request.
+pub(crate) fn class_of(method: &str, facts: Option<&EndpointFacts>) -> Class {
+    match method {
+        _ if facts.is_some_and(|f| f.is_authentication) => Class::Authentication,
+        "GET" | "HEAD" | "OPTIONS" => Class::Read,
+        _ => Class::Write,
+    }
+}
+
+fn has_password(features: &Features) -> bool {
+    features.fields.iter().any(|f| {
+        f.place != Place::Header && {
+            let name = features.name(f);
+            ["password", "passwd", "pwd", "pin", "otp"]
+                .iter()
+                .any(|w| name.eq_ignore_ascii_case(w) || (name.len() > w.len() && name.to_ascii_lowercase().ends_with(w) && w.len() > 3))
+        }
+    })
+}
+
+/// Rows in time order, and what is known of each endpoint.
+pub(crate) fn rows<'h>(history: &[&'h Features], paths: &Paths) -> (Vec<Row<'h>>, Vec<EndpointFacts>) {
+    let units = Units::of(history);
+    let mut facts = vec![EndpointFacts::default(); paths.endpoints().len()];
+    let mut succeeded: Vec<FxHashSet<u64>> = vec![FxHashSet::default(); facts.len()];
+    let mut passwords = vec![0u64; facts.len()];
+    let mut statuses: Vec<FxHashMap<u16, u64>> = vec![FxHashMap::default(); facts.len()];
+    let mut rows: Vec<Row<'h>> = Vec::with_capacity(history.len());
+    for (at, features) in history.iter().enumerate() {
+        let route = paths.route(features);
+        let unit = units.unit(features, at);
+        if let Some(EndpointIndex(e)) = route.endpoint {
+            let e = e as usize;
+            facts[e].requests += 1;
+            *statuses[e].entry(features.status()).or_default() += 1;
+            passwords[e] += u64::from(has_password(features));
+            if features.status() < 400 {
+                facts[e].successes += 1;
+                if succeeded[e].len() < 3 {
+                    succeeded[e].insert(unit);
+                }
+            }
+        }
+        let id = route.endpoint.map_or(UNSEEN, |e| paths.endpoint(e).id);
+        let network = features.source.map(crate::record::SourceId::network);
+        rows.push(Row {
+            features,
+            route,
+            endpoint: None,
+            id,
+            class: Class::Read,
+            session: session_of(features),
+            unit,
+            network,
+            fold: 0,
+            weight: 1.0,
+        });
+    }
+    for (e, fact) in facts.iter_mut().enumerate() {
+        fact.is_known = fact.successes >= 3 && succeeded[e].len() >= 2;
+        fact.is_authentication = passwords[e] * 2 > fact.requests;
+        fact.statuses = statuses[e].drain().collect();
+        fact.statuses.sort_unstable();
+    }
+    for row in &mut rows {
+        let facts = row.route.endpoint.map(|e| &facts[e.0 as usize]);
+        row.class = class_of(&row.features.method, facts);
+        row.endpoint = row.route.endpoint.filter(|_| facts.is_some_and(|f| f.is_known));
+    }
+    weigh(&mut rows);
+    units.divide(&mut rows);
+    (rows, facts)
+}
+
+/// Caps what one unit and one network count for in each endpoint.
+fn weigh(rows: &mut [Row<'_>]) {
+    let mut totals: FxHashMap<EndpointId, (f32, u32, u32)> = FxHashMap::default();
+    let mut by_unit: FxHashMap<(EndpointId, u64), f32> = FxHashMap::default();
+    let mut by_network: FxHashMap<(EndpointId, NetworkId), f32> = FxHashMap::default();
+    for row in rows.iter() {
+        let total = totals.entry(row.id).or_default();
+        total.0 += 1.0;
+        let unit = by_unit.entry((row.id, row.unit)).or_default();
+        total.1 += u32::from(*unit == 0.0);
+        *unit += 1.0;
+        if let Some(network) = row.network {
+            let count = by_network.entry((row.id, network)).or_default();
+            total.2 += u32::from(*count == 0.0);
+            *count += 1.0;
+        }
+    }
+    for row in rows.iter_mut() {
+        let (n, units, networks) = totals[&row.id];
+        let share = |own: f32, cap: f32, distinct: u32| cap.max(2.0 / distinct as f32) * n / own;
+        let mut weight = share(by_unit[&(row.id, row.unit)], UNIT_SHARE, units).min(1.0);
+        if let Some(count) = row.network.and_then(|network| by_network.get(&(row.id, network))) {
+            weight = weight.min(share(*count, NETWORK_SHARE, networks));
+        }
+        row.weight = weight;
+    }
+}
+
+/// What counts as one caller in this history.
+struct Units {
+    by_session: bool,
+}
+
+impl Units {
+    /// Sessions tell callers apart where at least a fifth of them have two requests.
+    fn of(history: &[&Features]) -> Self {
+        let mut counts: FxHashMap<u64, u32> = FxHashMap::default();
+        for session in history.iter().filter_map(|f| session_of(f)) {
+            *counts.entry(session).or_default() += 1;
+        }
+        let repeated = counts.values().filter(|c| **c >= 2).count();
+        Self { by_session: !counts.is_empty() && repeated * 5 >= counts.len() }
+    }
+
+    fn unit(&self, features: &Features, at: usize) -> u64 {
+        if let Some(subject) = features.subject {
+            return subject.0 as u64;
+        }
+        if let (true, Some(session)) = (self.by_session, session_of(features)) {
+            return session;
+        }
+        match features.source {
+            Some(source) => mix(hash(source.0.to_string().as_bytes()), features.agent),
+            None => (at / BLOCK) as u64,
+        }
+    }
+
+    /// Puts rows into folds: rows of one session share one. Where there are no sessions, rows of one content do, so that nothing is
+    /// judged by its own copy; endpoints with few contents are divided row by row, or a fold would hold all there is.
+    fn divide(&self, rows: &mut [Row<'_>]) {
+        let content = |f: &Features| {
+            f.fields.iter().filter(|f| f.place.is_of_endpoint()).fold(hash(f.path.as_bytes()), |key, f| mix(key, f.value_hash))
+        };
+        let mut contents: FxHashMap<EndpointId, FxHashSet<u64>> = FxHashMap::default();
+        for row in rows.iter().filter(|r| !self.by_session || r.session.is_none()) {
+            let known = contents.entry(row.id).or_default();
+            if known.len() < FEW_CONTENTS {
+                known.insert(content(row.features));
+            }
+        }
+        for (at, row) in rows.iter_mut().enumerate() {
+            let key = match row.session {
+                Some(session) if self.by_session => session,
+                _ if contents.get(&row.id).is_some_and(|c| c.len() >= FEW_CONTENTS) => content(row.features),
+                _ => at as u64,
+            };
+            row.fold = (mix(key, 0xf01d) % u64::from(FOLDS)) as u8;
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! The list of detectors. A new one is a room of its own and a line in each list here.
+
+use crate::assets::Assets;
+use crate::content::{Content, Scratch};
+use crate::detect::{Aspect, Explanation, Seen, Signal};
+use crate::partition::Live;
+use crate::paths::Paths;
+use crate::record::{Capability, DetectorKind};
+use crate::sequence::Sequence;
+use crate::volume::Volume;
+use serde::{Deserialize, Serialize};
+
+/// What all rooms have learned of one API.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Rooms {
+    /// Which endpoints are live.
+    pub assets: Assets,
+    /// What comes after what.
+    pub sequence: Sequence,
+    /// How often.
+    pub volume: Volume,
+    /// Which fields and values.
+    pub content: Content,
+}
+
+impl Rooms {
+    /// Asks every room; changes nothing.
+    pub fn score(&self, seen: &Seen<'_>, live: &Live<'_>, scratch: &mut Scratch, out: &mut Vec<Signal>) {
+        self.score_stateful(seen, live, out);
+        self.content.score(seen, scratch, out);
+    }
+
+    /// Asks every room but `content`, whose training asks for itself.
+    pub(crate) fn score_stateful(&self, seen: &Seen<'_>, live: &Live<'_>, out: &mut Vec<Signal>) {
+        self.assets.score(seen, out);
+        self.sequence.score(seen, live, out);
+        self.volume.score(seen, live, out);
+    }
+
+    /// Lets every room take note of an exchange that was judged.
+    pub fn observe(&self, seen: &Seen<'_>, live: &mut Live<'_>) {
+        self.sequence.observe(seen, live);
+        self.volume.observe(seen, live);
+    }
+
+    /// Asks a room why. Must be called before [`Self::observe`].
+    #[must_use]
+    pub fn explain(&self, seen: &Seen<'_>, live: &Live<'_>, paths: &Paths, aspect: Aspect, scratch: &mut Scratch) -> Option<Explanation> {
+        match aspect.detector() {
+            DetectorKind::Assets => self.assets.explain(seen, paths, aspect),
+            DetectorKind::Sequence => self.sequence.explain(seen, live, paths),
+            DetectorKind::Volume => self.volume.explain(seen, live),
+            DetectorKind::Content => self.content.explain(seen, aspect, scratch),
+            _ => None,
+        }
+    }
+
+    /// Detectors that could not look at such a record, in order.
+    #[must_use]
+    pub fn blind(seen: &Seen<'_>, has_session: bool) -> Vec<DetectorKind> {
+        let capabilities = seen.features.capabilities;
+        DetectorKind::ALL
+            .into_iter()
+            .filter(|d| match d {
+                DetectorKind::Assets => !capabilities.has(Capability::ResponseStatus),
+                DetectorKind::Sequence => !has_session,
+                DetectorKind::Volume => !has_session || !seen.is_timely,
+                _ => false,
+            })
+            .collect()
+    }
+}

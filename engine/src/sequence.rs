@@ -1,0 +1,281 @@
+//! `sequence`: what comes after what in a session — a variable-order Markov chain (0 to 3, interpolated by Witten–Bell) over
+//! (endpoint, status class) with tokens for pauses, and the steps that always come before others.
+
+use crate::detect::{Aspect, Explanation, Level, Seen, Signal};
+use crate::features::hash::mix;
+use crate::learn::Row;
+use crate::partition::Live;
+use crate::paths::Paths;
+use crate::record::{EndpointId, Family};
+use rustc_hash::{FxHashMap, FxHashSet};
+use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
+use std::collections::BTreeMap;
+
+/// Steps of context.
+const ORDER: usize = 3;
+/// Most transitions kept of one order; the rarest go.
+const MAX_TRANSITIONS: usize = 200_000;
+/// Endpoints of a session remembered, to see which steps were skipped.
+const MAX_VISITED: usize = 32;
+/// Cases that a rule of precedence rests on, at least.
+const CASES: f32 = 50.0;
+/// Share of cases in which one step must come before another to be a rule.
+const PRECEDES: f32 = 0.97;
+
+/// What a session did last.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Trace {
+    /// Latest tokens, newest first; immediate repeats stand once.
+    context: [u64; ORDER],
+    last: i64,
+    /// Endpoints that succeeded in this session.
+    visited: SmallVec<[u32; 8]>,
+}
+
+/// Chain and precedence of one API.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Sequence {
+    /// Per order: hash of (context, next) to weight, sorted.
+    transitions: Vec<Vec<(u64, f32)>>,
+    /// Per order: hash of context to (weight, distinct next), sorted.
+    contexts: Vec<Vec<(u64, (f32, f32))>>,
+    tokens: f32,
+    /// By endpoint (low bits of its id), sorted: what comes before it, and in how many of how many cases.
+    rules: Vec<(u32, Vec<Rule>)>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Rule {
+    before: u32,
+    cases: f32,
+    kept: f32,
+}
+
+/// Low bits of an endpoint's id: enough to tell endpoints of one API apart.
+fn short(id: EndpointId) -> u32 {
+    id.0 as u32
+}
+
+fn token(id: EndpointId, status: u16) -> u64 {
+    mix(id.0, u64::from(status / 100))
+}
+
+/// A token for a pause, if there was one.
+fn pause(gap_ms: i64) -> Option<u64> {
+    match gap_ms {
+        ..=30_000 => None,
+        30_001..=300_000 => Some(1),
+        300_001..=1_800_000 => Some(2),
+        _ => Some(3),
+    }
+}
+
+impl Trace {
+    /// The context of the next step at a time.
+    fn context_at(&self, now: i64) -> [u64; ORDER] {
+        match pause(now - self.last).filter(|_| self.last > 0 && now > 0) {
+            Some(gap) => [gap, self.context[0], self.context[1]],
+            None => self.context,
+        }
+    }
+
+    fn step(&mut self, id: EndpointId, status: u16, now: i64) {
+        let token = token(id, status);
+        let context = self.context_at(now);
+        if context[0] != token {
+            self.context = [token, context[0], context[1]];
+        }
+        if now > self.last {
+            self.last = now;
+        }
+        if status < 400 && !self.visited.contains(&short(id)) && self.visited.len() < MAX_VISITED {
+            self.visited.push(short(id));
+        }
+    }
+}
+
+/// Key of the newest `n` tokens of a context.
+fn context_key(context: &[u64; ORDER], n: usize) -> u64 {
+    context[..n].iter().fold(n as u64, |key, t| mix(key, *t))
+}
+
+impl Sequence {
+    /// Learns from rows of one API in time order.
+    pub(crate) fn learn<'r>(rows: impl Iterator<Item = &'r Row<'r>>) -> Self {
+        let mut transitions: Vec<FxHashMap<u64, f32>> = vec![FxHashMap::default(); ORDER + 1];
+        let mut contexts: Vec<FxHashMap<u64, (f32, f32)>> = vec![FxHashMap::default(); ORDER + 1];
+        let mut tokens = FxHashSet::default();
+        let mut sessions: FxHashMap<u64, Trace> = FxHashMap::default();
+        let mut cases: BTreeMap<u32, (f32, FxHashMap<u32, f32>)> = BTreeMap::new();
+        for row in rows {
+            let (Some(session), Some(_)) = (row.session, row.endpoint) else { continue };
+            let trace = sessions.entry(session).or_default();
+            let now = row.features.time.unwrap_or(0);
+            let status = row.features.status();
+            let next = token(row.id, status);
+            tokens.insert(next);
+            let context = trace.context_at(now);
+            for n in 0..=ORDER {
+                let key = context_key(&context, n);
+                let count = transitions[n].entry(mix(key, next)).or_default();
+                let of = contexts[n].entry(key).or_default();
+                if *count == 0.0 {
+                    of.1 += 1.0;
+                }
+                *count += row.weight;
+                of.0 += row.weight;
+            }
+            if status < 400 {
+                let (n, before) = cases.entry(short(row.id)).or_default();
+                *n += row.weight;
+                for earlier in trace.visited.iter().filter(|e| **e != short(row.id)) {
+                    *before.entry(*earlier).or_default() += row.weight;
+                }
+            }
+            trace.step(row.id, status, now);
+        }
+        let rules = cases
+            .into_iter()
+            .filter(|(_, (n, _))| *n >= CASES)
+            .map(|(endpoint, (n, before))| {
+                let mut rules: Vec<Rule> = before
+                    .into_iter()
+                    .filter(|(_, kept)| *kept >= PRECEDES * n)
+                    .map(|(before, kept)| Rule { before, cases: n, kept })
+                    .collect();
+                rules.sort_unstable_by_key(|r| r.before);
+                (endpoint, rules)
+            })
+            .filter(|(_, rules)| !rules.is_empty())
+            .collect();
+        Self {
+            transitions: transitions.into_iter().map(bounded).collect(),
+            contexts: contexts.into_iter().map(sorted).collect(),
+            tokens: tokens.len() as f32,
+            rules,
+        }
+    }
+
+    /// −ln P(next | context) at the longest context, and −ln P(next) without any.
+    fn surprisal(&self, context: &[u64; ORDER], next: u64) -> (f32, f32) {
+        let mut p = 1.0 / (self.tokens + 1.0);
+        let mut alone = p;
+        for n in 0..=ORDER.min(self.contexts.len().saturating_sub(1)) {
+            let key = context_key(context, n);
+            let Some((total, kinds)) = find(&self.contexts[n], key) else { break };
+            let count = find(&self.transitions[n], mix(key, next)).unwrap_or(0.0);
+            p = (count + kinds * p) / (total + kinds);
+            if n == 0 {
+                alone = p;
+            }
+        }
+        (-p.ln(), -alone.ln())
+    }
+
+    /// How much the way here speaks against this step, nats: pointwise mutual information, negated.
+    fn against(&self, seen: &Seen<'_>, live: &Live<'_>) -> f32 {
+        let trace = &live.session.sequence;
+        let (here, alone) = self.surprisal(&trace.context_at(seen.now), token(seen.id, seen.features.status()));
+        (here - alone).max(0.0)
+    }
+
+    /// The rule of precedence that this step breaks most, with its surprisal.
+    fn broken(&self, seen: &Seen<'_>, live: &Live<'_>) -> Option<(&Rule, f32)> {
+        if seen.features.status() >= 400 {
+            return None;
+        }
+        let at = self.rules.binary_search_by_key(&short(seen.id), |(e, _)| *e).ok()?;
+        let visited = &live.session.sequence.visited;
+        if visited.len() >= MAX_VISITED {
+            return None;
+        }
+        self.rules[at]
+            .1
+            .iter()
+            .filter(|r| !visited.contains(&r.before))
+            .map(|r| (r, -((r.cases - r.kept + 0.5) / (r.cases + 1.0)).ln()))
+            .max_by(|a, b| a.1.total_cmp(&b.1))
+    }
+
+    /// Answers [`Aspect::Step`].
+    pub fn score(&self, seen: &Seen<'_>, live: &Live<'_>, out: &mut Vec<Signal>) {
+        if !live.has_session || seen.endpoint.is_none() || self.contexts.is_empty() {
+            return;
+        }
+        let skipped = self.broken(seen, live).map_or(0.0, |(_, nats)| nats);
+        let score = self.against(seen, live).max(skipped);
+        out.push(Signal { aspect: Aspect::Step, score, level: Level::Own, bet: mix(live.session.sequence.context[0], 7) });
+    }
+
+    /// Takes note of a step.
+    pub fn observe(&self, seen: &Seen<'_>, live: &mut Live<'_>) {
+        if seen.endpoint.is_some() {
+            live.session.sequence.step(seen.id, seen.features.status(), seen.now);
+        }
+    }
+
+    /// Explains [`Aspect::Step`].
+    #[must_use]
+    pub fn explain(&self, seen: &Seen<'_>, live: &Live<'_>, paths: &Paths) -> Option<Explanation> {
+        let name = |short_id: u32| paths.endpoints().iter().find(|e| short(e.id) == short_id).map(crate::paths::Endpoint::name);
+        let against = self.against(seen, live);
+        if let Some((rule, nats)) = self.broken(seen, live).filter(|(_, nats)| *nats >= against) {
+            let _ = nats;
+            let before = name(rule.before).unwrap_or_else(|| "another step".to_owned());
+            return Some(Explanation {
+                family: Family::Sequence,
+                place: "session".to_owned(),
+                observed: format!("reached without {before}"),
+                expected: format!("{before} came before in {:.1} % of {:.0} cases", 100.0 * rule.kept / rule.cases, rule.cases),
+                support: rule.cases as u64,
+            });
+        }
+        let context = live.session.sequence.context_at(seen.now);
+        let next = token(seen.id, seen.features.status());
+        let key = context_key(&context, 1);
+        let (total, _) = find(self.contexts.get(1)?, key).unwrap_or((0.0, 0.0));
+        let count = find(&self.transitions[1], mix(key, next)).unwrap_or(0.0);
+        let previous =
+            paths.endpoints().iter().find(|e| (1..=5).any(|s| token(e.id, s * 100) == context[0]) || token(e.id, 0) == context[0]);
+        let after = match (previous, context[0]) {
+            (Some(endpoint), _) => format!("after {}", endpoint.name()),
+            (None, 0) => "as the first step of a session".to_owned(),
+            (None, 1..=3) => "after a pause".to_owned(),
+            (None, _) => "after the step before it".to_owned(),
+        };
+        Some(Explanation {
+            family: Family::Sequence,
+            place: "session".to_owned(),
+            observed: format!("this step {after}"),
+            expected: format!("it came in {count:.0} of {total:.0} cases"),
+            support: total as u64,
+        })
+    }
+
+    /// States kept and transitions stored, for reports: contexts of order 1, transitions of order 1, all transitions.
+    #[must_use]
+    pub fn size(&self) -> (usize, usize, usize) {
+        (self.contexts.get(1).map_or(0, Vec::len), self.transitions.get(1).map_or(0, Vec::len), self.transitions.iter().map(Vec::len).sum())
+    }
+}
+
+fn find<T: Copy>(sorted: &[(u64, T)], key: u64) -> Option<T> {
+    sorted.binary_search_by_key(&key, |(k, _)| *k).ok().map(|at| sorted[at].1)
+}
+
+fn sorted<T>(map: FxHashMap<u64, T>) -> Vec<(u64, T)> {
+    let mut all: Vec<(u64, T)> = map.into_iter().collect();
+    all.sort_unstable_by_key(|(k, _)| *k);
+    all
+}
+
+fn bounded(map: FxHashMap<u64, f32>) -> Vec<(u64, f32)> {
+    let mut all = sorted(map);
+    if all.len() > MAX_TRANSITIONS {
+        all.sort_by(|a, b| b.1.total_cmp(&a.1));
+        all.truncate(MAX_TRANSITIONS);
+        all.sort_unstable_by_key(|(k, _)| *k);
+    }
+    all
+}

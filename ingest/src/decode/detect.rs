@@ -1,0 +1,245 @@
+//! What an input is, told from its first bytes.
+
+use runtime::config::RecordFormat;
+use std::fmt;
+
+/// Top-level keys of an object that are looked at.
+const MAX_KEYS: usize = 256;
+
+/// Lines that may be unlike anything before an input of JSON lines counts as a log.
+const MAX_ODD_LINES: usize = 32;
+
+/// Fields of an exchange at its top level.
+const EXCHANGE_KEYS: [&[u8]; 15] = [
+    b"id",
+    b"time",
+    b"method",
+    b"scheme",
+    b"host",
+    b"path",
+    b"query",
+    b"route",
+    b"client",
+    b"session",
+    b"subject",
+    b"request",
+    b"response",
+    b"duration_ms",
+    b"source",
+];
+
+/// A format of records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Format {
+    /// Canonical exchanges: NDJSON, or one JSON array.
+    Exchanges,
+    /// HTTP archive 1.2.
+    Har,
+    /// Combined or common access log, with or without a virtual host in front.
+    AccessLog,
+    /// JSON objects of a gateway or web server: NDJSON, or one JSON array.
+    JsonLog,
+}
+
+impl Format {
+    /// Name, as the configuration has it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Exchanges => "exchange",
+            Self::Har => "har",
+            Self::AccessLog => "combined",
+            Self::JsonLog => "json",
+        }
+    }
+
+    /// The format that a configuration asks for; `None`: it is to be detected.
+    #[must_use]
+    pub fn forced(format: RecordFormat) -> Option<Self> {
+        match format {
+            RecordFormat::Auto => None,
+            RecordFormat::Exchange => Some(Self::Exchanges),
+            RecordFormat::Har => Some(Self::Har),
+            RecordFormat::Combined => Some(Self::AccessLog),
+            RecordFormat::Json => Some(Self::JsonLog),
+        }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What an input is: the format of its records, and how they follow one another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Detected {
+    /// Format of the records.
+    pub(crate) format: Format,
+    /// Whether they are the elements of one JSON array instead of lines.
+    pub(crate) array: bool,
+}
+
+/// Whether the first byte that counts opens a JSON array of objects.
+pub(crate) fn is_array(peek: &[u8]) -> bool {
+    peek.trim_ascii_start().strip_prefix(b"[").map(<[u8]>::trim_ascii_start).is_some_and(|rest| matches!(rest.first(), Some(b'{' | b']')))
+}
+
+/// Tells what an input is from its first bytes; `None`: more are needed, which cannot be when `all` says that there are no more.
+pub(crate) fn detect(peek: &[u8], all: bool) -> Option<Detected> {
+    let text = peek.trim_ascii_start();
+    match text.first() {
+        None if all => Some(Detected { format: Format::Exchanges, array: false }),
+        None => None,
+        Some(b'{') => objects(text, all).map(|format| Detected { format, array: false }),
+        Some(b'[') if is_array(text) => {
+            let first = text[1..].trim_ascii_start();
+            let keys = Keys::of(first);
+            (keys.closed || all).then(|| Detected { format: keys.format().unwrap_or(Format::JsonLog), array: true })
+        }
+        Some(b'[') if text.len() == 1 && !all => None,
+        Some(_) => Some(Detected { format: Format::AccessLog, array: false }),
+    }
+}
+
+/// Tells what JSON objects in a row are.
+fn objects(text: &[u8], all: bool) -> Option<Format> {
+    let first = Keys::of(text);
+    if first.names.first() == Some(&b"log".as_slice()) && first.first_is_object {
+        return Some(Format::Har);
+    }
+    let mut odd = 0;
+    for line in text.split_inclusive(|byte| *byte == b'\n') {
+        let whole = line.ends_with(b"\n") || all;
+        if !whole {
+            break;
+        }
+        match Keys::of(line.trim_ascii()).format() {
+            Some(format) => return Some(format),
+            None if line.trim_ascii().is_empty() => {}
+            None => odd += 1,
+        }
+        if odd >= MAX_ODD_LINES {
+            return Some(Format::JsonLog);
+        }
+    }
+    all.then(|| first.guess())
+}
+
+/// Top-level keys of an object whose text may be cut.
+struct Keys<'t> {
+    names: Vec<&'t [u8]>,
+    /// Whether the object ends within the text.
+    closed: bool,
+    /// Whether the first key's value is an object.
+    first_is_object: bool,
+}
+
+impl<'t> Keys<'t> {
+    fn of(text: &'t [u8]) -> Self {
+        let mut keys = Self { names: Vec::new(), closed: false, first_is_object: false };
+        let (mut depth, mut at) = (0usize, 0usize);
+        while at < text.len() && keys.names.len() < MAX_KEYS {
+            match text[at] {
+                b'"' => {
+                    let Some(end) = string_end(text, at) else { return keys };
+                    let after = text[end..].trim_ascii_start();
+                    if depth == 1 && after.first() == Some(&b':') {
+                        keys.names.push(&text[at + 1..end - 1]);
+                        if keys.names.len() == 1 {
+                            keys.first_is_object = after[1..].trim_ascii_start().first() == Some(&b'{');
+                        }
+                    }
+                    at = end;
+                    continue;
+                }
+                b'{' | b'[' => depth += 1,
+                b'}' | b']' => {
+                    depth = depth.saturating_sub(1);
+                    if depth == 0 {
+                        keys.closed = true;
+                        return keys;
+                    }
+                }
+                _ => {}
+            }
+            at += 1;
+        }
+        keys
+    }
+
+    fn has(&self, name: &[u8]) -> bool {
+        self.names.contains(&name)
+    }
+
+    /// The format of a whole object; `None` when it is not whole.
+    fn format(&self) -> Option<Format> {
+        self.closed
+            .then(|| if self.has(b"method") && self.has(b"path") && self.like_exchange() { Format::Exchanges } else { Format::JsonLog })
+    }
+
+    /// The likeliest format of an object that is cut.
+    fn guess(&self) -> Format {
+        if self.like_exchange() && !self.names.is_empty() { Format::Exchanges } else { Format::JsonLog }
+    }
+
+    /// Unknown fields are allowed in an exchange, but one with a status at its top is a log line: an exchange has it in its response.
+    fn like_exchange(&self) -> bool {
+        let known = self.names.iter().filter(|name| EXCHANGE_KEYS.contains(name)).count();
+        let parts = self.has(b"request") || self.has(b"response") || self.has(b"client") || self.has(b"session");
+        known == self.names.len() || (parts && !self.has(b"status"))
+    }
+}
+
+/// Index behind the closing quotation mark of the string that opens at `at`.
+pub(crate) fn string_end(text: &[u8], at: usize) -> Option<usize> {
+    let mut from = at + 1;
+    loop {
+        let hit = from + memchr::memchr2(b'"', b'\\', text.get(from..)?)?;
+        if text[hit] == b'"' {
+            return Some(hit + 1);
+        }
+        from = hit + 2;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats_are_told_apart() {
+        let cases: [(&str, Format, bool); 12] = [
+            ("{\"method\":\"GET\",\"path\":\"/\"}\n", Format::Exchanges, false),
+            ("\n {\"method\":\"GET\",\"path\":\"/\",\"response\":{\"status\":200},\"label\":\"x\"}\n", Format::Exchanges, false),
+            ("[\n{\"method\":\"GET\",\"path\":\"/\"}]", Format::Exchanges, true),
+            ("{\"method\":\"GET\",\"path\":\"/\",\"status\":200,\"response\":\"ok\"}\n", Format::JsonLog, false),
+            ("{\"remote_addr\":\"::1\",\"request\":\"GET / HTTP/1.1\"}\n", Format::JsonLog, false),
+            ("{\"request\":{\"method\":\"GET\",\"uri\":\"/\"},\"status\":200}\n", Format::JsonLog, false),
+            ("[]", Format::JsonLog, true),
+            ("{\"log\":{\"version\":\"1.2\",\"entries\":[", Format::Har, false),
+            ("{\n  \"log\" : {\n", Format::Har, false),
+            ("{\"log\":\"started\",\"method\":\"GET\"}\n", Format::JsonLog, false),
+            ("203.0.113.9 - - [10/Oct/2000:13:55:36 -0700] \"GET / HTTP/1.0\" 200 2326\n", Format::AccessLog, false),
+            ("[::1]:80 ::1 - - [10/Oct/2000:13:55:36 -0700] \"GET / HTTP/1.0\" 200 2326\n", Format::AccessLog, false),
+        ];
+        for (text, format, array) in cases {
+            assert_eq!(detect(text.as_bytes(), true), Some(Detected { format, array }), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_bad_first_line_does_not_decide() {
+        let text = b"{\"broken\n{\"method\":\"GET\",\"path\":\"/\"}\n";
+        assert_eq!(detect(text, false).map(|d| d.format), Some(Format::Exchanges));
+    }
+
+    #[test]
+    fn a_first_line_longer_than_the_peek_is_guessed() {
+        let text = b"{\"method\":\"GET\",\"path\":\"/\",\"request\":{\"body\":\"xxxx";
+        assert_eq!(detect(text, false), None);
+        assert_eq!(detect(text, true).map(|d| d.format), Some(Format::Exchanges));
+        assert_eq!(detect(b"{\"message\":\"xxxx", true).map(|d| d.format), Some(Format::JsonLog));
+    }
+}

@@ -1,0 +1,218 @@
+//! One input as an iterator of exchanges and of what could not be read.
+
+use super::detect::{self, Detected};
+use super::input::{self, Input, OpenError, Progress};
+use super::json_log::JsonLog;
+use super::{BadLine, Element, Elements, Fault, Format, Line, Lines, Position, Reason, access_log, bad, har};
+use engine::Exchange;
+use runtime::config::{FieldMap, RecordFormat};
+use std::io::{BufRead, Read};
+use std::path::Path;
+use std::sync::Arc;
+
+/// What the gateway's own record says of the caller, as it stands there: to be hashed, never to be written.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GatewayFields {
+    /// Session, by the field map.
+    pub session: Option<String>,
+    /// Authenticated account, by the field map, or the user of an access log.
+    pub subject: Option<String>,
+    /// Forwarding chain, as in `X-Forwarded-For`, where the record has it outside of the headers.
+    pub forwarded_for: Option<String>,
+    /// Fields that extractors ask for: dotted path and value.
+    pub named: Vec<(String, String)>,
+}
+
+/// One exchange as read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decoded {
+    /// The exchange, as its record has it: no session made, nothing masked.
+    pub exchange: Exchange<'static>,
+    /// What else the record says of the caller.
+    pub gateway: GatewayFields,
+    /// Where it stood.
+    pub at: Position,
+}
+
+/// How an input is read.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Its format, or to detect it.
+    pub format: RecordFormat,
+    /// Field map of JSON logs; well-known names need none.
+    pub field_map: Option<FieldMap>,
+    /// Dotted paths of a JSON log's record that extractors ask for ([`GatewayFields::named`]).
+    pub fields: Vec<String>,
+}
+
+/// One input, record by record, in the order in which they stand there.
+///
+/// ```no_run
+/// use ingest::decode::{Options, Source};
+/// let mut requests = 0;
+/// for record in Source::open("monday.har".as_ref(), &Options::default())? {
+///     match record {
+///         Ok(_) => requests += 1,
+///         Err(bad) => eprintln!("{bad}"),
+///     }
+/// }
+/// # Ok::<(), ingest::decode::OpenError>(())
+/// ```
+pub struct Source {
+    name: Arc<str>,
+    format: Format,
+    records: Records,
+    json: JsonLog,
+    buffer: Vec<u8>,
+    progress: Progress,
+    ended: bool,
+}
+
+/// How records follow one another.
+enum Records {
+    Lines(Lines<Box<dyn BufRead + Send>>),
+    Elements(Elements<Box<dyn BufRead + Send>>),
+}
+
+impl Source {
+    /// Opens a file, or standard input for `-`. Compression (gzip, zstd) is told by its magic number, the format from the first bytes unless
+    /// the options name one.
+    ///
+    /// # Errors
+    /// The file cannot be opened, or its first bytes cannot be read.
+    pub fn open(path: &Path, options: &Options) -> Result<Self, OpenError> {
+        let input = input::open(path, |peek, all| detect::detect(peek, all).is_some())?;
+        Ok(Self::new(path.display().to_string().into(), input, options))
+    }
+
+    /// Reads any stream; `name` is what positions call it.
+    ///
+    /// # Errors
+    /// Its first bytes cannot be read.
+    pub fn from_reader(name: &str, stream: impl Read + Send + 'static, options: &Options) -> Result<Self, OpenError> {
+        let input = input::from_reader(stream, None, |peek, all| detect::detect(peek, all).is_some())
+            .map_err(|error| OpenError::Read { path: name.to_owned(), error })?;
+        Ok(Self::new(name.into(), input, options))
+    }
+
+    fn new(name: Arc<str>, input: Input, options: &Options) -> Self {
+        let detected = match Format::forced(options.format) {
+            Some(format) => Detected { format, array: format != Format::AccessLog && detect::is_array(&input.peek) },
+            None => detect::detect(&input.peek, true).unwrap_or(Detected { format: Format::Exchanges, array: false }),
+        };
+        let records = match detected {
+            Detected { format: Format::Har, .. } => Records::Elements(Elements::new(input.bytes, har::PATH, har::MAX_ENTRY)),
+            Detected { array: true, .. } => Records::Elements(Elements::new(input.bytes, &[], Exchange::MAX_BYTES)),
+            Detected { .. } => Records::Lines(Lines::new(input.bytes, Exchange::MAX_BYTES)),
+        };
+        Self {
+            name,
+            format: detected.format,
+            records,
+            json: JsonLog::new(options.field_map.as_ref(), &options.fields),
+            buffer: Vec::new(),
+            progress: input.progress,
+            ended: false,
+        }
+    }
+
+    /// The format it is read as.
+    #[must_use]
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Its name, as positions have it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How far it has been read; stays current while it is.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        self.progress.clone()
+    }
+
+    /// Reads the bytes of the next record into the buffer; where it stands, and why there are none, or `None` at the end.
+    fn advance(&mut self) -> Option<(Position, Option<Fault>)> {
+        let outcome = match &mut self.records {
+            Records::Lines(lines) => loop {
+                match lines.next_into(&mut self.buffer) {
+                    Ok(Line::End) => return None,
+                    Ok(Line::Whole) if self.buffer.iter().all(u8::is_ascii_whitespace) => {}
+                    Ok(Line::Whole) => break Ok(None),
+                    Ok(Line::TooLong(size)) => break Ok(Some(Fault::too_long(size, Exchange::MAX_BYTES))),
+                    Err(error) => break Err(error),
+                }
+            },
+            Records::Elements(elements) => match elements.next_into(&mut self.buffer) {
+                Ok(Element::End) => return None,
+                Ok(Element::Whole) => Ok(None),
+                Ok(Element::TooLong(size)) => Ok(Some(Fault::too_long(size, self.format.limit()))),
+                Ok(Element::Broken) => {
+                    self.ended = true;
+                    Ok(Some(Fault::new(Reason::NotJson, "the file ends, or its JSON is damaged, before the list of records does")))
+                }
+                Err(error) => Err(error),
+            },
+        };
+        let fault = outcome.unwrap_or_else(|error| {
+            self.ended = true;
+            Some(Fault::new(Reason::ReadError, error.to_string()))
+        });
+        Some((self.standing(), fault))
+    }
+
+    fn standing(&self) -> Position {
+        let (line, entry) = match &self.records {
+            Records::Lines(lines) => (lines.number().max(1), None),
+            Records::Elements(elements) => (elements.line(), Some(elements.number().max(1))),
+        };
+        Position { file: Arc::clone(&self.name), line, entry }
+    }
+
+    fn decode(&self, at: Position) -> Result<Decoded, Fault> {
+        match self.format {
+            Format::Exchanges => {
+                let exchange = bad::canonical(&self.buffer)?.into_owned();
+                Ok(Decoded { exchange, gateway: GatewayFields::default(), at })
+            }
+            Format::Har => har::decode(&self.buffer, at),
+            Format::AccessLog => access_log::decode(&self.buffer, at),
+            Format::JsonLog => self.json.decode(&self.buffer, at),
+        }
+    }
+}
+
+impl Format {
+    /// Most bytes of one record.
+    fn limit(self) -> usize {
+        if self == Self::Har { har::MAX_ENTRY } else { Exchange::MAX_BYTES }
+    }
+}
+
+impl Iterator for Source {
+    type Item = Result<Decoded, BadLine>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.ended {
+            return None;
+        }
+        let Some((at, fault)) = self.advance() else {
+            self.ended = true;
+            return None;
+        };
+        let decoded = match fault {
+            Some(fault) => Err(fault),
+            None => self.decode(at.clone()),
+        };
+        Some(decoded.map_err(|fault| BadLine { at, fault }))
+    }
+}
+
+impl std::fmt::Debug for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Source").field("name", &self.name).field("format", &self.format).finish_non_exhaustive()
+    }
+}
