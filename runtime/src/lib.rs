@@ -4,3 +4,6 @@ pub mod config;
 pub mod keys;
 pub mod log;
 pub mod model_file;
+pub mod shutdown;
+pub mod telemetry;
+pub mod topics;
