@@ -1,4 +1,4 @@
-//! What one field's values look like: learned as counts, compiled into a profile, scored by six features.
+//! What one field's values look like: learned as counts, compiled into a profile, scored by seven features.
 
 use super::ngram::{Counts, Grams};
 use crate::calibrate::Tail;
@@ -7,12 +7,13 @@ use crate::features::sensitive::Sensitive;
 use crate::features::{Field, ValueKind};
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 /// Scores of one value, each rising with oddness.
-pub(super) const SCORES: usize = 6;
+pub(super) const SCORES: usize = 7;
 /// Names of the scores, in order.
 pub(super) const SCORE_NAMES: [&str; SCORES] =
-    ["length", "characters", "letter sequence", "part of the letter sequence", "punctuation", "words"];
+    ["length", "characters", "letter sequence", "part of the letter sequence", "punctuation", "words", "type"];
 /// Most distinct tokens, values of one field.
 const MAX_TOKENS: usize = 8_000;
 const MAX_VALUES: usize = 2_000;
@@ -173,7 +174,7 @@ pub(super) struct FieldProfile {
     symbols: Grams,
     tokens: Vec<u64>,
     new_token: f32,
-    /// Tails of the six scores and of their sum; none: not enough values were held out.
+    /// Tails of the scores and of their sum; none: not enough values were held out.
     tails: Option<Box<Tails>>,
     /// Frequent values with their surprisal in nats.
     remembered: Vec<(u64, f32)>,
@@ -240,25 +241,47 @@ impl FieldProfile {
         }
     }
 
-    /// The six scores of a value.
+    /// The scores of a value.
     pub(super) fn scores(&self, value: &str, pool: Option<&Self>, scratch: &mut Scratch) -> [f32; SCORES] {
         let pool = pool.filter(|_| self.is_free_text);
         let unseen = self.unseen_chars(value);
         if self.is_opaque {
-            return [self.length_score(value), self.new_char * unseen.min(4) as f32, 0.0, 0.0, 0.0, 0.0];
+            return [
+                self.length_score(value),
+                self.new_char * unseen.min(4) as f32,
+                0.0,
+                0.0,
+                0.0,
+                0.0,
+                self.kind_surprisal(ValueKind::of(value)),
+            ];
         }
         self.text.surprisals(text_symbols(value, SCORE_CHARS), pool.map(|p| &p.text), &mut scratch.text);
         self.symbols.surprisals(shape_symbols(value), pool.map(|p| &p.symbols), &mut scratch.symbols);
-        let new_tokens =
-            distinct_tokens(value).into_iter().filter(|t| !self.knows_token(*t) && pool.is_none_or(|p| !p.knows_token(*t))).count();
+        let new_tokens = self.new_tokens(value, pool);
         [
             self.length_score(value),
             self.new_char * unseen.min(4) as f32,
             mean(&scratch.text) * 8.0,
             worst_window(&scratch.text, 6).0 * 6.0,
             mean(&scratch.symbols) * 8.0,
-            self.new_token * new_tokens.min(6) as f32,
+            self.new_token * new_tokens as f32,
+            self.kind_surprisal(ValueKind::of(value)),
         ]
+    }
+
+    /// Distinct words that neither the field nor the pool knows, at most 6.
+    fn new_tokens(&self, value: &str, pool: Option<&Self>) -> usize {
+        let mut new: SmallVec<[u64; 6]> = SmallVec::new();
+        for (_, _, token) in tokens(value) {
+            if !self.knows_token(token) && pool.is_none_or(|p| !p.knows_token(token)) && !new.contains(&token) {
+                new.push(token);
+                if new.len() == 6 {
+                    break;
+                }
+            }
+        }
+        new.len()
     }
 
     fn length_score(&self, value: &str) -> f32 {
@@ -354,7 +377,7 @@ impl FieldProfile {
 }
 
 impl Tails {
-    /// Surprisal of a value in nats, from its six scores.
+    /// Surprisal of a value in nats, from its scores.
     pub(super) fn nats(&self, scores: &[f32; SCORES]) -> f32 {
         self.sum.p(f64::from(sum_of(&self.each, scores))).nats() as f32
     }
@@ -424,7 +447,7 @@ fn shape_symbols(value: &str) -> impl Iterator<Item = u8> + '_ {
 }
 
 /// Hashes of the distinct letter runs, digit runs and other characters, case folded.
-pub(super) fn distinct_tokens(value: &str) -> FxHashSet<u64> {
+fn distinct_tokens(value: &str) -> FxHashSet<u64> {
     tokens(value).map(|(_, _, h)| h).collect()
 }
 

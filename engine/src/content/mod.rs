@@ -1,7 +1,7 @@
 //! `content`: fields of requests — which there are, and what their values look like.
 //!
 //! Each field has a profile of its own where at least [`SUPPORT`] values were learned, else the profile of its name over all
-//! endpoints, else that of its kind. Six scores a value; see [`field`].
+//! endpoints, else that of its kind. Seven scores a value; see [`field`].
 
 mod explain;
 mod field;
