@@ -19,12 +19,15 @@ struct Cli {
 enum Command {
     /// Learn from some files and judge others, without any service.
     Backtest(commands::backtest::Args),
+    /// Simulate a web shop, its users and its attackers: NDJSON and labels.csv.
+    Simulate(commands::simulate::Args),
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match &cli.command {
         Command::Backtest(args) => commands::backtest::run(args),
+        Command::Simulate(args) => commands::simulate::run(args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
