@@ -4,5 +4,9 @@
 
 pub mod decode;
 
+pub mod listener;
 pub mod masking;
+mod prepare;
 pub mod session;
+
+pub use prepare::Preparer;

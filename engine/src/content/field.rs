@@ -7,6 +7,7 @@ use crate::features::sensitive::Sensitive;
 use crate::features::{Field, ValueKind};
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 /// Scores of one value, each rising with oddness.
 pub(super) const SCORES: usize = 7;
@@ -257,17 +258,30 @@ impl FieldProfile {
         }
         self.text.surprisals(text_symbols(value, SCORE_CHARS), pool.map(|p| &p.text), &mut scratch.text);
         self.symbols.surprisals(shape_symbols(value), pool.map(|p| &p.symbols), &mut scratch.symbols);
-        let new_tokens =
-            distinct_tokens(value).into_iter().filter(|t| !self.knows_token(*t) && pool.is_none_or(|p| !p.knows_token(*t))).count();
+        let new_tokens = self.new_tokens(value, pool);
         [
             self.length_score(value),
             self.new_char * unseen.min(4) as f32,
             mean(&scratch.text) * 8.0,
             worst_window(&scratch.text, 6).0 * 6.0,
             mean(&scratch.symbols) * 8.0,
-            self.new_token * new_tokens.min(6) as f32,
+            self.new_token * new_tokens as f32,
             self.kind_surprisal(ValueKind::of(value)),
         ]
+    }
+
+    /// Distinct words that neither the field nor the pool knows, at most 6.
+    fn new_tokens(&self, value: &str, pool: Option<&Self>) -> usize {
+        let mut new: SmallVec<[u64; 6]> = SmallVec::new();
+        for (_, _, token) in tokens(value) {
+            if !self.knows_token(token) && pool.is_none_or(|p| !p.knows_token(token)) && !new.contains(&token) {
+                new.push(token);
+                if new.len() == 6 {
+                    break;
+                }
+            }
+        }
+        new.len()
     }
 
     fn length_score(&self, value: &str) -> f32 {
@@ -433,7 +447,7 @@ fn shape_symbols(value: &str) -> impl Iterator<Item = u8> + '_ {
 }
 
 /// Hashes of the distinct letter runs, digit runs and other characters, case folded.
-pub(super) fn distinct_tokens(value: &str) -> FxHashSet<u64> {
+fn distinct_tokens(value: &str) -> FxHashSet<u64> {
     tokens(value).map(|(_, _, h)| h).collect()
 }
 

@@ -4,7 +4,9 @@ use super::Scalar;
 use super::hash::{hash_folded, mix};
 use super::json::{Leaf, ROOT, Visitor, Walker, member_path};
 use super::sensitive::{self, Sensitive};
+use aho_corasick::{AhoCorasick, MatchKind};
 use serde::{Deserialize, Serialize};
+use std::sync::LazyLock;
 
 /// Most scalars kept of one body.
 pub(super) const MAX_SCALARS: usize = 384;
@@ -23,6 +25,28 @@ pub struct Member {
     /// Way to it as text (`data.items[].id`).
     pub name: Box<str>,
 }
+
+/// Words that only servers with too much to say put into a body.
+const SIGN_WORDS: [(u8, &str); 15] = [
+    (Leaks::STACK_TRACE, "Traceback (most recent call last)"),
+    (Leaks::STACK_TRACE, "\n\tat "),
+    (Leaks::STACK_TRACE, "\\tat "),
+    (Leaks::STACK_TRACE, "\\n    at "),
+    (Leaks::STACK_TRACE, "\n    at "),
+    (Leaks::STACK_TRACE, "Exception in thread"),
+    (Leaks::STACK_TRACE, "goroutine 1 ["),
+    (Leaks::STACK_TRACE, "panicked at"),
+    (Leaks::LISTING, "<title>Index of /"),
+    (Leaks::LISTING, "Directory listing for /"),
+    (Leaks::DATABASE_ERROR, "SQLSTATE["),
+    (Leaks::DATABASE_ERROR, "sqlite3."),
+    (Leaks::DATABASE_ERROR, "ORA-0"),
+    (Leaks::DATABASE_ERROR, "You have an error in your SQL syntax"),
+    (Leaks::DATABASE_ERROR, "psycopg2."),
+];
+
+static SIGNS: LazyLock<Option<AhoCorasick>> =
+    LazyLock::new(|| AhoCorasick::builder().match_kind(MatchKind::LeftmostFirst).build(SIGN_WORDS.map(|(_, word)| word)).ok());
 
 /// What came back.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -97,18 +121,11 @@ impl ResponseFeatures {
 
     /// Looks at a body of any kind for signs of a talkative server.
     pub(super) fn read_leaks(&mut self, body: &str) {
+        let Some(signs) = SIGNS.as_ref() else { return };
         let head = &body[..body.floor_char_boundary(16 << 10)];
-        let mut has = |bit: u8, words: &[&str]| {
-            if words.iter().any(|w| memchr::memmem::find(head.as_bytes(), w.as_bytes()).is_some()) {
-                self.leaks.0 |= bit;
-            }
-        };
-        has(
-            Leaks::STACK_TRACE,
-            &["Traceback (most recent call last)", "\tat ", "\\tat ", "    at ", "Exception in thread", "goroutine 1 [", "panicked at"],
-        );
-        has(Leaks::LISTING, &["<title>Index of /", "Directory listing for /"]);
-        has(Leaks::DATABASE_ERROR, &["SQLSTATE[", "sqlite3.", "ORA-0", "You have an error in your SQL syntax", "psycopg2.", "PG::"]);
+        for found in signs.find_iter(head) {
+            self.leaks.0 |= SIGN_WORDS[found.pattern().as_usize()].0;
+        }
     }
 }
 
