@@ -86,7 +86,7 @@ fn build(settings: &Settings, token: Option<Secret>, properties: KafkaProperties
                 objects: values.get("state.max_objects")?,
                 tokens: values.get("state.max_tokens")?,
                 incidents: values.get("state.max_incidents")?,
-                ..engine::Limits::default()
+                endpoints: values.get("state.max_endpoints")?,
             },
         },
         model: ModelKeys {

@@ -231,6 +231,14 @@ impl Store {
         Ok(())
     }
 
+    /// Brings everything written so far to the disk.
+    ///
+    /// # Errors
+    /// See [`Self::make_durable`].
+    pub(super) fn sync(&self) -> Result<(), LogError> {
+        self.make_durable(self.durability.written.load(Ordering::Acquire))
+    }
+
     /// Returns when everything up to a ticket is on the disk. Whoever comes first does it for all that have written by then.
     ///
     /// # Errors
