@@ -1,5 +1,7 @@
 //! What every simulation holds to, whatever its seed.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests; a failure is a failed test")]
+
 use engine::record::{Exchange, Family};
 use simulator::{Config, Label, Simulation, Split, TrueLabel};
 use std::collections::{BTreeMap, BTreeSet};
