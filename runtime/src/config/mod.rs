@@ -304,6 +304,16 @@ pub enum ClientIp {
     Hash,
 }
 
+impl From<ClientIp> for engine::ClientIp {
+    fn from(shown: ClientIp) -> Self {
+        match shown {
+            ClientIp::Full => Self::Full,
+            ClientIp::Prefix => Self::Prefix,
+            ClientIp::Hash => Self::Hash,
+        }
+    }
+}
+
 /// The program's own log.
 #[derive(Debug, Clone)]
 pub struct LogOutput {

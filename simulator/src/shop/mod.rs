@@ -85,8 +85,8 @@ impl Shop {
     /// A shop that opened some time before `now`, with `users` accounts, their addresses and past orders.
     pub(crate) fn new(seed: u64, users: u32, now: i64) -> Self {
         let mut chance = Chance::new(seed, 1);
-        let catalog = Catalog::new(&mut chance);
         let mut accounts = Accounts::new(seed, users, &mut chance);
+        let catalog = Catalog::new(&accounts, &mut chance);
         let mut orders = Orders::new(users);
         for user in (0..accounts.len()).map(UserId) {
             for _ in 0..chance.weighted(&[(0, 30), (1, 30), (2, 20), (4, 15), (7, 5)]) {

@@ -3,6 +3,7 @@
 pub(crate) mod backtest;
 pub(crate) mod completions;
 pub(crate) mod config;
+pub(crate) mod simulate;
 
 use crate::cli::{Configured, Plain};
 use runtime::config::{Config, Sources};
@@ -19,6 +20,7 @@ pub(crate) async fn run_configured(command: Configured, config: Config, sources:
 pub(crate) fn run_plain(command: Plain) -> anyhow::Result<()> {
     match command {
         Plain::Completions(args) => completions::run(&args),
+        Plain::Simulate(args) => simulate::run(&args),
         Plain::Man => completions::man(),
     }
 }
