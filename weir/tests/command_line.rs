@@ -1,5 +1,7 @@
 //! The binary as a shell sees it: exit codes, what goes to which stream, what stays secret.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic like tests")]
+
 use std::path::Path;
 use std::process::{Command, Output};
 
