@@ -1,6 +1,6 @@
 //! The command line.
 
-use crate::commands::{backtest, completions, config, simulate};
+use crate::commands::{backtest, completions, config, keys, simulate};
 use clap::{Args, Parser, Subcommand};
 use runtime::config::{FlagValue, LoadError, Sources, load_sources};
 use std::path::PathBuf;
@@ -71,6 +71,9 @@ pub(crate) enum Configured {
     /// Shows or checks the configuration.
     #[command(subcommand)]
     Config(config::Command),
+    /// Makes the keys that an installation shares.
+    #[command(subcommand)]
+    Keys(keys::Command),
 }
 
 /// Commands that need to know nothing.

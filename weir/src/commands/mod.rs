@@ -3,6 +3,7 @@
 pub(crate) mod backtest;
 pub(crate) mod completions;
 pub(crate) mod config;
+pub(crate) mod keys;
 pub(crate) mod simulate;
 
 use crate::cli::{Configured, Plain};
@@ -13,6 +14,7 @@ pub(crate) async fn run_configured(command: Configured, config: Config, sources:
     match command {
         Configured::Backtest(args) => backtest::run(&args, &config),
         Configured::Config(command) => config::run(&command, &config, sources),
+        Configured::Keys(command) => keys::run(&command, &config),
     }
 }
 
