@@ -1,5 +1,7 @@
 //! What `write` leaves in a directory.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests; a failure is a failed test")]
+
 use engine::record::Exchange;
 use flate2::read::GzDecoder;
 use simulator::{Compression, Config, Summary, TrueLabel, WriteError, write};

@@ -1,5 +1,7 @@
 //! What every simulation holds to, whatever its seed.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests; a failure is a failed test")]
+
 use engine::record::{Exchange, Family};
 use simulator::{Config, Label, Simulation, Split, TrueLabel};
 use std::collections::{BTreeMap, BTreeSet};
@@ -209,4 +211,28 @@ fn bodies_can_be_left_out() {
     let rows = run(Config { bodies: false, ..small(12) });
     assert!(rows.iter().all(|(e, _)| e.request.body.is_none() && e.response.body.is_none()));
     assert!(rows.iter().any(|(e, _)| e.response.bytes.is_some_and(|b| b > 1_000)));
+}
+
+#[test]
+fn odd_configurations_come_to_an_end() {
+    let base = || Config { launches: 1, ..Config::new(13, 0.05, 3_000) };
+    let odd = [
+        Config { days: 0.0, ..base() },
+        Config { days: -1.0, ..base() },
+        Config { days: f64::NAN, ..base() },
+        Config { requests_per_day: 0, ..base() },
+        Config { users: 0, ..base() },
+        Config { users: 0, requests_per_day: 0, poison: 2.0, ..base() },
+        Config { learning: 0.0, ..base() },
+        Config { learning: 7.0, poison: 9.0, ..base() },
+        Config { launches: 0, ..base() },
+        Config { start: -86_400_000_000, ..base() },
+        Config { days: 0.000_001, ..base() },
+    ];
+    for config in odd {
+        let (start, end) = (config.start, config.end());
+        let rows = run(config.clone());
+        assert!(rows.iter().all(|(e, _)| (start..end).contains(&e.time.unwrap())), "{config:?}");
+        assert!(rows.len() < 100_000, "{config:?}");
+    }
 }

@@ -119,7 +119,7 @@ impl Shop {
                     Some(reply) => reply,
                     None => self.serve(call, peer, now, (route, vars)),
                 };
-                (reply, Some(route.template), route.base_ms)
+                (reply, Some(graphql::operation(call).unwrap_or(route.template)), route.base_ms)
             }
             Found::WrongMethod => (Reply::problem(405, "Method not allowed", "This resource has no such method"), None, 3.0),
             Found::Nothing => (ops::nowhere(call), None, 3.0),
@@ -128,7 +128,6 @@ impl Shop {
             let origin = call.header_value("origin").unwrap_or("*").to_owned();
             reply = reply.header("access-control-allow-origin", origin).header("access-control-allow-credentials", "true");
         }
-        let template = reply.template.map(Template).or(template);
         reply.took_ms = self.chance.lognormal(base_ms, 0.35) * self.conditions.slowness(now);
         Served { reply, template }
     }
