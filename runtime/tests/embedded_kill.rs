@@ -167,7 +167,7 @@ fn check_transactions(log: &EmbeddedLog) {
 fn what_was_acknowledged_survives_kill_and_transactions_are_whole() {
     let directory = tempfile::tempdir().unwrap();
     let mut acknowledged = BTreeSet::new();
-    for (round, enough) in [1, 400, 37, 1500, 800].into_iter().enumerate() {
+    for (round, enough) in [1, 200, 37, 600, 300].into_iter().enumerate() {
         let mut child = start(directory.path(), round);
         acknowledged.append(&mut acknowledged_until_killed(&mut child, enough));
         let log = open(directory.path()).unwrap();

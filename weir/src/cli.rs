@@ -1,6 +1,6 @@
 //! The command line.
 
-use crate::commands::{backtest, completions, config};
+use crate::commands::{backtest, completions, config, keys, simulate};
 use clap::{Args, Parser, Subcommand};
 use runtime::config::{FlagValue, LoadError, Sources, load_sources};
 use std::path::PathBuf;
@@ -71,6 +71,9 @@ pub(crate) enum Configured {
     /// Shows or checks the configuration.
     #[command(subcommand)]
     Config(config::Command),
+    /// Makes the keys that an installation shares.
+    #[command(subcommand)]
+    Keys(keys::Command),
 }
 
 /// Commands that need to know nothing.
@@ -79,6 +82,9 @@ pub(crate) enum Plain {
     /// Writes the completions of a shell to standard output.
     #[command(after_help = completions::EXAMPLES)]
     Completions(completions::Args),
+    /// Simulates a web shop, its users and its attackers: NDJSON and labels.csv.
+    #[command(after_help = simulate::EXAMPLES)]
+    Simulate(simulate::Args),
     /// Writes the manual page to standard output.
     #[command(after_help = "Example:\n  weir man | man -l -")]
     Man,

@@ -128,7 +128,7 @@ pub(super) const KEYS: &[Key] = &[
     key("state.max_incidents", Kind::Count(1, COUNT), "5000", "Open incidents a partition."),
     key("state.max_endpoints", Kind::Count(1, COUNT), "5000", "Endpoints whose present crowd is counted a partition."),
     key("model.sign_key_file", Kind::Path, "", "Private key that signs models; only the trainer has it. `weir up` makes one in `data`."),
-    key("model.public_keys", Kind::Texts, "", "Keys whose models are trusted: each the path of a PEM file, or 64 hex digits."),
+    key("model.public_keys", Kind::Texts, "", "PEM files of the keys whose models are trusted. `weir up` trusts the one in `data`."),
     key("deadletter.keep", Kind::Flag, "false", "Whether dead letters hold the bytes that could not be read, besides reason and position."),
     key(
         "privacy.client_ip",

@@ -102,6 +102,37 @@ impl Config {
         let problem = || Problem { key: "kafka.brokers".to_owned(), origin: Origin::Default, what: what.to_owned() };
         self.kafka.brokers.as_deref().ok_or_else(|| ConfigErrors(vec![problem()]))
     }
+
+    /// Where the keys are: as configured, else in the data directory under the names that `weir keys create` gives them.
+    #[must_use]
+    pub fn key_files(&self) -> KeyFiles {
+        let in_data = KeyFiles::in_directory(&self.data);
+        KeyFiles {
+            sign: self.model.sign_key_file.clone().unwrap_or(in_data.sign),
+            public: if self.model.public_keys.is_empty() { in_data.public } else { self.model.public_keys.clone() },
+            session: self.session.key_file.clone().unwrap_or(in_data.session),
+        }
+    }
+}
+
+/// Where the keys of an installation are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyFiles {
+    /// Private key that signs models.
+    pub sign: PathBuf,
+    /// Public keys whose models are trusted, at least one.
+    pub public: Vec<PathBuf>,
+    /// Key of the keyed hashes of sessions and subjects.
+    pub session: PathBuf,
+}
+
+impl KeyFiles {
+    /// All of them in one directory, under their usual names.
+    #[must_use]
+    pub fn in_directory(directory: &Path) -> Self {
+        let file = |name: &str| directory.join(name);
+        Self { sign: file("model-sign.pem"), public: vec![file("model-public.pem")], session: file("session.key") }
+    }
 }
 
 /// What is promised about verdicts after a crash.
@@ -241,27 +272,8 @@ pub struct State {
 pub struct ModelKeys {
     /// Private key of the trainer; none: in the data directory.
     pub sign_key_file: Option<PathBuf>,
-    /// Trusted keys; none: the one in the data directory.
-    pub public_keys: Vec<PublicKey>,
-}
-
-/// A trusted key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PublicKey {
-    /// The 32 bytes of an ed25519 key.
-    Bytes([u8; 32]),
-    /// A PEM file.
-    File(PathBuf),
-}
-
-impl From<String> for PublicKey {
-    fn from(text: String) -> Self {
-        let mut bytes = [0; 32];
-        match hex::decode_to_slice(&text, &mut bytes) {
-            Ok(()) => Self::Bytes(bytes),
-            Err(_) => Self::File(text.into()),
-        }
-    }
+    /// PEM files of the keys whose models are trusted; none: the one in the data directory.
+    pub public_keys: Vec<PathBuf>,
 }
 
 /// What could not be read.
@@ -290,6 +302,16 @@ pub enum ClientIp {
     Prefix,
     /// As keyed hash.
     Hash,
+}
+
+impl From<ClientIp> for engine::ClientIp {
+    fn from(shown: ClientIp) -> Self {
+        match shown {
+            ClientIp::Full => Self::Full,
+            ClientIp::Prefix => Self::Prefix,
+            ClientIp::Hash => Self::Hash,
+        }
+    }
 }
 
 /// The program's own log.

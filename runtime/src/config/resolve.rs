@@ -89,10 +89,7 @@ fn build(settings: &Settings, token: Option<Secret>, properties: KafkaProperties
                 endpoints: values.get("state.max_endpoints")?,
             },
         },
-        model: ModelKeys {
-            sign_key_file: values.optional("model.sign_key_file")?,
-            public_keys: values.list::<String>("model.public_keys")?.into_iter().map(PublicKey::from).collect(),
-        },
+        model: ModelKeys { sign_key_file: values.optional("model.sign_key_file")?, public_keys: values.list("model.public_keys")? },
         deadletter: Deadletter { keep: values.get("deadletter.keep")? },
         privacy: Privacy { client_ip: values.get("privacy.client_ip")?, rules: values.list("privacy.rules")? },
         log: LogOutput { format: values.get("log.format")?, level: values.get("log.level")? },

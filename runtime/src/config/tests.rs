@@ -47,6 +47,14 @@ fn a_service_without_brokers_is_told_what_to_set() {
 }
 
 #[test]
+fn keys_are_in_the_data_directory_unless_they_are_given() {
+    let files = config("data = \"d\"\nsession.key_file = \"/run/secrets/session\"").key_files();
+    assert_eq!(files, KeyFiles { session: "/run/secrets/session".into(), ..KeyFiles::in_directory(Path::new("d")) });
+    let files = config("model.public_keys = [\"a.pem\", \"b.pem\"]").key_files();
+    assert_eq!(files.public, [Path::new("a.pem"), Path::new("b.pem")]);
+}
+
+#[test]
 fn later_sources_win() {
     let toml = "data = \"file\"\ninstance = \"file\"\nlearning.requests = 5000";
     let environment = [("WEIR_INSTANCE", "environment"), ("WEIR_LEARNING__REQUESTS", "6000")];

@@ -182,8 +182,8 @@ pub(super) fn plant(client: &Client, scene: &mut Scene<'_>, place: Place, payloa
             });
             Call::post(format!("/v2/checkout/{checkout}/payment-intent"), body).header("idempotency-key", chance.uuid().to_string())
         }
-        UserAgent => Call::get(format!("/v2/products/{}", product.number())).header("x-client-info", payload),
-        Referer => Call::get(format!("/v2/products/{}", product.number())).header("x-original-url", payload),
+        UserAgent => Call::get(format!("/v2/products/{}", product.number())).header("user-agent", payload),
+        Referer => Call::get(format!("/v2/products/{}", product.number())).header("referer", payload),
         ForwardedFor => Call::get("/v2/categories").header("x-forwarded-for", payload),
     }
 }

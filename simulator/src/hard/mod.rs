@@ -90,7 +90,7 @@ impl Season {
         if self.sale.is_some_and(|s| s.has(at)) {
             return Visit::new(visit.client, visit.group, script.at_pace(0.5));
         }
-        if visit.client.kind.is_app() && self.release.is_some_and(|release| release <= at) && chance.hit(0.3) {
+        if visit.client.kind.is_app() && self.release.is_some_and(|release| release <= at) && chance.hit(0.15) {
             visit.client.wear_version(NEW_VERSION);
             return Visit::new(visit.client, visit.group, script.with_loyalty()).looking_like("new_app_version");
         }

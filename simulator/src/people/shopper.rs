@@ -132,6 +132,9 @@ impl Script for Shopper {
         }
         let Some(goal) = self.goals.pop() else { return Vec::new() };
         let mut steps = steps_of(goal, client, scene);
+        if client.kind.is_app() && scene.chance.hit(0.4) {
+            steps.push(Step::new(scene.chance.between(300, 20_000), account::notifications));
+        }
         if self.goals.is_empty() && client.bearer.is_some() && scene.chance.hit(0.07) {
             steps.push(Step::new(scene.chance.think(5_000.0), account::log_out));
         }
@@ -207,7 +210,7 @@ impl Plan<'_> {
         for _ in 0..self.chance.weighted(&[(0, 10), (1, 35), (2, 30), (3, 15), (5, 10)]) {
             self.product();
         }
-        self.maybe(0.15, 6_000.0, browse::next_page).maybe(0.1, 9_000.0, browse::view_again).maybe(0.04, 8_000.0, browse::profile_of_other)
+        self.maybe(0.15, 6_000.0, browse::next_page).maybe(0.1, 9_000.0, browse::view_again).maybe(0.06, 8_000.0, browse::profile_of_other)
     }
 
     fn search(&mut self) -> &mut Self {

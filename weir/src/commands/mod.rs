@@ -3,6 +3,8 @@
 pub(crate) mod backtest;
 pub(crate) mod completions;
 pub(crate) mod config;
+pub(crate) mod keys;
+pub(crate) mod simulate;
 
 use crate::cli::{Configured, Plain};
 use runtime::config::{Config, Sources};
@@ -12,6 +14,7 @@ pub(crate) async fn run_configured(command: Configured, config: Config, sources:
     match command {
         Configured::Backtest(args) => backtest::run(&args, &config),
         Configured::Config(command) => config::run(&command, &config, sources),
+        Configured::Keys(command) => keys::run(&command, &config),
     }
 }
 
@@ -19,6 +22,7 @@ pub(crate) async fn run_configured(command: Configured, config: Config, sources:
 pub(crate) fn run_plain(command: Plain) -> anyhow::Result<()> {
     match command {
         Plain::Completions(args) => completions::run(&args),
+        Plain::Simulate(args) => simulate::run(&args),
         Plain::Man => completions::man(),
     }
 }

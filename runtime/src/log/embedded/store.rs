@@ -21,14 +21,19 @@ use engine::TopicPartition;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, OwnedWriteBatch, PersistMode};
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+/// Journals on disk; a topic whose records hold back older ones is written to its segment.
+const JOURNAL_BYTES: u64 = 256 << 20;
 
 /// An open log. Fields are dropped in this order: the lock goes last.
 pub(super) struct Store {
     pub(super) topics: RwLock<HashMap<Arc<str>, Arc<Topic>>>,
     pub(super) writer: Mutex<Writer>,
     pub(super) durability: Durability,
+    /// Partition, modulo the topic's, of the next record without a key.
+    pub(super) keyless: AtomicU32,
     pub(super) shared: Shared,
     pub(super) maintenance: Mutex<()>,
     pub(super) meta: Keyspace,
@@ -82,8 +87,7 @@ pub(super) fn open(directory: &Path, options: Options) -> Result<Store, LogError
     let io = |e: std::io::Error| LogError::Fatal { doing: doing.clone(), why: e.to_string() };
     std::fs::create_dir_all(directory).map_err(io)?;
     let lock = DirectoryLock::take(directory)?;
-    let open =
-        || Database::builder(directory.join("log")).cache_size(options.cache_bytes).max_journaling_size(options.journal_bytes).open();
+    let open = || Database::builder(directory.join("log")).cache_size(options.cache_bytes).max_journaling_size(JOURNAL_BYTES).open();
     let db = match open() {
         Err(fjall::Error::JournalRecovery(_)) => {
             if let Some(kept) = repair::cut_torn_journal(&directory.join("log")).map_err(io)? {
@@ -102,6 +106,7 @@ pub(super) fn open(directory: &Path, options: Options) -> Result<Store, LogError
         topics: RwLock::default(),
         writer: Mutex::default(),
         durability: Durability::default(),
+        keyless: AtomicU32::new(0),
         shared: Shared::default(),
         maintenance: Mutex::default(),
         meta,
