@@ -6,7 +6,7 @@ use crate::masking::MaskingError;
 use crate::session::Identities;
 use crate::{Preparer, raw};
 use axum::Router;
-use runtime::config::{Config, Extractor};
+use runtime::config::Config;
 use runtime::keys::SessionKey;
 use runtime::log::{Log, LogError};
 use runtime::shutdown::Shutdown;
@@ -42,28 +42,6 @@ pub enum IngestError {
     /// The thread that reads raw topics is gone.
     #[error("the reader of raw topics ended unexpectedly")]
     RawTopics,
-}
-
-impl Identities {
-    /// As the configuration has them.
-    #[must_use]
-    pub fn configured(config: &Config) -> Self {
-        Self {
-            sessions: config.session.extractors.clone(),
-            subjects: config.session.subjects.clone(),
-            trusted_proxies: config.ingest.trusted_proxies.clone(),
-        }
-    }
-
-    /// Dotted paths of the gateway's own records that extractors ask for.
-    #[must_use]
-    pub fn fields(&self) -> Vec<String> {
-        let paths = self.sessions.iter().chain(&self.subjects).filter_map(|extractor| match extractor {
-            Extractor::Field(path) => Some(path.clone()),
-            _ => None,
-        });
-        paths.collect()
-    }
 }
 
 impl Options {

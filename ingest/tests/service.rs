@@ -1,5 +1,7 @@
 //! Ingest on a real log: what is posted, and what gateways wrote into topics of their own, stands on the traffic topic.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on is to fail")]
+
 use bytes::Bytes;
 use engine::{Exchange, TopicPartition};
 use runtime::config::{Config, Sources};
