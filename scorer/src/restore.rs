@@ -109,7 +109,8 @@ impl ReadingTraffic {
     fn step(mut self: Box<Self>, published: &Published) -> Result<Step, WorkerError> {
         let records = if self.lane.next < self.to { read(&mut *self.reader)? } else { Vec::new() };
         let is_past = records.last().is_none_or(|r| r.offset.next() >= self.to);
-        for record in records.iter().filter(|r| r.offset < self.to) {
+        let to = self.to;
+        for record in records.iter().filter(|r| r.offset < to) {
             self.retake_upto(record.offset, published);
             self.lane.fold(record);
         }
