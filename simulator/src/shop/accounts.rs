@@ -204,7 +204,7 @@ impl Accounts {
             phone: format!("{}{:09}", locale.dial, digits % 1_000_000_000),
             locale,
             password: format!(
-                "{}{}{}",
+                "{}{:03}{}",
                 fixed(key >> 20, &["Sommer", "blue-Tiger", "kaffee", "Pa$$word", "l'amour", "qwertz", "Dragon", "correct horse "]),
                 digits % 997,
                 fixed(key >> 12, &["!", "", "#", "?x", "..", "-ok"])
