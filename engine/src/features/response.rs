@@ -1,17 +1,19 @@
 //! The response's side of [`Features`](super::Features).
 
-use super::Scalar;
 use super::hash::{hash_folded, mix};
 use super::json::{Leaf, ROOT, Visitor, Walker, member_path};
 use super::sensitive::{self, Sensitive};
+use super::{Scalar, ValueKind};
 use aho_corasick::{AhoCorasick, MatchKind};
 use serde::{Deserialize, Serialize};
 use std::sync::LazyLock;
 
 /// Most scalars kept of one body.
 pub(super) const MAX_SCALARS: usize = 384;
-/// Most elements of one array whose scalars are kept.
+/// Most distinct members kept of one body.
 const MAX_MEMBERS: usize = 192;
+/// Most strings kept that may be credentials.
+const MAX_ISSUED: usize = 4;
 
 /// A distinct member of the response body.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -65,6 +67,8 @@ pub struct ResponseFeatures {
     pub scalars: Vec<Scalar>,
     /// Personal data and secrets: number of values that hold any.
     pub sensitive_values: u32,
+    /// Strings that may be credentials, by hash (case folded), at most 4: from members and from `set-cookie`.
+    pub issued: Vec<u64>,
     /// Hash of media type; 0 when unknown.
     pub media: u64,
     /// Signs of a talkative server.
@@ -101,13 +105,28 @@ impl Leaks {
 
 impl ResponseFeatures {
     pub(super) fn size(&self) -> usize {
-        self.members.iter().map(|m| size_of::<Member>() + m.name.len()).sum::<usize>() + self.headers.capacity() * 8
+        self.members.iter().map(|m| size_of::<Member>() + m.name.len()).sum::<usize>()
+            + (self.headers.capacity() + self.issued.capacity()) * 8
     }
 
     pub(super) fn shrink(&mut self) {
         self.scalars.shrink_to_fit();
         self.members.shrink_to_fit();
         self.headers.shrink_to_fit();
+        self.issued.shrink_to_fit();
+    }
+
+    /// Takes the value of a `set-cookie` header in.
+    pub(super) fn read_set_cookie(&mut self, header: &str) {
+        let pair = header.split(';').next().unwrap_or(header);
+        self.note_issued(pair.split_once('=').map_or("", |(_, value)| value.trim()));
+    }
+
+    /// Keeps a string that may be a credential.
+    fn note_issued(&mut self, text: &str) {
+        if self.issued.len() < MAX_ISSUED && may_be_credential(text) {
+            self.issued.push(hash_folded(text));
+        }
     }
 
     /// Takes a JSON body in.
@@ -157,6 +176,9 @@ impl Visitor for Reader<'_> {
                 self.keys = self.keys.wrapping_add(mix(path, value));
             }
         }
+        if let Leaf::Text(text) = leaf {
+            self.out.note_issued(text);
+        }
         if matches!(leaf, Leaf::Text(_)) || text.len() > 12 {
             let found = sensitive::scan(text);
             if !found.is_empty() {
@@ -195,6 +217,19 @@ impl Visitor for Reader<'_> {
         if under && (depth == 0 || parent_is(path, self.data, name) || parent_is(path, self.attributes, name)) {
             self.keys = self.keys.wrapping_add(mix(path, 1));
         }
+    }
+}
+
+/// Whether a string is long and random enough to name a session; masked ones are (`~h:` and a hash).
+fn may_be_credential(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    if !(16..=4096).contains(&bytes.len()) || bytes[..16].contains(&b' ') {
+        return false;
+    }
+    match ValueKind::of(text) {
+        ValueKind::Jwt | ValueKind::Uuid | ValueKind::Token => true,
+        ValueKind::Hex => bytes.len() >= 32,
+        _ => text.starts_with("~h:"),
     }
 }
 

@@ -19,7 +19,7 @@ const MAX_REASONS: usize = 5;
 /// Reasons are given from this p on, anomalous or not: what was merely odd can be looked up.
 const EXPLAIN_BELOW: f64 = 1e-2;
 /// An aspect is a reason from this p on.
-const REASON_NATS: f64 = 3.0;
+const REASON_NATS: f64 = 2.0;
 
 /// What judging came to, before it is written down.
 struct Outcome {
@@ -101,7 +101,11 @@ impl Partition {
         let past = if grew { api.calibration.session(live.session.requests, &live.session.wealth) } else { None };
         let p = fuse::verdict(request, past);
         let alpha = api.alpha.max(api.calibration.least_alpha(class, has_free_text));
-        let reasons = if p.probability() < EXPLAIN_BELOW { reasons(api, &seen, &live, &calibrated, &mut self.scratch) } else { Vec::new() };
+        let mut reasons =
+            if p.probability() < EXPLAIN_BELOW { reasons(api, &seen, &live, &calibrated, &mut self.scratch) } else { Vec::new() };
+        if let Some(past) = past.filter(|past| past.nats() > request.nats() && p.probability() < EXPLAIN_BELOW) {
+            adds_up(&mut reasons, &calibrated, past, live.session.requests);
+        }
         api.rooms.observe(&seen, &mut live);
         let blind = Rooms::blind(&seen, live.has_session);
         if let Some(key) = session_key {
@@ -157,6 +161,34 @@ fn reasons(
             Some(Reason { detector: aspect.detector(), family, owasp, p: rounded(c.p.probability()), place, observed, expected, support })
         })
         .collect()
+}
+
+/// Says that it is the session's oddities together that decide, after what this request adds to them.
+fn adds_up(reasons: &mut Vec<Reason>, calibrated: &[Calibrated], past: PValue, requests: u32) {
+    reasons.truncate(MAX_REASONS - 1);
+    let strongest = calibrated.iter().max_by(|a, b| a.p.nats().total_cmp(&b.p.nats()));
+    let family = reasons.first().map_or(Family::Unknown, |r| r.family);
+    reasons.push(Reason {
+        detector: strongest.map_or(DetectorKind::Sequence, |c| c.signal.aspect.detector()),
+        family,
+        owasp: family.owasp().map(str::to_owned),
+        p: rounded(past.probability()),
+        place: "session".to_owned(),
+        observed: format!("oddities of {requests} requests of this session add up"),
+        expected: format!("so many in {} of sessions of this length", share(past.probability())),
+        support: u64::from(requests),
+    });
+}
+
+/// A small share for people: `0.1 %`, `1 in 20000`.
+fn share(p: f64) -> String {
+    if p >= 1e-3 {
+        format!("{:.1} %", 100.0 * p)
+    } else if p > 1e-9 {
+        format!("1 in {:.0}", 1.0 / p)
+    } else {
+        "fewer than 1 in 10^9".to_owned()
+    }
 }
 
 /// Families of the reasons within reach of the strongest.

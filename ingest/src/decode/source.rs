@@ -167,7 +167,7 @@ impl Source {
     fn standing(&self) -> Position {
         let (line, entry) = match &self.records {
             Records::Lines(lines) => (lines.number().max(1), None),
-            Records::Elements(elements) => (elements.line(), Some(elements.number().max(1))),
+            Records::Elements(elements) => (elements.start_line(), Some(elements.number().max(1))),
         };
         Position { file: Arc::clone(&self.name), line, entry }
     }

@@ -37,22 +37,18 @@ impl Encoding {
             Self::Identity => Ok(body),
             Self::Gzip => bounded(flate2::bufread::MultiGzDecoder::new(&body[..]), limit),
             Self::Zstd => {
-                let mut frames = zstd::stream::read::Decoder::with_buffer(&body[..]).map_err(unreadable)?;
+                let mut frames = zstd::stream::read::Decoder::with_buffer(&body[..])?;
                 // A window beyond the limit is memory that no body within the limit needs.
-                frames.window_log_max(limit.next_power_of_two().ilog2().clamp(20, 27)).map_err(unreadable)?;
+                frames.window_log_max(limit.next_power_of_two().ilog2().clamp(20, 27))?;
                 bounded(frames, limit)
             }
         }
     }
 }
 
-fn unreadable(error: std::io::Error) -> Refusal {
-    Refusal::UnreadableBody(error.to_string())
-}
-
 fn bounded(input: impl Read, limit: usize) -> Result<Bytes, Refusal> {
     let mut body = Vec::new();
-    input.take(limit as u64 + 1).read_to_end(&mut body).map_err(unreadable)?;
+    input.take(limit as u64 + 1).read_to_end(&mut body)?;
     if body.len() > limit { Err(Refusal::TooLarge { limit }) } else { Ok(body.into()) }
 }
 
@@ -64,13 +60,12 @@ pub(super) fn outputs(body: &[u8], topic: &Arc<str>, preparer: &Preparer) -> Res
     if is_array(body) {
         let mut elements = Elements::new(body, &[], Exchange::MAX_BYTES);
         loop {
-            let element = elements.next_into(&mut record).map_err(unreadable)?;
-            match element {
+            match elements.next_into(&mut record)? {
                 Element::End => break,
-                Element::Whole => intake.take(&record, elements.line()),
-                Element::TooLong(size) => intake.refuse(Fault::too_long(size, Exchange::MAX_BYTES), elements.line()),
+                Element::Whole => intake.take(&record, elements.start_line()),
+                Element::TooLong(size) => intake.refuse(Fault::too_long(size, Exchange::MAX_BYTES), elements.start_line()),
                 Element::Broken => {
-                    intake.refuse(Fault::new(Reason::NotJson, "the array does not end"), elements.line());
+                    intake.refuse(Fault::new(Reason::NotJson, "the array does not end"), elements.start_line());
                     break;
                 }
             }
@@ -80,7 +75,7 @@ pub(super) fn outputs(body: &[u8], topic: &Arc<str>, preparer: &Preparer) -> Res
     } else {
         let mut lines = Lines::new(body, Exchange::MAX_BYTES);
         loop {
-            match lines.next_into(&mut record).map_err(unreadable)? {
+            match lines.next_into(&mut record)? {
                 Line::End => break,
                 Line::Whole if record.iter().all(u8::is_ascii_whitespace) => {}
                 Line::Whole => intake.take(&record, lines.number()),

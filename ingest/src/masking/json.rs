@@ -153,7 +153,7 @@ impl<'m, 't> Walk<'m, 't> {
     /// name says.
     fn treatment(&self) -> Treatment {
         if self.ruled
-            && let Some(treatment) = self.masking.rules.at(self.steps())
+            && let Some(treatment) = self.masking.rules.at(&self.steps())
         {
             return treatment;
         }

@@ -1,7 +1,7 @@
 //! The client's address from a forwarding chain.
 
 use crate::decode::GatewayFields;
-use engine::Exchange;
+use engine::{Exchange, Headers};
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
 
@@ -42,8 +42,7 @@ pub(super) fn client_address(exchange: &Exchange<'_>, gateway: &GatewayFields, t
 /// Entries from the last to the first.
 fn chain<'e>(exchange: &'e Exchange<'_>, gateway: &'e GatewayFields) -> Vec<&'e str> {
     let headers = exchange.request.headers.as_ref();
-    let values =
-        |name: &'static str| headers.into_iter().flat_map(|headers| headers.iter()).filter(move |(n, _)| *n == name).map(|(_, v)| v);
+    let values = |name: &'static str| headers.into_iter().flat_map(Headers::iter).filter(move |(n, _)| *n == name).map(|(_, v)| v);
     let split = |texts: Vec<&'e str>| -> Vec<&'e str> {
         let entries = texts.into_iter().rev().flat_map(|text| text.rsplit(','));
         entries.map(str::trim).filter(|entry| !entry.is_empty()).take(MAX_HOPS).collect()
@@ -78,7 +77,7 @@ fn address(text: &str) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use engine::{Client, Headers};
+    use engine::Client;
 
     fn client(peer: Option<&'static str>, headers: &[(&'static str, &'static str)]) -> Option<String> {
         let mut exchange = Exchange { client: Client { ip: peer.map(Into::into), user_agent: None }, ..Exchange::default() };
@@ -90,7 +89,8 @@ mod tests {
 
     #[test]
     fn the_truth_table() {
-        let cases: [(Option<&str>, &[(&str, &str)], Option<&str>); 14] = [
+        type Case = (Option<&'static str>, &'static [(&'static str, &'static str)], Option<&'static str>);
+        let cases: [Case; 14] = [
             (None, &[], None),
             (Some("203.0.113.7"), &[], Some("203.0.113.7")),
             (Some("203.0.113.7:4711"), &[], Some("203.0.113.7")),

@@ -8,6 +8,9 @@ use std::fmt::Write as _;
 use std::io::Write;
 use std::path::PathBuf;
 
+/// Examples for `--help`.
+pub(crate) const EXAMPLES: &str = "Examples:\n  weir simulate --seed 7 --days 2 --out shop\n  weir backtest --train shop/train.ndjson --score shop/test.ndjson --verdicts verdicts.ndjson";
+
 /// Simulate a web shop, its users and its attackers: NDJSON and labels.csv.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -75,14 +78,16 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let config = args.config();
     let bar = ProgressBar::new(config.expected()).with_style(style).with_message("simulating");
     let compression = if args.gzip { Compression::Gzip } else { Compression::Plain };
-    let summary = simulator::write(&args.out, config, compression, |progress| bar.set_position(progress.exchanges)).context("simulating")?;
+    let summary =
+        simulator::write(&args.out, config, compression, |progress| bar.set_position(progress.exchanges)).context("simulating")?;
     bar.finish_and_clear();
     std::io::stdout().lock().write_all(describe(args, &summary).as_bytes())?;
     Ok(())
 }
 
 fn describe(args: &Args, summary: &Summary) -> String {
-    let mut text = format!("{} exchanges: {} to learn from, {} to judge.\n", count(summary.exchanges), count(summary.train), count(summary.test));
+    let mut text =
+        format!("{} exchanges: {} to learn from, {} to judge.\n", count(summary.exchanges), count(summary.train), count(summary.test));
     for (title, families) in [("Attacks", &summary.attacks), ("Harmless look-alikes", &summary.look_alikes)] {
         if families.is_empty() {
             continue;
@@ -93,6 +98,9 @@ fn describe(args: &Args, summary: &Summary) -> String {
         }
     }
     let (dir, ending) = (args.out.display(), if args.gzip { ".gz" } else { "" });
-    let _ = writeln!(text, "Try: weir backtest --train {dir}/train.ndjson{ending} --score {dir}/test.ndjson{ending} --verdicts verdicts.ndjson");
+    let _ = writeln!(
+        text,
+        "Try: weir backtest --train {dir}/train.ndjson{ending} --score {dir}/test.ndjson{ending} --verdicts verdicts.ndjson"
+    );
     text
 }
