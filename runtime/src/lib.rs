@@ -2,3 +2,5 @@
 
 pub mod config;
 pub mod log;
+#[cfg(feature = "testkit")]
+pub mod testkit;
