@@ -96,6 +96,15 @@ impl Broker {
         *self.process() = Some(process);
     }
 
+    /// Changes properties of a topic (`name=value,…`), as an operator does.
+    ///
+    /// # Panics
+    /// The tool cannot be run or fails.
+    pub fn alter_topic(&self, topic: &str, properties: &str) {
+        let arguments = ["--alter", "--entity-type", "topics", "--entity-name", topic, "--add-config", properties];
+        let _told = self.tool("kafka.admin.ConfigCommand", &arguments);
+    }
+
     /// Runs one of Kafka's own tools (`org.apache.kafka.tools.…`) against this broker and returns what it printed.
     ///
     /// # Panics
