@@ -3,6 +3,8 @@
 //!
 //! The broker's jars come by `make test` or scripts/fetch-kafka.sh; without them these tests fail and say so.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
+
 mod crash;
 mod group;
 mod log;

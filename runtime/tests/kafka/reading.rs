@@ -5,7 +5,7 @@ use bytes::Bytes;
 use engine::{Offset, TopicPartition};
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
-use runtime::log::{Cleanup, Log, LogError, Output, Start, TopicSpec};
+use runtime::log::{Cleanup, Event, Log, LogError, Output, Start, TopicSpec};
 use runtime::testkit::Broker;
 use std::sync::Arc;
 use std::time::Instant;
@@ -154,6 +154,13 @@ fn an_offset_that_is_gone_is_reported_not_skipped() {
     };
     assert!(matches!(error, LogError::OffsetGone { wanted: Offset(7), oldest: Offset(9), .. }), "{error}");
     worker.seek(&at, Offset(9)).unwrap();
+    let record = loop {
+        assert!(began.elapsed() < PATIENCE);
+        if let Some(Event::Records(records)) = worker.poll(1, TICK).unwrap().pop() {
+            break records[0].clone();
+        }
+    };
+    assert_eq!(text(&record), "9");
 }
 
 /// Deletes the records of partition 0 before an offset, as retention does in its time.

@@ -111,8 +111,7 @@ impl ConsumerContext for Membership {
     }
 }
 
-/// Where reading begins: at the committed offsets, where there are none at the oldest record. Waits for offsets that hang on an open
-/// transaction.
+/// Where reading begins: at the committed offsets, where there are none at the oldest record.
 pub(super) fn start_offsets<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     partitions: &TopicPartitionList,
@@ -121,10 +120,10 @@ pub(super) fn start_offsets<C: ConsumerContext>(
     if partitions.count() == 0 {
         return Ok(Vec::new());
     }
-    let committed = persevere(|| whole(consumer.committed_offsets(partitions.clone(), ANSWER_LIMIT)?));
+    let committed = committed_offsets(consumer, partitions).map_err(|e| error::sort("reading committed offsets", &e))?;
     let mut starts = Vec::new();
     let mut unread = Vec::new();
-    for (at, offset) in convert::elements(&committed.map_err(|e| error::sort("reading committed offsets", &e))?, names) {
+    for (at, offset) in convert::elements(&committed, names) {
         match offset {
             Some(offset) => starts.push((at, offset)),
             None => unread.push(at),
@@ -132,6 +131,14 @@ pub(super) fn start_offsets<C: ConsumerContext>(
     }
     starts.extend(oldest(consumer, &unread, names)?);
     Ok(starts)
+}
+
+/// Committed offsets of the consumer's group. Waits for those that hang on an open transaction.
+pub(super) fn committed_offsets<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    partitions: &TopicPartitionList,
+) -> KafkaResult<TopicPartitionList> {
+    persevere(|| whole(consumer.committed_offsets(partitions.clone(), ANSWER_LIMIT)?))
 }
 
 /// Oldest offsets that are kept.

@@ -21,7 +21,7 @@ mod worker;
 pub use topics::Difference;
 
 use super::{Log, LogError, Producer, Reader, Start, TopicSpec, Worker, WorkerSpec};
-use context::{Asking, limits};
+use context::{Asking, committed_offsets, limits};
 use convert::Names;
 use engine::{Offset, TopicPartition};
 use producer::{KafkaProducer, KafkaTransactionalProducer};
@@ -116,7 +116,7 @@ impl Log for KafkaLog {
         let doing = || format!("reading the committed offset of {at}");
         let client: BaseConsumer<Asking> = config.create_with_context(Asking).map_err(|e| error::sort(doing(), &e))?;
         let list = convert::list([(at, rdkafka::Offset::Invalid)]).map_err(|e| error::sort(doing(), &e))?;
-        let found = client.committed_offsets(list, ANSWER_LIMIT).map_err(|e| error::sort(doing(), &e))?;
+        let found = committed_offsets(&client, &list).map_err(|e| error::sort(doing(), &e))?;
         let names = Names::new([&at.topic]);
         Ok(convert::elements(&found, &names).into_iter().find_map(|(_, offset)| offset))
     }

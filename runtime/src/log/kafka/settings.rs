@@ -105,6 +105,8 @@ impl Options {
             config.set("group.id", group);
         }
         config.set("isolation.level", isolation.name()).set("enable.auto.commit", "false");
+        // The time after which the partitions of a killed process go to others. Brokers refuse less than 6 s.
+        config.set("session.timeout.ms", "6000").set("heartbeat.interval.ms", "1500");
         config
     }
 
@@ -125,9 +127,6 @@ impl Options {
             .set("group.protocol", "classic")
             // Partitions that stay keep their state and go on being read while others move.
             .set("partition.assignment.strategy", "cooperative-sticky")
-            // The time after which the partitions of a killed process go to others. Brokers refuse less than 6 s.
-            .set("session.timeout.ms", "6000")
-            .set("heartbeat.interval.ms", "1500")
             .set("auto.offset.reset", "error");
         config
     }

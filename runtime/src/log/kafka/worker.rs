@@ -11,9 +11,12 @@ use crate::log::{Batch, CommitError, Event, LogError, Record, Worker, WorkerSpec
 use engine::{Offset, TopicPartition};
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use std::collections::BTreeMap;
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
+
+/// How long a partition that cannot be sought yet is given to become so.
+const SEEK_PATIENCE: Duration = Duration::from_millis(500);
 
 /// A member of a consumer group.
 pub(super) struct KafkaWorker {
@@ -22,6 +25,7 @@ pub(super) struct KafkaWorker {
     names: Names,
     /// Partitions that are ours, with the next offset to be handed out.
     owned: BTreeMap<TopicPartition, Offset>,
+    paused: BTreeSet<TopicPartition>,
     /// An error that came after records: they are handed out before it.
     deferred: Option<LogError>,
     commits: u64,
@@ -46,7 +50,16 @@ impl KafkaWorker {
         let topics: Vec<&str> = spec.topics.iter().map(|topic| &**topic).collect();
         consumer.subscribe(&topics).map_err(|e| error::fatal("joining the group", &e))?;
         let abort_every = options.abort_every;
-        Ok(Self { consumer, transactions, names: names(), owned: BTreeMap::new(), deferred: None, commits: 0, abort_every })
+        Ok(Self {
+            consumer,
+            transactions,
+            names: names(),
+            owned: BTreeMap::new(),
+            paused: BTreeSet::new(),
+            deferred: None,
+            commits: 0,
+            abort_every,
+        })
     }
 
     /// Collects what a poll brings, as far as there is no error.
@@ -84,6 +97,7 @@ impl KafkaWorker {
                 Change::Revoked(gone) => {
                     for at in &gone {
                         self.owned.remove(at);
+                        self.paused.remove(at);
                     }
                     // What was read of them and is not committed will be read by another.
                     polled.records.retain(|record| !gone.contains(&record.at));
@@ -160,24 +174,28 @@ impl KafkaWorker {
     fn seek_all(&mut self, targets: &[(TopicPartition, Offset)]) -> Result<(), LogError> {
         let began = Instant::now();
         let mut open = targets.to_vec();
-        while !open.is_empty() {
+        while !open.is_empty() && began.elapsed() < SEEK_PATIENCE {
             let list = convert::list(open.iter().map(|(at, offset)| (at, convert::to_raw(*offset))));
-            let sought =
-                list.and_then(|list| self.consumer.seek_partitions(list, ANSWER_LIMIT)).map_err(|e| error::fatal("seeking", &e))?;
-            let mut failed = Vec::new();
-            for element in sought.elements() {
-                let at = TopicPartition { topic: self.names.get(element.topic()), partition: convert::partition_of(element.partition()) };
-                match element.error() {
-                    Ok(()) => {}
-                    // A partition that was assigned a moment ago cannot be sought yet.
-                    Err(_) if began.elapsed() < ANSWER_LIMIT => failed.push(at),
-                    Err(e) => return Err(error::sort(format!("seeking in {at}"), &e)),
-                }
+            let sought = list.and_then(|list| self.consumer.seek_partitions(list, ANSWER_LIMIT)).map_err(|e| error::sort("seeking", &e))?;
+            for element in sought.elements().iter().filter(|element| element.error().is_ok()) {
+                open.retain(|(at, _)| *at.topic != *element.topic() || convert::to_kafka(at.partition) != element.partition());
             }
-            open.retain(|(at, _)| failed.contains(at));
         }
+        self.take_anew(&open).map_err(|e| error::fatal("seeking", &e))?;
         self.owned.extend(targets.iter().cloned());
         Ok(())
+    }
+
+    /// Begins anew with partitions that cannot be sought, because they were assigned a moment ago or what was wanted of them is gone.
+    fn take_anew(&self, targets: &[(TopicPartition, Offset)]) -> KafkaResult<()> {
+        if targets.is_empty() {
+            return Ok(());
+        }
+        let list = convert::list(targets.iter().map(|(at, offset)| (at, convert::to_raw(*offset))))?;
+        self.consumer.incremental_unassign(&list)?;
+        self.consumer.incremental_assign(&list)?;
+        let paused = targets.iter().filter(|(at, _)| self.paused.contains(at));
+        self.consumer.pause(&convert::list(paused.map(|(at, offset)| (at, convert::to_raw(*offset))))?)
     }
 
     fn list_of(&self, partitions: &[TopicPartition]) -> Result<TopicPartitionList, LogError> {
@@ -244,11 +262,13 @@ impl Worker for KafkaWorker {
 
     fn pause(&mut self, partitions: &[TopicPartition]) -> Result<(), LogError> {
         let list = self.list_of(partitions)?;
+        self.paused.extend(partitions.iter().cloned());
         self.consumer.pause(&list).map_err(|e| error::fatal("pausing partitions", &e))
     }
 
     fn resume(&mut self, partitions: &[TopicPartition]) -> Result<(), LogError> {
         let list = self.list_of(partitions)?;
+        self.paused.retain(|at| !partitions.contains(at));
         self.consumer.resume(&list).map_err(|e| error::fatal("resuming partitions", &e))
     }
 
