@@ -9,3 +9,5 @@ pub mod shutdown;
 pub mod status;
 pub mod telemetry;
 pub mod topics;
+#[cfg(feature = "testkit")]
+pub mod testkit;
