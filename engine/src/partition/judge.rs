@@ -92,7 +92,8 @@ impl Partition {
         let mut session = session_key.and_then(|key| self.sessions.take(&key)).unwrap_or_default();
         let mut live =
             Live { key: session_key.unwrap_or(0), has_session: session_key.is_some(), session: &mut session, shared: &mut self.shared };
-        let mut signals = Vec::with_capacity(12);
+        api.rooms.arrive(&seen, &mut live);
+        let mut signals = Vec::with_capacity(16);
         api.rooms.score(&seen, &live, &mut self.scratch, &mut signals);
         let mut calibrated = Vec::with_capacity(signals.len());
         api.calibration.calibrate(endpoint, class, &signals, &mut calibrated);
