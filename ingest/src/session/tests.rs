@@ -110,12 +110,3 @@ fn without_an_address_nothing_names_the_session() {
     naming().name(&mut nobody, &GatewayFields::default());
     assert_eq!(nobody.session, None);
 }
-
-#[test]
-fn what_is_looked_for_by_default_is_what_the_configuration_says() {
-    let config = runtime::config::Config::resolve(&runtime::config::Sources::default()).unwrap();
-    let identities = Identities::default();
-    assert_eq!(identities.sessions, config.session.extractors);
-    assert_eq!(identities.subjects, config.session.subjects);
-    assert_eq!(identities.trusted_proxies, config.ingest.trusted_proxies);
-}
