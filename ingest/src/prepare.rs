@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn the_session_is_named_before_the_token_is_masked() {
-        let preparer = Preparer::new(Identities::default(), &[], &[3; 32]).unwrap();
+        let preparer = Preparer::new(Identities::defaults(), &[], &[3; 32]).unwrap();
         let mut written = exchange();
         preparer.prepare(&mut written, &GatewayFields::default());
         assert!(written.session.is_some());
@@ -97,7 +97,7 @@ mod tests {
     fn one_host_is_one_name() {
         let host = |scheme: Option<&'static str>, host: &'static str| {
             let mut exchange = Exchange { scheme: scheme.map(Into::into), host: Some(host.into()), ..exchange() };
-            Preparer::local(Identities::default()).prepare(&mut exchange, &GatewayFields::default());
+            Preparer::local(Identities::defaults()).prepare(&mut exchange, &GatewayFields::default());
             exchange.host.map(|host| host.to_string())
         };
         assert_eq!(host(None, "API.example.com:443").as_deref(), Some("api.example.com"));
@@ -110,8 +110,8 @@ mod tests {
     #[test]
     fn a_local_read_masks_nothing_and_names_the_same_each_time() {
         let [mut a, mut b] = [exchange(), exchange()];
-        Preparer::local(Identities::default()).prepare(&mut a, &GatewayFields::default());
-        Preparer::local(Identities::default()).prepare(&mut b, &GatewayFields::default());
+        Preparer::local(Identities::defaults()).prepare(&mut a, &GatewayFields::default());
+        Preparer::local(Identities::defaults()).prepare(&mut b, &GatewayFields::default());
         assert_eq!(a, b);
         assert_eq!(a.request.headers.unwrap().get("authorization"), Some("Bearer hunter2hunter2"));
     }
@@ -136,7 +136,7 @@ mod tests {
             let mut all = Headers::new();
             headers.iter().for_each(|(name, value)| all.push(name.clone(), value.clone()));
             exchange.request.headers = Some(all);
-            Preparer::new(Identities::default(), &[], &[3; 32]).unwrap().prepare(&mut exchange, &GatewayFields::default());
+            Preparer::new(Identities::defaults(), &[], &[3; 32]).unwrap().prepare(&mut exchange, &GatewayFields::default());
             let written = serde_json::to_vec(&exchange).unwrap();
             let read = Exchange::from_json(&written).unwrap();
             prop_assert_eq!(serde_json::to_vec(&read).unwrap(), written);

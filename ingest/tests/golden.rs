@@ -1,13 +1,20 @@
 //! Each folder of `testdata` holds an input, a line why it is there, and what is read from it: `read.ndjson`, one canonical exchange or bad line
 //! a line, and `prepared.ndjson`, the exchanges as they would be written. `UPDATE_GOLDEN=1` writes them anew, to be looked at.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on is to fail")]
+
 use ingest::Preparer;
 use ingest::decode::{Options, Source};
 use ingest::session::Identities;
+use runtime::config::{Config, Sources};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 const KEY: [u8; 32] = [42; 32];
+
+fn identities() -> Identities {
+    Identities::configured(&Config::resolve(&Sources { host_name: "test".to_owned(), ..Sources::default() }).unwrap())
+}
 
 fn cases() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata");
@@ -26,7 +33,7 @@ fn input(case: &Path) -> PathBuf {
 
 /// Compares with a golden file, or writes it when asked to.
 fn check(path: &Path, text: &str) {
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+    if std::env::var("UPDATE_GOLDEN").is_ok_and(|asked| asked == "1") {
         fs::write(path, text).unwrap();
         return;
     }
@@ -44,7 +51,7 @@ fn every_case_reads_as_it_did() {
     for case in cases {
         let mut read = String::new();
         let mut prepared = String::new();
-        let preparer = Preparer::new(Identities::default(), &[], &KEY).unwrap();
+        let preparer = Preparer::new(identities(), &[], &KEY).unwrap();
         let bytes = fs::read(input(&case)).unwrap();
         let source = Source::from_reader("input", std::io::Cursor::new(bytes), &Options::default()).unwrap();
         for record in source {

@@ -1,16 +1,22 @@
 //! Whatever stands in an input: no panic, bounded memory, and every line accounted for.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on is to fail")]
+
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use ingest::Preparer;
 use ingest::decode::{BadLine, Decoded, Options, Reason, Source};
 use ingest::session::Identities;
 use proptest::prelude::*;
-use runtime::config::RecordFormat;
+use runtime::config::{Config, RecordFormat, Sources};
 use std::io::{Cursor, Read, Write};
 
 const FORMATS: [RecordFormat; 5] =
     [RecordFormat::Auto, RecordFormat::Exchange, RecordFormat::Har, RecordFormat::Combined, RecordFormat::Json];
+
+fn identities() -> Identities {
+    Identities::configured(&Config::resolve(&Sources { host_name: "test".to_owned(), ..Sources::default() }).unwrap())
+}
 
 fn read(bytes: Vec<u8>, format: RecordFormat) -> Vec<Result<Decoded, BadLine>> {
     let options = Options { format, ..Options::default() };
@@ -117,7 +123,7 @@ proptest! {
             1 => gzip(&bytes),
             _ => zstd::encode_all(&bytes[..], 1).unwrap(),
         };
-        let preparer = Preparer::new(Identities::default(), &[], &[9; 32]).unwrap();
+        let preparer = Preparer::new(identities(), &[], &[9; 32]).unwrap();
         for format in FORMATS {
             for record in read(bytes.clone(), format).into_iter().flatten() {
                 let prepared = preparer.prepared(record);

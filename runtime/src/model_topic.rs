@@ -8,10 +8,12 @@
 //!
 //! Nothing here is trusted: a file is whole or refused ([`crate::model_file`]), a pointer is signed ([`crate::keys`]).
 
-use crate::log::{Log, LogError, Record, Start, read_to_end};
+use crate::log::{Log, LogError, Output, Record, Start, read_to_end};
 use crate::model_file::{self, ModelFile, ModelFileError};
+use bytes::Bytes;
 use engine::TopicPartition;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Key of the pointer.
 pub const POINTER: &str = "pointer";
@@ -55,6 +57,32 @@ pub fn manifest_key(id: &str) -> String {
 #[must_use]
 pub fn part_key(id: &str, n: u32) -> String {
     format!("version/{id}/{n}")
+}
+
+/// The records of a version: its parts, then its manifest. `format`: what the header `weir-format` is to say.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn version_records(topic: &Arc<str>, file: &ModelFile, format: u32) -> Result<Vec<Output>, ModelFileError> {
+    let id = &file.manifest().id;
+    let bytes = Bytes::from(model_file::write(file)?);
+    let format = || ("weir-format", Bytes::from(format.to_string()));
+    let record = |key: String, value: Bytes, headers| Output {
+        topic: Arc::clone(topic),
+        partition: Some(0),
+        key: Some(key.into()),
+        value: Some(value),
+        headers,
+    };
+    let count = bytes.len().div_ceil(PART_BYTES);
+    let mut records = Vec::with_capacity(count + 1);
+    for n in 0..count {
+        let part = bytes.slice(n * PART_BYTES..bytes.len().min((n + 1) * PART_BYTES));
+        records.push(record(part_key(id, n as u32), part, vec![format()]));
+    }
+    let manifest = Bytes::copy_from_slice(file.manifest_json());
+    records.push(record(manifest_key(id), manifest, vec![(PARTS_HEADER, count.to_string().into()), format()]));
+    Ok(records)
 }
 
 /// One version as its manifest record names it.

@@ -102,8 +102,10 @@ fn analytic_name(incident: &Incident) -> &'static str {
 
 /// What was observed next to what was expected.
 fn anomaly_analysis(endpoint: &str, reasons: &[Reason]) -> Value {
-    let anomalies: Vec<Value> =
-        reasons.iter().map(|r| json!({"observation_parameter": r.place, "observation_type": r.detector.name(), "observed_pattern": r.observed})).collect();
+    let anomalies: Vec<Value> = reasons
+        .iter()
+        .map(|r| json!({"observation_parameter": r.place, "observation_type": r.detector.name(), "observed_pattern": r.observed}))
+        .collect();
     let baselines: Vec<Value> = reasons
         .iter()
         .map(|r| {
@@ -128,7 +130,10 @@ fn evidence(incident: &Incident) -> Value {
         api["response"] = json!({"code": status});
     }
     evidence.insert("api".to_owned(), api);
-    evidence.insert("data".to_owned(), json!({"verdict": verdict.id, "exchange": verdict.exchange_id, "path": verdict.path, "score": verdict.score}));
+    evidence.insert(
+        "data".to_owned(),
+        json!({"verdict": verdict.id, "exchange": verdict.exchange_id, "path": verdict.path, "score": verdict.score}),
+    );
     Value::Object(evidence)
 }
 

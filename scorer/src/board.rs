@@ -85,10 +85,10 @@ impl Board {
     }
 
     /// Says where a partition is.
-    pub(crate) fn place(&self, at: &TopicPartition, partition: PartitionStatus) {
+    pub(crate) fn place(&self, at: &TopicPartition, partition: &PartitionStatus) {
         let mut state = self.lock();
         let before = state.status.partitions.insert(at.partition, partition.clone());
-        state.is_changed |= before.as_ref() != Some(&partition);
+        state.is_changed |= before.as_ref() != Some(partition);
     }
 
     /// Says that a partition is not ours any more.

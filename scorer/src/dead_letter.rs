@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 /// Longest detail.
 const DETAIL: usize = 512;
+/// Most bytes that go along: a dead letter always fits into a record. Longer ones are still in the traffic topic.
+const KEPT: usize = 512 << 10;
 
 /// Why a record ends as a dead letter.
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +41,7 @@ pub(crate) fn letter(topic: &Arc<str>, record: &Record, why: &Unreadable, value:
         topic: Arc::clone(topic),
         partition: None,
         key: None,
-        value: record.value.clone().filter(|_| value),
+        value: record.value.clone().filter(|bytes| value && bytes.len() <= KEPT),
         headers: vec![
             ("reason", why.reason().into()),
             ("detail", detail.into()),

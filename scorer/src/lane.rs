@@ -95,9 +95,9 @@ impl Lane {
     }
 
     /// Takes an effect again that was taken before.
-    pub(crate) fn retake(&mut self, key: EffectKey, taken: Taken, published: &Published) {
-        self.remember(&taken);
-        if let Some(effect) = effect_of(&taken, published) {
+    pub(crate) fn retake(&mut self, key: EffectKey, taken: &Taken, published: &Published) {
+        self.remember(taken);
+        if let Some(effect) = effect_of(taken, published) {
             self.partition.apply(effect);
         }
         self.effects.push(key);
@@ -109,23 +109,23 @@ impl Lane {
         if let Some(active) = published.models.active()
             && self.model.as_ref().is_none_or(|m| m.counter < active.version.counter && m.id != active.version.id)
         {
-            self.take(Taken::Model(active.version.clone()), Effect::Model(Arc::clone(&active.model)), settings, work)?;
+            self.take(&Taken::Model(active.version.clone()), Effect::Model(Arc::clone(&active.model)), settings, work)?;
         }
         if let Some(stages) = published.stages()
             && self.stages.as_ref() != Some(&*stages)
         {
             let stages = Stages::clone(&stages);
             let effect = Effect::Stages { hosts: stages.hosts.clone(), stages: stages.stages.clone() };
-            self.take(Taken::Stages(stages), effect, settings, work)?;
+            self.take(&Taken::Stages(stages), effect, settings, work)?;
         }
         Ok(())
     }
 
-    fn take(&mut self, taken: Taken, effect: Effect, settings: &Settings, work: &mut Work) -> Result<(), WorkerError> {
+    fn take(&mut self, taken: &Taken, effect: Effect, settings: &Settings, work: &mut Work) -> Result<(), WorkerError> {
         let number = self.effects.last().map_or(0, |last| last.number + 1);
         let key = EffectKey { offset: self.next, number };
-        work.outputs.push(self.writer.effect(key, &taken)?);
-        self.remember(&taken);
+        work.outputs.push(self.writer.effect(key, taken)?);
+        self.remember(taken);
         let ended = self.partition.apply(effect);
         alerts(&ended, settings, work)?;
         self.effects.push(key);
@@ -172,7 +172,7 @@ impl Lane {
         let (true, true, Some(clock)) = (idle >= IDLE, view.incidents > 0, view.clock_ms) else { return Ok(()) };
         self.active_ms = now;
         let to = clock.saturating_add(idle);
-        self.take(Taken::Tick(to), Effect::Tick(to), settings, work)
+        self.take(&Taken::Tick(to), Effect::Tick(to), settings, work)
     }
 
     /// Whether a checkpoint is due by time.

@@ -38,13 +38,16 @@ pub enum ModelFeedError {
     },
 }
 
+/// A version that is kept, by its id.
+type Ready = (String, Arc<Model>);
+
 /// What workers read: the active model, and other versions by id.
 #[derive(Clone)]
 pub(crate) struct Models {
     log: Arc<dyn Log>,
     topic: Arc<str>,
     active: Arc<ArcSwapOption<Active>>,
-    ready: Arc<Mutex<Vec<(String, Arc<Model>)>>>,
+    ready: Arc<Mutex<Vec<Ready>>>,
 }
 
 impl Models {

@@ -9,7 +9,7 @@ use crate::state::{EffectKey, Saved, Taken};
 use crate::worker::WorkerError;
 use engine::{Offset, TopicPartition};
 use runtime::log::{Log, LogError, Reader, Record, Start};
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Records of one step.
@@ -46,7 +46,7 @@ pub(crate) struct ReadingState {
 pub(crate) struct ReadingTraffic {
     lane: Lane,
     to: Offset,
-    effects: VecDeque<(EffectKey, Taken)>,
+    effects: BTreeMap<EffectKey, Taken>,
     reader: Box<dyn Reader>,
 }
 
@@ -100,7 +100,7 @@ impl ReadingState {
             lane.next = oldest;
         }
         let reader = log.reader(&[(lane.at.clone(), Start::At(lane.next))])?;
-        let effects = self.saved.effects.into_iter().collect();
+        let effects = self.saved.effects;
         Ok(Step::More(Restore::Traffic(Box::new(ReadingTraffic { lane, to: self.to, effects, reader }))))
     }
 }
@@ -121,8 +121,9 @@ impl ReadingTraffic {
     }
 
     fn retake_upto(&mut self, offset: Offset, published: &Published) {
-        while let Some((key, taken)) = self.effects.pop_front_if(|(key, _)| key.offset <= offset) {
-            self.lane.retake(key, taken, published);
+        while let Some(effect) = self.effects.first_entry().filter(|effect| effect.key().offset <= offset) {
+            let (key, taken) = effect.remove_entry();
+            self.lane.retake(key, &taken, published);
         }
     }
 

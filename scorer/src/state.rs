@@ -80,10 +80,7 @@ impl EffectKey {
 
     fn from_bytes(key: &[u8]) -> Option<Self> {
         let (offset, number) = key.split_at_checked(8)?;
-        Some(Self {
-            offset: Offset(u64::from_be_bytes(offset.try_into().ok()?)),
-            number: u32::from_be_bytes(number.try_into().ok()?),
-        })
+        Some(Self { offset: Offset(u64::from_be_bytes(offset.try_into().ok()?)), number: u32::from_be_bytes(number.try_into().ok()?) })
     }
 }
 

@@ -131,7 +131,7 @@ impl<'a> Worker<'a> {
             self.drop_lane(&at);
             return Ok(());
         }
-        self.board.place(&at, PartitionStatus { position: to.0, restoring: true, ..PartitionStatus::default() });
+        self.board.place(&at, &PartitionStatus { position: to.0, restoring: true, ..PartitionStatus::default() });
         let restore = Restore::begin(self.log, self.settings, at.clone(), to)?;
         self.lanes.insert(at, Owned::Restoring(restore));
         Ok(())
@@ -154,7 +154,7 @@ impl<'a> Worker<'a> {
                     self.consumer.seek(&at, lane.next)?;
                     self.consumer.resume(std::slice::from_ref(&at))?;
                     tracing::debug!(partition = %at, next = lane.next.0, "restored");
-                    self.board.place(&at, lane.status(lane.next));
+                    self.board.place(&at, &lane.status(lane.next));
                     Owned::Live(lane)
                 }
             };
@@ -231,7 +231,7 @@ impl<'a> Worker<'a> {
         self.lag_ms = now;
         for (at, end) in self.consumer.ends()? {
             if let Some(Owned::Live(lane)) = self.lanes.get(&at) {
-                self.board.place(&at, lane.status(end));
+                self.board.place(&at, &lane.status(end));
             }
         }
         Ok(())

@@ -161,7 +161,7 @@ fn a_session_belongs_to_one_subject() {
 fn customers_use_ids_that_they_were_given() {
     let mut given: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let mut checked = 0;
-    for (exchange, truth) in run(Config { attacks: false, look_alikes: false, ..small(10) }) {
+    for (exchange, truth) in run(Config { attacks: false, look_alikes: false, ..Config::new(10, 0.6, 20_000) }) {
         let seen = given.entry(truth.group).or_default();
         if matches!(
             truth.template,

@@ -1,6 +1,6 @@
 //! The command line.
 
-use crate::commands::{backtest, completions, config, keys, simulate};
+use crate::commands::{backtest, completions, config, endpoints, keys, simulate};
 use clap::{Args, Parser, Subcommand};
 use runtime::config::{FlagValue, LoadError, Sources, load_sources};
 use std::path::PathBuf;
@@ -82,6 +82,9 @@ pub(crate) enum Plain {
     /// Writes the completions of a shell to standard output.
     #[command(after_help = completions::EXAMPLES)]
     Completions(completions::Args),
+    /// Shows the discovered endpoints of a model, or writes them as OpenAPI 3.1.
+    #[command(after_help = endpoints::EXAMPLES)]
+    Endpoints(endpoints::Args),
     /// Simulates a web shop, its users and its attackers: NDJSON and labels.csv.
     #[command(after_help = simulate::EXAMPLES)]
     Simulate(simulate::Args),

@@ -2,6 +2,7 @@
 
 mod cli;
 mod commands;
+mod openapi;
 mod terminal;
 
 use anyhow::Context as _;

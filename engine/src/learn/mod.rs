@@ -12,10 +12,12 @@ use crate::detect::Signal;
 use crate::features::Features;
 use crate::fuse::{Calibration, Held};
 use crate::history::History;
+use crate::links::Links;
 use crate::model::{ApiModel, Model};
 use crate::partition::{Limits, Live, Session, Shared};
 use crate::paths;
 use crate::record::ApiName;
+use crate::replay::Replay;
 use crate::rooms::Rooms;
 use crate::sequence::Sequence;
 use crate::volume::Volume;
@@ -129,7 +131,14 @@ fn learn_api(name: ApiName, history: &[&Features], config: &LearnConfig, report:
 /// All rooms but `content`, learned from every fold but one.
 fn stateful(rows: &[Row<'_>], without: Option<u8>, endpoints: usize, content: content::Content) -> Rooms {
     let kept = || rows.iter().filter(|r| Some(r.fold) != without);
-    Rooms { assets: Assets::learn(kept(), endpoints), sequence: Sequence::learn(kept()), volume: Volume::learn(kept(), endpoints), content }
+    Rooms {
+        assets: Assets::learn(kept(), endpoints),
+        sequence: Sequence::learn(kept()),
+        volume: Volume::learn(kept(), endpoints),
+        content,
+        links: Links::learn(kept()),
+        replay: Replay::learn(kept()),
+    }
 }
 
 /// Plays all rows through live state, as a partition would, and collects what the rooms say that were learned without each row's fold.
@@ -145,6 +154,7 @@ fn replay(without: &[Rooms], rows: &[Row<'_>], signals: &mut [Vec<Signal>]) {
             None => &mut nobody,
         };
         let mut live = Live { key: row.session.unwrap_or(0), has_session: row.session.is_some(), session, shared: &mut shared };
+        rooms.arrive(&seen, &mut live);
         rooms.score_stateful(&seen, &live, out);
         rooms.observe(&seen, &mut live);
     }

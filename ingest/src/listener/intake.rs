@@ -1,16 +1,13 @@
 //! From the body of one request to records of the traffic topic.
 
 use super::problem::{BadRecord, NAMED, Refusal};
-use crate::Preparer;
 use crate::decode::{Element, Elements, Fault, GatewayFields, Line, Lines, Reason, canonical, is_array};
+use crate::{Preparer, traffic};
 use bytes::Bytes;
 use engine::Exchange;
 use runtime::log::Output;
 use std::io::Read;
 use std::sync::Arc;
-
-/// Format number of the records that are written.
-const FORMAT: &str = "1";
 
 /// How a body is encoded on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,13 +114,7 @@ impl Intake<'_> {
     fn output(&self, record: &[u8]) -> Result<Output, Fault> {
         let mut exchange = canonical(record)?;
         self.preparer.prepare(&mut exchange, &GatewayFields::default());
-        let key = exchange.session.as_ref().map(|session| Bytes::copy_from_slice(session.as_bytes()));
-        let value = serde_json::to_vec(&exchange).map_err(|error| Fault::new(Reason::WrongField, error.to_string()))?;
-        if value.len() > Exchange::MAX_BYTES {
-            return Err(Fault::too_long(value.len() as u64, Exchange::MAX_BYTES));
-        }
-        let headers = vec![("weir-format", Bytes::from_static(FORMAT.as_bytes()))];
-        Ok(Output { topic: Arc::clone(self.topic), partition: None, key, value: Some(value.into()), headers })
+        traffic::record(&exchange, self.topic)
     }
 
     fn refuse(&mut self, fault: Fault, line: u64) {

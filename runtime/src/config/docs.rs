@@ -10,8 +10,8 @@ const HEAD: &str = "\
 <!-- Written from the table of keys in runtime/src/config/keys.rs; `make docs` writes it anew, a test checks that it is current. -->
 
 One file, `weir.toml`, is looked for at `--config`, then at `WEIR_CONFIG`, then in the working directory. Nothing in it is required.
-Every key is also an environment variable: `WEIR_` and the key in capitals, its parts joined by two underscores. Some are flags, and
-`--set KEY=VALUE` sets any key. Later wins: defaults, file, environment, flags.
+Every key is also an environment variable: `WEIR_` and the key in capitals, its parts joined by two underscores; an empty one counts as
+not set. Some keys are flags, and `--set KEY=VALUE` sets any. Later wins: defaults, file, environment, flags.
 
 `weir config check` says everything that is wrong at once, with the line, variable or flag it comes from. `weir config show` prints
 every value and where it comes from, without secrets. A key that does not exist is an error.

@@ -67,7 +67,7 @@ pub(super) const KEYS: &[Key] = &[
     key(
         "ingest.trusted_proxies",
         Kind::Networks,
-        "127.0.0.0/8, ::1/128, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, fc00::/7",
+        "127.0.0.0/8, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, ::1/128, fc00::/7, fe80::/10",
         "Networks whose word on the forwarding chain is taken: the client is the last address not in them.",
     ),
     key(
@@ -85,7 +85,7 @@ pub(super) const KEYS: &[Key] = &[
     key(
         "session.extractors",
         Kind::Extractors,
-        "header:authorization, cookie:session, cookie:sessionid, cookie:session_id, cookie:sid, cookie:connect.sid, cookie:JSESSIONID, cookie:PHPSESSID, cookie:ASP.NET_SessionId, client",
+        "header:authorization, cookie:session, cookie:sessionid, cookie:session_id, cookie:sid, cookie:connect.sid, cookie:JSESSIONID, cookie:PHPSESSID, cookie:ASP.NET_SessionId, cookie:.AspNetCore.Session, cookie:.AspNetCore.Cookies, cookie:laravel_session, cookie:_session_id, cookie:ci_session, cookie:__Secure-next-auth.session-token, client",
         "Where the session is taken from, in order: `jwt:CLAIM`, `jwt:HEADER:CLAIM`, `header:NAME`, `cookie:NAME`, `field:PATH` (of the gateway's record), `client` (address and user agent).",
     ),
     key("session.subjects", Kind::Extractors, "jwt:sub", "Where the account is taken from, in the same form; nothing found: unknown."),

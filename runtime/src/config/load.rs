@@ -34,5 +34,5 @@ pub fn load_sources(asked: Option<PathBuf>, flags: Vec<FlagValue>) -> Result<Sou
     };
     let environment = std::env::vars_os().filter_map(text).collect();
     let host_name = gethostname::gethostname().to_string_lossy().into_owned();
-    Ok(Sources { file, environment, flags, host_name: if host_name.is_empty() { "weir".to_owned() } else { host_name } })
+    Ok(Sources { file, environment, flags, host_name })
 }

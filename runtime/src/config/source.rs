@@ -14,11 +14,11 @@ use toml::de::{DeTable, DeValue};
 pub struct Sources {
     /// Path and text of the file, if there is one.
     pub file: Option<(PathBuf, String)>,
-    /// Environment variables; those that do not start with `WEIR_` are ignored.
+    /// Environment variables; those that are empty or do not start with `WEIR_` are ignored.
     pub environment: Vec<(String, String)>,
     /// Keys set on the command line, later ones win.
     pub flags: Vec<FlagValue>,
-    /// Name of this host, for `instance`.
+    /// Name of this host, for `instance`; `weir` if it is empty.
     pub host_name: String,
 }
 
@@ -56,11 +56,12 @@ impl Settings {
         for key in KEYS.iter().filter(|key| !key.default.is_empty()) {
             settings.put_text(key.path.to_owned(), key.default, Origin::Default);
         }
-        settings.put_text("instance".to_owned(), &sources.host_name, Origin::Default);
+        let host_name = if sources.host_name.is_empty() { "weir" } else { &sources.host_name };
+        settings.put_text("instance".to_owned(), host_name, Origin::Default);
         if let Some((path, text)) = &sources.file {
             settings.read_file(path, text);
         }
-        for (name, value) in &sources.environment {
+        for (name, value) in sources.environment.iter().filter(|(_, value)| !value.is_empty()) {
             settings.read_variable(name, value);
         }
         for FlagValue { key, value } in &sources.flags {

@@ -20,6 +20,7 @@ fn problems(toml: &str, environment: &[(&str, &str)], flags: &[(&str, &str)]) ->
 
 #[test]
 fn nothing_need_be_set() {
+    assert_eq!(Config::resolve(&Sources::default()).unwrap().instance, "weir");
     let config = config("");
     assert_eq!(config.data, Path::new("./weir-data"));
     assert_eq!(config.instance, "host-1");
@@ -52,6 +53,12 @@ fn keys_are_in_the_data_directory_unless_they_are_given() {
     assert_eq!(files, KeyFiles { session: "/run/secrets/session".into(), ..KeyFiles::in_directory(Path::new("d")) });
     let files = config("model.public_keys = [\"a.pem\", \"b.pem\"]").key_files();
     assert_eq!(files.public, [Path::new("a.pem"), Path::new("b.pem")]);
+}
+
+#[test]
+fn an_empty_variable_counts_as_not_set() {
+    let config = Config::resolve(&sources("token = \"t0ken\"", &[("WEIR_TOKEN", ""), ("WEIR_DATA", "")], &[])).unwrap();
+    assert_eq!((config.token.as_ref().map(Secret::expose), config.data.to_str()), (Some("t0ken"), Some("./weir-data")));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The log as the services see it: one small interface, made of what Kafka's consumers and transactions need.
 //!
-//! Two implementations: [`embedded`] in a data directory, and Apache Kafka. Everything above is the same code.
+//! Two implementations: [`embedded`] in a data directory, and [`kafka`]. Everything above is the same code.
 //! Guarantees that callers build on:
 //! - A [`Worker::commit`] is atomic: outputs and positions become visible together or not at all.
 //! - After [`CommitError::Aborted`] the worker's positions are back at the committed ones, and the state that the batch touched is void:
@@ -9,6 +9,7 @@
 //! - Readers see committed records only.
 
 pub mod embedded;
+pub mod kafka;
 pub mod partitioner;
 
 use bytes::Bytes;

@@ -47,7 +47,7 @@ pub(super) fn nosql(cast: &mut Cast<'_, '_>) {
     let family = cast.family();
     let rounds = cast.scene.chance.between(3, 8) as u32;
     cast.passing_by(Rounds::new(rounds, move |_, _, scene, _| {
-        let user = crate::ids::UserId(scene.chance.below(scene.shop.accounts.len() as usize) as u32);
+        let user = scene.shop.accounts.anybody(scene.chance);
         let identity = scene.shop.accounts.identity(user);
         let operator = payloads::one(scene.chance, NOSQL);
         let operator = if serde_json::from_str::<serde_json::Value>(&operator).is_ok() { operator } else { NOSQL[0].to_owned() };

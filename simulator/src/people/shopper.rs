@@ -50,6 +50,8 @@ pub(crate) struct Shopper {
     begun: bool,
     logs_in: bool,
     registers: bool,
+    /// Whether the visit ends with a log-out.
+    logs_out: bool,
     /// Factor on times to think.
     pace: f64,
 }
@@ -62,13 +64,14 @@ impl Shopper {
             goals.push(chance.weighted(GOALS));
         }
         let logs_in = client.user.is_some() && chance.hit(if client.kind.is_app() { 0.95 } else { 0.45 });
+        let logs_out = chance.hit(0.07);
         let pace = chance.lognormal(1.0, 0.35);
-        Self { goals, begun: false, logs_in, registers: false, pace }
+        Self { goals, begun: false, logs_in, registers: false, logs_out, pace }
     }
 
     /// A customer with given goals, in their order, who logs in first.
     pub(crate) fn with(goals: Vec<Goal>) -> Self {
-        Self { goals, begun: false, logs_in: true, registers: false, pace: 1.0 }
+        Self { goals, begun: false, logs_in: true, registers: false, logs_out: false, pace: 1.0 }
     }
 
     /// The same, looking at the loyalty card too.
@@ -135,7 +138,7 @@ impl Script for Shopper {
         if client.kind.is_app() && scene.chance.hit(0.4) {
             steps.push(Step::new(scene.chance.between(300, 20_000), account::notifications));
         }
-        if self.goals.is_empty() && client.bearer.is_some() && scene.chance.hit(0.07) {
+        if self.goals.is_empty() && client.bearer.is_some() && self.logs_out {
             steps.push(Step::new(scene.chance.think(5_000.0), account::log_out));
         }
         for step in steps.iter_mut().filter(|s| s.after > 900) {
@@ -240,8 +243,11 @@ impl Plan<'_> {
         if self.chance.hit(0.35) {
             return self;
         }
-        self.slow(6_000.0, buy::open_checkout).quick(account::addresses).maybe(0.06, 30_000.0, account::add_address);
-        // A person without an address types one in; the form does nothing when nobody is logged in.
+        self.slow(6_000.0, buy::open_checkout).quick(account::addresses).slow(9_000.0, account::first_address).maybe(
+            0.06,
+            30_000.0,
+            account::add_address,
+        );
         self.slow(8_000.0, buy::choose_address);
         if self.chance.hit(0.12) {
             return self;

@@ -181,9 +181,10 @@ impl Visit {
         (Some(sent), took)
     }
 
-    /// What people and programs do about an error. Attackers carry on with their plan, but renew a token that ran out.
+    /// What people and programs do about an error. Attackers carry on with their plan, but get a new token when theirs ran out.
     fn react(&mut self, step: Step, call: Box<Call>, status: u16, scene: &mut Scene<'_>) {
-        let ran_out = status == 401 && self.client.bearer.as_ref().is_some_and(|b| b.expires <= scene.now);
+        let in_force = self.client.bearer.as_ref().is_some_and(|b| b.expires > scene.now);
+        let ran_out = status == 401 && !call.anonymous && self.client.user.is_some() && !in_force;
         if self.tries >= MAX_TRIES || (step.truth.is_some() && !ran_out) {
             self.tries = 0;
             return;

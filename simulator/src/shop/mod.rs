@@ -183,10 +183,10 @@ impl Shop {
         self.leaked.push_back(bearer.clone());
     }
 
-    /// Somebody's token from the log, chosen by a number.
-    pub(crate) fn leaked_token(&self, choice: u64) -> Option<Bearer> {
-        let at = choice.checked_rem(self.leaked.len() as u64)?;
-        self.leaked.get(at as usize).cloned()
+    /// Somebody's token from the log, good for some minutes yet; one of the latest.
+    pub(crate) fn leaked_token(&self, chance: &mut Chance, now: i64) -> Option<Bearer> {
+        let good: Vec<&Bearer> = self.leaked.iter().filter(|b| self.accounts.who(Some(b), now + 10 * 60_000).is_some()).collect();
+        if good.is_empty() { None } else { Some(chance.pick(&good).clone()) }
     }
 
     /// The next payment of which the provider has to tell the shop.

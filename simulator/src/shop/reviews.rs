@@ -27,7 +27,7 @@ pub(super) struct Review {
 impl Review {
     /// A review from before the simulation began.
     pub(super) fn made_up(chance: &mut Chance, accounts: &Accounts, noun: &str) -> Self {
-        let author = UserId(accounts.staff() + chance.below((accounts.len() - accounts.staff()) as usize) as u32);
+        let author = accounts.any_customer(chance);
         let language = accounts.identity(author).locale.tag;
         Self {
             id: 0,

@@ -3,6 +3,7 @@
 pub(crate) mod backtest;
 pub(crate) mod completions;
 pub(crate) mod config;
+pub(crate) mod endpoints;
 pub(crate) mod keys;
 pub(crate) mod simulate;
 
@@ -22,6 +23,7 @@ pub(crate) async fn run_configured(command: Configured, config: Config, sources:
 pub(crate) fn run_plain(command: Plain) -> anyhow::Result<()> {
     match command {
         Plain::Completions(args) => completions::run(&args),
+        Plain::Endpoints(args) => endpoints::run(&args),
         Plain::Simulate(args) => simulate::run(&args),
         Plain::Man => completions::man(),
     }
