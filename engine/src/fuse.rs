@@ -157,11 +157,11 @@ impl AspectTails {
                 }
             }
         }
-        let all = Tail::fit(all, 1);
+        let all = Tail::fit_likelihoods(all, 1);
         let classes: Vec<Option<Tail>> = classes
             .into_iter()
             .map(|sample| {
-                let mut tail = Tail::fit(sample, CLASS_SUPPORT)?;
+                let mut tail = Tail::fit_likelihoods(sample, CLASS_SUPPORT)?;
                 if let Some(all) = &all {
                     tail.shrink_to(all);
                 }
@@ -172,7 +172,7 @@ impl AspectTails {
         let mut own: Vec<(EndpointIndex, Tail)> = endpoints
             .into_iter()
             .filter_map(|(e, sample)| {
-                let mut tail = Tail::fit(sample, OWN_SUPPORT)?;
+                let mut tail = Tail::fit_likelihoods(sample, OWN_SUPPORT)?;
                 if let Some(class) = class_of.get(&e).and_then(|c| classes[*c as usize].as_ref()).or(all.as_ref()) {
                     tail.shrink_to(class);
                 }

@@ -3,9 +3,11 @@
 use crate::assets::Assets;
 use crate::content::{Content, Scratch};
 use crate::detect::{Aspect, Explanation, Seen, Signal};
+use crate::links::Links;
 use crate::partition::Live;
 use crate::paths::Paths;
 use crate::record::{Capability, DetectorKind};
+use crate::replay::Replay;
 use crate::sequence::Sequence;
 use crate::volume::Volume;
 use serde::{Deserialize, Serialize};
@@ -21,9 +23,18 @@ pub struct Rooms {
     pub volume: Volume,
     /// Which fields and values.
     pub content: Content,
+    /// Who a caller is.
+    pub links: Links,
+    /// What never repeats.
+    pub replay: Replay,
 }
 
 impl Rooms {
+    /// Takes note of who is calling, before any room is asked.
+    pub fn arrive(&self, seen: &Seen<'_>, live: &mut Live<'_>) {
+        self.links.arrive(seen, live);
+    }
+
     /// Asks every room; changes nothing.
     pub fn score(&self, seen: &Seen<'_>, live: &Live<'_>, scratch: &mut Scratch, out: &mut Vec<Signal>) {
         self.score_stateful(seen, live, out);
@@ -35,12 +46,15 @@ impl Rooms {
         self.assets.score(seen, out);
         self.sequence.score(seen, live, out);
         self.volume.score(seen, live, out);
+        self.replay.score(seen, live, out);
     }
 
     /// Lets every room take note of an exchange that was judged.
     pub fn observe(&self, seen: &Seen<'_>, live: &mut Live<'_>) {
         self.sequence.observe(seen, live);
         self.volume.observe(seen, live);
+        self.replay.observe(seen, live);
+        self.links.observe(seen, live);
     }
 
     /// Asks a room why. Must be called before [`Self::observe`].
@@ -51,6 +65,7 @@ impl Rooms {
             DetectorKind::Sequence => self.sequence.explain(seen, live, paths),
             DetectorKind::Volume => self.volume.explain(seen, live),
             DetectorKind::Content => self.content.explain(seen, aspect, scratch),
+            DetectorKind::Replay => self.replay.explain(seen, live, aspect),
             _ => None,
         }
     }

@@ -1,6 +1,13 @@
 //! Every effect: the log (embedded and Kafka), configuration, model files, telemetry, shutdown. It *never* decides anything about traffic.
 
 pub mod config;
+pub mod keys;
 pub mod log;
+pub mod model_file;
+pub mod model_topic;
+pub mod shutdown;
+pub mod status;
+pub mod telemetry;
 #[cfg(feature = "testkit")]
 pub mod testkit;
+pub mod topics;

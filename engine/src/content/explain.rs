@@ -94,10 +94,6 @@ impl Content {
                 let most = facts.find(odd.id).map_or(1, |f| f.most);
                 (Family::Injection, format!("field sent {} times in one request", most + 1), format!("at most {most} times"))
             }
-            What::Kind => {
-                let profile = field.and_then(|f| self.profile_for(seen.endpoint, f)).map(|(_, p, _)| p.expected());
-                (Family::Unknown, format!("value of another type ({kind})"), profile.unwrap_or_default())
-            }
             What::Missing => (
                 Family::Unknown,
                 "field is missing".to_owned(),

@@ -1,4 +1,4 @@
-//! What one field's values look like: learned as counts, compiled into a profile, scored by six features.
+//! What one field's values look like: learned as counts, compiled into a profile, scored by seven features.
 
 use super::ngram::{Counts, Grams};
 use crate::calibrate::Tail;
@@ -7,12 +7,13 @@ use crate::features::sensitive::Sensitive;
 use crate::features::{Field, ValueKind};
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 /// Scores of one value, each rising with oddness.
-pub(super) const SCORES: usize = 6;
+pub(super) const SCORES: usize = 7;
 /// Names of the scores, in order.
 pub(super) const SCORE_NAMES: [&str; SCORES] =
-    ["length", "characters", "letter sequence", "part of the letter sequence", "punctuation", "words"];
+    ["length", "characters", "letter sequence", "part of the letter sequence", "punctuation", "words", "type"];
 /// Most distinct tokens, values of one field.
 const MAX_TOKENS: usize = 8_000;
 const MAX_VALUES: usize = 2_000;
@@ -21,6 +22,8 @@ const LEARN_CHARS: usize = 400;
 const SCORE_CHARS: usize = 1_000;
 /// Values that a field's profile answers from memory.
 const REMEMBERED: usize = 64;
+/// Values that a profile knows by hash, the most frequent ones.
+const MAX_KNOWN: usize = 512;
 
 /// Counts of one field.
 #[derive(Debug, Clone)]
@@ -124,11 +127,11 @@ impl FieldCounts {
         self.n >= 10.0 && self.kinds[ValueKind::Free as usize] > 0.3 * self.n && distinct > 0.5 * self.n
     }
 
-    /// Random identifiers, nearly all distinct: their letters say nothing, only their form does.
+    /// Random identifiers, many of them: their letters say nothing, only their form does.
     fn is_opaque(&self) -> bool {
         let distinct = self.values.len() as f32 + self.more_values * 0.5;
         let tokens: f32 = [ValueKind::Hex, ValueKind::Uuid, ValueKind::Token, ValueKind::Jwt].iter().map(|k| self.kinds[*k as usize]).sum();
-        tokens > 0.9 * self.n && distinct > 0.3 * self.n
+        tokens > 0.9 * self.n && distinct >= 20.0
     }
 
     /// The kind most values have.
@@ -162,6 +165,7 @@ pub(super) struct FieldProfile {
     pub(super) n: f32,
     pub(super) is_free_text: bool,
     is_opaque: bool,
+    is_numeric: bool,
     pub(super) main_kind: ValueKind,
     kinds: Vec<f32>,
     sensitive: [f32; 8],
@@ -173,8 +177,10 @@ pub(super) struct FieldProfile {
     symbols: Grams,
     tokens: Vec<u64>,
     new_token: f32,
-    /// Tails of the six scores and of their sum; none: not enough values were held out.
+    /// Tails of the scores and of their sum; none: not enough values were held out.
     tails: Option<Box<Tails>>,
+    /// Values seen before: how surprising each can be at most, nats (−ln of the share of values as rare or rarer).
+    known: Vec<(u64, f32)>,
     /// Frequent values with their surprisal in nats.
     remembered: Vec<(u64, f32)>,
 }
@@ -225,6 +231,7 @@ impl FieldProfile {
             n: counts.n,
             is_free_text,
             is_opaque: counts.is_opaque(),
+            is_numeric: counts.kinds[ValueKind::Int as usize] + counts.kinds[ValueKind::Float as usize] > 0.9 * counts.n,
             main_kind: counts.main_kind(),
             kinds: counts.kinds.to_vec(),
             sensitive: counts.sensitive,
@@ -236,29 +243,46 @@ impl FieldProfile {
             tokens,
             new_token: -((once_tokens + 0.5) / (token_total + 1.0)).ln().min(-0.01),
             tails: None,
+            known: known_values(counts),
             remembered: Vec::new(),
         }
     }
 
-    /// The six scores of a value.
+    /// The scores of a value.
     pub(super) fn scores(&self, value: &str, pool: Option<&Self>, scratch: &mut Scratch) -> [f32; SCORES] {
         let pool = pool.filter(|_| self.is_free_text);
         let unseen = self.unseen_chars(value);
-        if self.is_opaque {
-            return [self.length_score(value), self.new_char * unseen.min(4) as f32, 0.0, 0.0, 0.0, 0.0];
+        // Letter statistics say nothing of random identifiers, nor of numbers where numbers are usual.
+        let kind = ValueKind::of(value);
+        if self.is_opaque || (self.is_numeric && is_number(kind)) {
+            return [self.length_score(value), self.new_char * unseen.min(4) as f32, 0.0, 0.0, 0.0, 0.0, self.kind_surprisal(kind)];
         }
         self.text.surprisals(text_symbols(value, SCORE_CHARS), pool.map(|p| &p.text), &mut scratch.text);
         self.symbols.surprisals(shape_symbols(value), pool.map(|p| &p.symbols), &mut scratch.symbols);
-        let new_tokens =
-            distinct_tokens(value).into_iter().filter(|t| !self.knows_token(*t) && pool.is_none_or(|p| !p.knows_token(*t))).count();
+        let new_tokens = self.new_tokens(value, pool);
         [
             self.length_score(value),
             self.new_char * unseen.min(4) as f32,
             mean(&scratch.text) * 8.0,
             worst_window(&scratch.text, 6).0 * 6.0,
             mean(&scratch.symbols) * 8.0,
-            self.new_token * new_tokens.min(6) as f32,
+            self.new_token * new_tokens as f32,
+            self.kind_surprisal(kind),
         ]
+    }
+
+    /// Distinct words that neither the field nor the pool knows, at most 6.
+    fn new_tokens(&self, value: &str, pool: Option<&Self>) -> usize {
+        let mut new: SmallVec<[u64; 6]> = SmallVec::new();
+        for (_, _, token) in tokens(value) {
+            if !self.knows_token(token) && pool.is_none_or(|p| !p.knows_token(token)) && !new.contains(&token) {
+                new.push(token);
+                if new.len() == 6 {
+                    break;
+                }
+            }
+        }
+        new.len()
     }
 
     fn length_score(&self, value: &str) -> f32 {
@@ -286,6 +310,11 @@ impl FieldProfile {
 
     pub(super) fn knows_token(&self, token: u64) -> bool {
         self.tokens.binary_search(&token).is_ok()
+    }
+
+    /// How surprising a value can be at most: less than anything, if it was seen before.
+    pub(super) fn most_surprising(&self, value_hash: u64) -> f32 {
+        self.known.binary_search_by_key(&value_hash, |(v, _)| *v).map_or(f32::INFINITY, |at| self.known[at].1)
     }
 
     /// Fits the tails on scores of held-out values. Fewer than `least`: the profile stays without.
@@ -354,7 +383,7 @@ impl FieldProfile {
 }
 
 impl Tails {
-    /// Surprisal of a value in nats, from its six scores.
+    /// Surprisal of a value in nats, from its scores.
     pub(super) fn nats(&self, scores: &[f32; SCORES]) -> f32 {
         self.sum.p(f64::from(sum_of(&self.each, scores))).nats() as f32
     }
@@ -367,8 +396,35 @@ impl Tails {
     }
 }
 
+/// Values seen at least twice, with −ln of the share of values as rare or rarer.
+fn known_values(counts: &FieldCounts) -> Vec<(u64, f32)> {
+    let mut by_count: Vec<(f32, u64)> = counts.values.iter().map(|(v, c)| (*c, *v)).collect();
+    by_count.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    let n = counts.n.max(1e-3);
+    let mut rarer = counts.more_values;
+    let mut known = Vec::new();
+    let mut at = 0;
+    while at < by_count.len() {
+        let same = by_count[at..].iter().take_while(|(c, _)| *c == by_count[at].0).count();
+        rarer += by_count[at].0 * same as f32;
+        if by_count[at].0 >= 2.0 {
+            known.extend(by_count[at..at + same].iter().map(|(_, v)| (*v, -(rarer / n).min(1.0).ln())));
+        }
+        at += same;
+    }
+    if known.len() > MAX_KNOWN {
+        known.drain(..known.len() - MAX_KNOWN);
+    }
+    known.sort_unstable_by_key(|(v, _)| *v);
+    known
+}
+
 fn sum_of(tails: &[Tail], scores: &[f32; SCORES]) -> f32 {
     tails.iter().zip(scores).map(|(t, s)| t.p(f64::from(*s)).nats().min(60.0) as f32).sum()
+}
+
+fn is_number(kind: ValueKind) -> bool {
+    matches!(kind, ValueKind::Int | ValueKind::Float)
 }
 
 fn mean(x: &[f32]) -> f32 {
@@ -397,13 +453,17 @@ fn length_of(value: &str) -> u16 {
     if n < 64 { n as u16 } else { (n / (1 << (n.ilog2() - 4)) * (1 << (n.ilog2() - 4))).min(usize::from(u16::MAX)) as u16 }
 }
 
+/// Slot of a character; all digits share one: numbers go on, their digits say nothing.
 fn char_slot(c: char) -> usize {
-    let c = c as usize;
-    if c < 128 { c } else { 128 + c % 128 }
+    match c as usize {
+        _ if c.is_ascii_digit() => usize::from(b'0'),
+        c if c < 128 => c,
+        c => 128 + c % 128,
+    }
 }
 
 fn text_symbols(value: &str, most: usize) -> impl Iterator<Item = u8> + '_ {
-    value.as_bytes()[..value.floor_char_boundary(most)].iter().map(u8::to_ascii_lowercase)
+    value.as_bytes()[..value.floor_char_boundary(most)].iter().map(|b| if b.is_ascii_digit() { b'0' } else { b.to_ascii_lowercase() })
 }
 
 /// Letter runs as `w`, digit runs as `0`, white space as one space, all else as it is.
@@ -423,8 +483,8 @@ fn shape_symbols(value: &str) -> impl Iterator<Item = u8> + '_ {
     })
 }
 
-/// Hashes of the distinct letter runs, digit runs and other characters, case folded.
-pub(super) fn distinct_tokens(value: &str) -> FxHashSet<u64> {
+/// Hashes of the distinct letter runs and other characters, case folded; digit runs of one length are one.
+fn distinct_tokens(value: &str) -> FxHashSet<u64> {
     tokens(value).map(|(_, _, h)| h).collect()
 }
 
@@ -444,6 +504,9 @@ pub(super) fn tokens(value: &str) -> impl Iterator<Item = (usize, usize, u64)> +
             }
             if class != 2 {
                 let token = &value[start..rest];
+                if class == 1 {
+                    return Some((start, rest, (rest - start) as u64));
+                }
                 let folded =
                     if token.is_ascii() { crate::features::hash::hash_folded(token) } else { hash(token.to_lowercase().as_bytes()) };
                 return Some((start, rest, folded));

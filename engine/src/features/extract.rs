@@ -43,11 +43,11 @@ impl Extractor {
             match name {
                 "authorization" => {
                     credential = Credential::Authorization;
-                    credential_hash = hash(value.rsplit(' ').next().unwrap_or(value).as_bytes());
+                    credential_hash = hash_folded(value.rsplit(' ').next().unwrap_or(value));
                 }
                 "x-api-key" | "api-key" | "apikey" | "x-auth-token" | "x-access-token" => {
                     credential = credential.max(Credential::ApiKey);
-                    credential_hash = hash(value.as_bytes());
+                    credential_hash = hash_folded(value);
                 }
                 "cookie" => {
                     credential = credential.max(Credential::Cookie);
@@ -95,6 +95,9 @@ impl Extractor {
             out.headers = headers.iter().map(|(name, _)| hash(name.as_bytes())).collect();
             out.headers.sort_unstable();
             out.headers.dedup();
+            for (_, value) in headers.iter().filter(|(name, _)| *name == "set-cookie") {
+                out.read_set_cookie(value);
+            }
             let credentials = headers.get("access-control-allow-credentials") == Some("true");
             if credentials && headers.get("access-control-allow-origin") == Some("*") {
                 out.leaks.0 |= Leaks::OPEN_CORS;

@@ -165,7 +165,7 @@ pub struct Features {
     pub agent: u64,
     /// How the caller says who it is.
     pub credential: Credential,
-    /// Hash of the credential itself.
+    /// Hash of the credential itself, case folded; 0 where it is a cookie or none.
     pub credential_hash: u64,
     /// Request fields: query, body, cookies, headers (path variables need a model).
     pub fields: Vec<Field>,

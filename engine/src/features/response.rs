@@ -1,15 +1,19 @@
 //! The response's side of [`Features`](super::Features).
 
-use super::Scalar;
 use super::hash::{hash_folded, mix};
 use super::json::{Leaf, ROOT, Visitor, Walker, member_path};
 use super::sensitive::{self, Sensitive};
+use super::{Scalar, ValueKind};
+use aho_corasick::{AhoCorasick, MatchKind};
 use serde::{Deserialize, Serialize};
+use std::sync::LazyLock;
 
 /// Most scalars kept of one body.
 pub(super) const MAX_SCALARS: usize = 384;
-/// Most elements of one array whose scalars are kept.
+/// Most distinct members kept of one body.
 const MAX_MEMBERS: usize = 192;
+/// Most strings kept that may be credentials.
+const MAX_ISSUED: usize = 4;
 
 /// A distinct member of the response body.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -23,6 +27,28 @@ pub struct Member {
     /// Way to it as text (`data.items[].id`).
     pub name: Box<str>,
 }
+
+/// Words that only servers with too much to say put into a body.
+const SIGN_WORDS: [(u8, &str); 15] = [
+    (Leaks::STACK_TRACE, "Traceback (most recent call last)"),
+    (Leaks::STACK_TRACE, "\n\tat "),
+    (Leaks::STACK_TRACE, "\\tat "),
+    (Leaks::STACK_TRACE, "\\n    at "),
+    (Leaks::STACK_TRACE, "\n    at "),
+    (Leaks::STACK_TRACE, "Exception in thread"),
+    (Leaks::STACK_TRACE, "goroutine 1 ["),
+    (Leaks::STACK_TRACE, "panicked at"),
+    (Leaks::LISTING, "<title>Index of /"),
+    (Leaks::LISTING, "Directory listing for /"),
+    (Leaks::DATABASE_ERROR, "SQLSTATE["),
+    (Leaks::DATABASE_ERROR, "sqlite3."),
+    (Leaks::DATABASE_ERROR, "ORA-0"),
+    (Leaks::DATABASE_ERROR, "You have an error in your SQL syntax"),
+    (Leaks::DATABASE_ERROR, "psycopg2."),
+];
+
+static SIGNS: LazyLock<Option<AhoCorasick>> =
+    LazyLock::new(|| AhoCorasick::builder().match_kind(MatchKind::LeftmostFirst).build(SIGN_WORDS.map(|(_, word)| word)).ok());
 
 /// What came back.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -41,6 +67,8 @@ pub struct ResponseFeatures {
     pub scalars: Vec<Scalar>,
     /// Personal data and secrets: number of values that hold any.
     pub sensitive_values: u32,
+    /// Strings that may be credentials, by hash (case folded), at most 4: from members and from `set-cookie`.
+    pub issued: Vec<u64>,
     /// Hash of media type; 0 when unknown.
     pub media: u64,
     /// Signs of a talkative server.
@@ -77,13 +105,28 @@ impl Leaks {
 
 impl ResponseFeatures {
     pub(super) fn size(&self) -> usize {
-        self.members.iter().map(|m| size_of::<Member>() + m.name.len()).sum::<usize>() + self.headers.capacity() * 8
+        self.members.iter().map(|m| size_of::<Member>() + m.name.len()).sum::<usize>()
+            + (self.headers.capacity() + self.issued.capacity()) * 8
     }
 
     pub(super) fn shrink(&mut self) {
         self.scalars.shrink_to_fit();
         self.members.shrink_to_fit();
         self.headers.shrink_to_fit();
+        self.issued.shrink_to_fit();
+    }
+
+    /// Takes the value of a `set-cookie` header in.
+    pub(super) fn read_set_cookie(&mut self, header: &str) {
+        let pair = header.split(';').next().unwrap_or(header);
+        self.note_issued(pair.split_once('=').map_or("", |(_, value)| value.trim()));
+    }
+
+    /// Keeps a string that may be a credential.
+    fn note_issued(&mut self, text: &str) {
+        if self.issued.len() < MAX_ISSUED && may_be_credential(text) {
+            self.issued.push(hash_folded(text));
+        }
     }
 
     /// Takes a JSON body in.
@@ -97,18 +140,11 @@ impl ResponseFeatures {
 
     /// Looks at a body of any kind for signs of a talkative server.
     pub(super) fn read_leaks(&mut self, body: &str) {
+        let Some(signs) = SIGNS.as_ref() else { return };
         let head = &body[..body.floor_char_boundary(16 << 10)];
-        let mut has = |bit: u8, words: &[&str]| {
-            if words.iter().any(|w| memchr::memmem::find(head.as_bytes(), w.as_bytes()).is_some()) {
-                self.leaks.0 |= bit;
-            }
-        };
-        has(
-            Leaks::STACK_TRACE,
-            &["Traceback (most recent call last)", "\tat ", "\\tat ", "    at ", "Exception in thread", "goroutine 1 [", "panicked at"],
-        );
-        has(Leaks::LISTING, &["<title>Index of /", "Directory listing for /"]);
-        has(Leaks::DATABASE_ERROR, &["SQLSTATE[", "sqlite3.", "ORA-0", "You have an error in your SQL syntax", "psycopg2.", "PG::"]);
+        for found in signs.find_iter(head) {
+            self.leaks.0 |= SIGN_WORDS[found.pattern().as_usize()].0;
+        }
     }
 }
 
@@ -139,6 +175,9 @@ impl Visitor for Reader<'_> {
             if path == member_path(self.data, "type") {
                 self.keys = self.keys.wrapping_add(mix(path, value));
             }
+        }
+        if let Leaf::Text(text) = leaf {
+            self.out.note_issued(text);
         }
         if matches!(leaf, Leaf::Text(_)) || text.len() > 12 {
             let found = sensitive::scan(text);
@@ -178,6 +217,19 @@ impl Visitor for Reader<'_> {
         if under && (depth == 0 || parent_is(path, self.data, name) || parent_is(path, self.attributes, name)) {
             self.keys = self.keys.wrapping_add(mix(path, 1));
         }
+    }
+}
+
+/// Whether a string is long and random enough to name a session; masked ones are (`~h:` and a hash).
+fn may_be_credential(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    if !(16..=4096).contains(&bytes.len()) || bytes[..16].contains(&b' ') {
+        return false;
+    }
+    match ValueKind::of(text) {
+        ValueKind::Jwt | ValueKind::Uuid | ValueKind::Token => true,
+        ValueKind::Hex => bytes.len() >= 32,
+        _ => text.starts_with("~h:"),
     }
 }
 

@@ -12,13 +12,16 @@ use crate::detect::Signal;
 use crate::features::Features;
 use crate::fuse::{Calibration, Held};
 use crate::history::History;
+use crate::links::Links;
 use crate::model::{ApiModel, Model};
 use crate::partition::{Limits, Live, Session, Shared};
 use crate::paths;
 use crate::record::ApiName;
+use crate::replay::Replay;
 use crate::rooms::Rooms;
 use crate::sequence::Sequence;
 use crate::volume::Volume;
+use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -102,10 +105,9 @@ fn learn_api(name: ApiName, history: &[&Features], config: &LearnConfig, report:
     report("learning fields", 0.2);
     let content::Learned { content, held_out: mut signals } = content::learn(&rows, endpoints, networks_known);
     report("learning sessions", 0.6);
-    for fold in 0..FOLDS {
-        let rooms = stateful(&rows, Some(fold), endpoints, content::Content::default());
-        replay(&rooms, &rows, fold, &mut signals);
-    }
+    let without: Vec<Rooms> = (0..FOLDS).map(|fold| stateful(&rows, Some(fold), endpoints, content::Content::default())).collect();
+    replay(&without, &rows, &mut signals);
+    drop(without);
     let rooms = stateful(&rows, None, endpoints, content);
     report("calibrating", 0.9);
     let held: Vec<Held<'_>> = rows
@@ -129,14 +131,22 @@ fn learn_api(name: ApiName, history: &[&Features], config: &LearnConfig, report:
 /// All rooms but `content`, learned from every fold but one.
 fn stateful(rows: &[Row<'_>], without: Option<u8>, endpoints: usize, content: content::Content) -> Rooms {
     let kept = || rows.iter().filter(|r| Some(r.fold) != without);
-    Rooms { assets: Assets::learn(kept(), endpoints), sequence: Sequence::learn(kept()), volume: Volume::learn(kept(), endpoints), content }
+    Rooms {
+        assets: Assets::learn(kept(), endpoints),
+        sequence: Sequence::learn(kept()),
+        volume: Volume::learn(kept(), endpoints),
+        content,
+        links: Links::learn(kept()),
+        replay: Replay::learn(kept()),
+    }
 }
 
-/// Plays one fold's rows through live state, as a partition would, and collects what the rooms say.
-fn replay(rooms: &Rooms, rows: &[Row<'_>], fold: u8, signals: &mut [Vec<Signal>]) {
-    let mut sessions: BTreeMap<u64, Session> = BTreeMap::new();
+/// Plays all rows through live state, as a partition would, and collects what the rooms say that were learned without each row's fold.
+fn replay(without: &[Rooms], rows: &[Row<'_>], signals: &mut [Vec<Signal>]) {
+    let mut sessions: FxHashMap<u64, Session> = FxHashMap::default();
     let mut shared = Shared::new(Limits::default());
-    for (row, out) in rows.iter().zip(signals).filter(|(r, _)| r.fold == fold) {
+    for (row, out) in rows.iter().zip(signals) {
+        let Some(rooms) = without.get(usize::from(row.fold)) else { continue };
         let seen = row.seen();
         let mut nobody = Session::default();
         let session = match row.session {
@@ -144,6 +154,7 @@ fn replay(rooms: &Rooms, rows: &[Row<'_>], fold: u8, signals: &mut [Vec<Signal>]
             None => &mut nobody,
         };
         let mut live = Live { key: row.session.unwrap_or(0), has_session: row.session.is_some(), session, shared: &mut shared };
+        rooms.arrive(&seen, &mut live);
         rooms.score_stateful(&seen, &live, out);
         rooms.observe(&seen, &mut live);
     }

@@ -3,6 +3,8 @@
 use super::table::Table;
 use super::{Limits, StateEntry, StateError};
 use crate::fuse::Wealth;
+use crate::links::{Issue, Linked};
+use crate::replay::{Beginnings, Sighting};
 use crate::sequence::Trace;
 use crate::volume::{Counters, Crowd};
 use serde::{Deserialize, Serialize};
@@ -18,6 +20,10 @@ pub struct Session {
     pub sequence: Trace,
     /// How often it called what.
     pub volume: Counters,
+    /// Who its caller is.
+    pub linked: Linked,
+    /// Where it began.
+    pub beginnings: Beginnings,
 }
 
 /// Tables that all sessions of a partition share.
@@ -25,21 +31,31 @@ pub struct Session {
 pub struct Shared {
     /// Who calls an endpoint now.
     pub crowds: Table<u64, Crowd>,
+    /// Credentials issued in the last day.
+    pub credentials: Table<u64, Issue>,
+    /// Values that never repeat.
+    pub tokens: Table<u64, Sighting>,
 }
 
 impl Shared {
     /// Empty tables.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self { crowds: Table::new(b'c', limits.endpoints) }
+        Self {
+            crowds: Table::new(b'c', limits.endpoints),
+            credentials: Table::new(b'l', limits.tokens),
+            tokens: Table::new(b'n', limits.tokens),
+        }
     }
 
     pub(super) fn checkpoint(&mut self, out: &mut Vec<StateEntry>) {
         self.crowds.checkpoint(out);
+        self.credentials.checkpoint(out);
+        self.tokens.checkpoint(out);
     }
 
     pub(super) fn restore(&mut self, entry: &StateEntry) -> Result<bool, StateError> {
-        self.crowds.restore(entry)
+        Ok(self.crowds.restore(entry)? || self.credentials.restore(entry)? || self.tokens.restore(entry)?)
     }
 }
 

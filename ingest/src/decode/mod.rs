@@ -23,5 +23,9 @@ pub use input::{OpenError, Progress};
 pub use merge::{REORDER_RECORDS, ReorderBuffer, Tally};
 pub use source::{Decoded, GatewayFields, Options, Source};
 
+pub(crate) use bad::canonical;
+pub(crate) use detect::{is_array, string_end};
 pub(crate) use elements::{Element, Elements};
 pub(crate) use lines::{Line, Lines};
+pub(crate) use source::Reader;
+pub(crate) use target::push_percent;

@@ -100,7 +100,8 @@ pub(crate) fn percent_encoded(bytes: &[u8]) -> String {
     text
 }
 
-fn push_percent(text: &mut String, byte: u8) {
+/// Appends `%XX`.
+pub(crate) fn push_percent(text: &mut String, byte: u8) {
     const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F'];
     text.extend(['%', DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
 }

@@ -310,3 +310,27 @@ pub trait Reader: Send {
     /// The log cannot be reached.
     fn at_end(&mut self) -> Result<bool, LogError>;
 }
+
+/// Records of one read of [`read_to_end`].
+const READ: usize = 256;
+/// Longest wait of one read of [`read_to_end`].
+const WAIT: Duration = Duration::from_millis(50);
+
+/// Reads partitions from their starts to what is committed by now, and hands every record to `take`.
+///
+/// # Errors
+/// A topic is missing, or the log cannot be reached.
+pub fn read_to_end(log: &dyn Log, from: &[(TopicPartition, Start)], mut take: impl FnMut(Record)) -> Result<(), LogError> {
+    let mut reader = log.reader(from)?;
+    loop {
+        let records = match reader.read(READ, WAIT) {
+            Err(LogError::Retriable { .. }) => continue,
+            read => read?,
+        };
+        let may_be_all = records.len() < READ;
+        records.into_iter().for_each(&mut take);
+        if may_be_all && reader.at_end()? {
+            return Ok(());
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! `POST /v1/exchanges`: gateways push mirrored exchanges; they are acknowledged when the log has them.
+//!
+//! The body is one exchange, a JSON array of them, or NDJSON, plain, gzip or zstd; `Content-Type` is not looked at, since senders differ.
+//! It is taken whole or not at all: with one bad record it is answered 400, the first bad ones are named, and nothing is written.
+//!
+//! | status | meaning |
+//! | --- | --- |
+//! | 202 | all records are in the log and survive a crash; the body is `{"accepted":N}` |
+//! | 400 | records that cannot be read, or none |
+//! | 401 | the bearer token is missing or wrong |
+//! | 408 | the body did not arrive within 30 s |
+//! | 413 | the body, after decompression, is over the limit |
+//! | 415 | an unknown `Content-Encoding` |
+//! | 429 | too much is waiting for the log; `Retry-After` says when to come back |
+//! | 500, 503 | the log failed; with 503 it may be sent again |
+//!
+//! All refusals are RFC 9457 problem details. After 500 or 503, and after a connection that broke, a sender cannot know whether the records were
+//! written; sending them again may write them twice.
+
+mod intake;
+mod problem;
+
+use self::intake::Encoding;
+use self::problem::Refusal;
+use crate::Preparer;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Json, Router};
+use bytes::Bytes;
+use http_body_util::LengthLimitError;
+use runtime::log::{Output, Producer};
+use serde::Serialize;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Longest wait for a body.
+const BODY_WITHIN: Duration = Duration::from_secs(30);
+
+/// Longest wait for room to unpack a body that has arrived.
+const ROOM_WITHIN: Duration = Duration::from_secs(1);
+
+/// Bytes in one permit.
+const PERMIT: usize = 1 << 10;
+
+/// How the listener takes requests.
+#[derive(Debug, Clone)]
+pub struct ListenerOptions {
+    /// Name of the traffic topic, prefix included.
+    pub topic: Arc<str>,
+    /// Bearer token that senders must show; `None`: anybody may send.
+    pub token: Option<Token>,
+    /// Largest body of one request, bytes, after decompression.
+    pub max_body: usize,
+    /// Most bytes of bodies that wait for the log at one time.
+    pub max_pending: usize,
+}
+
+/// A bearer token, kept as its hash: it cannot be printed, and comparing takes the same time whatever is compared.
+#[derive(Debug, Clone)]
+pub struct Token(blake3::Hash);
+
+impl Token {
+    /// A token.
+    #[must_use]
+    pub fn new(token: &str) -> Self {
+        Self(blake3::hash(token.as_bytes()))
+    }
+
+    /// Whether the headers show it.
+    fn is_shown(&self, headers: &HeaderMap) -> bool {
+        let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|value| value.split_once(' '));
+        // Hashes are compared in constant time.
+        shown.is_some_and(|(scheme, token)| scheme.eq_ignore_ascii_case("bearer") && blake3::hash(token.trim().as_bytes()) == self.0)
+    }
+}
+
+/// What the handler needs.
+struct Listener {
+    options: ListenerOptions,
+    preparer: Preparer,
+    producer: Box<dyn Producer>,
+    room: Arc<Semaphore>,
+}
+
+/// The routes of the listener, to be merged with others.
+pub fn router(options: ListenerOptions, preparer: Preparer, producer: Box<dyn Producer>) -> Router {
+    let permits = permits(options.max_pending.max(options.max_body));
+    let listener = Arc::new(Listener { options, preparer, producer, room: Arc::new(Semaphore::new(permits as usize)) });
+    Router::new().route("/v1/exchanges", post(exchanges)).with_state(listener)
+}
+
+/// Permits for a number of bytes.
+fn permits(bytes: usize) -> u32 {
+    u32::try_from(bytes.div_ceil(PERMIT)).unwrap_or(u32::MAX).min((Semaphore::MAX_PERMITS / 2).try_into().unwrap_or(u32::MAX)).max(1)
+}
+
+/// Answer to a request that was taken.
+#[derive(Serialize)]
+struct Accepted {
+    accepted: usize,
+}
+
+async fn exchanges(State(listener): State<Arc<Listener>>, headers: HeaderMap, body: Body) -> Response {
+    match accept(listener, &headers, body).await {
+        Ok(accepted) => {
+            tracing::debug!(records = accepted, "accepted");
+            (StatusCode::ACCEPTED, Json(Accepted { accepted })).into_response()
+        }
+        Err(refusal) => {
+            if refusal.status().is_server_error() {
+                tracing::error!(status = refusal.status().as_u16(), %refusal, "exchanges were not accepted");
+            } else {
+                tracing::debug!(status = refusal.status().as_u16(), %refusal, "exchanges were refused");
+            }
+            refusal.into_response()
+        }
+    }
+}
+
+/// Takes a request: admit, receive, unpack, prepare, append. Returns the number of records.
+async fn accept(listener: Arc<Listener>, headers: &HeaderMap, body: Body) -> Result<usize, Refusal> {
+    if listener.options.token.as_ref().is_some_and(|token| !token.is_shown(headers)) {
+        return Err(Refusal::Unauthorized);
+    }
+    let encoding = Encoding::named(headers.get(header::CONTENT_ENCODING).map(|value| value.to_str().unwrap_or("?")))?;
+    let limit = listener.options.max_body;
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > limit) {
+        return Err(Refusal::TooLarge { limit });
+    }
+    let room = listener.reserve(announced.unwrap_or(limit))?;
+    let (body, room) = listener.receive(body, encoding, room).await?;
+    let written = tokio::task::spawn_blocking(move || {
+        // The reservation ends when the log has the records, also when the sender is gone by then.
+        let _room = room;
+        let outputs = listener.outputs(encoding, body)?;
+        let records = outputs.len();
+        listener.producer.append(outputs)?;
+        Ok(records)
+    });
+    written.await.unwrap_or(Err(Refusal::Stopping))
+}
+
+impl Listener {
+    /// Room for a body of this size, or a refusal at once.
+    fn reserve(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Refusal> {
+        Arc::clone(&self.room).try_acquire_many_owned(permits(bytes)).map_err(|_| Refusal::Busy)
+    }
+
+    /// Receives a body; the room then reserved is what it takes unpacked.
+    async fn receive(
+        &self,
+        body: Body,
+        encoding: Encoding,
+        mut room: OwnedSemaphorePermit,
+    ) -> Result<(Bytes, OwnedSemaphorePermit), Refusal> {
+        let limit = self.options.max_body;
+        let body = tokio::time::timeout(BODY_WITHIN, axum::body::to_bytes(body, limit)).await.map_err(|_| Refusal::SlowBody)?;
+        let body = body.map_err(|error| over_limit(error, limit))?;
+        let needed = if encoding == Encoding::Identity { body.len() } else { limit };
+        let (held, needed) = (room.num_permits(), permits(needed));
+        if (needed as usize) < held {
+            drop(room.split(held - needed as usize));
+        } else if needed as usize > held {
+            let more = Arc::clone(&self.room).acquire_many_owned(needed - u32::try_from(held).unwrap_or(needed));
+            let more = tokio::time::timeout(ROOM_WITHIN, more).await.map_err(|_| Refusal::Busy)?;
+            room.merge(more.map_err(|_| Refusal::Stopping)?);
+        }
+        Ok((body, room))
+    }
+
+    fn outputs(&self, encoding: Encoding, body: Bytes) -> Result<Vec<Output>, Refusal> {
+        let body = encoding.decoded(body, self.options.max_body)?;
+        intake::outputs(&body, &self.options.topic, &self.preparer)
+    }
+}
+
+/// Tells a body over the limit from one that broke off.
+fn over_limit(error: axum::Error, limit: usize) -> Refusal {
+    if error.into_inner().is::<LengthLimitError>() {
+        Refusal::TooLarge { limit }
+    } else {
+        Refusal::UnreadableBody(std::io::ErrorKind::UnexpectedEof.into())
+    }
+}
+
+#[cfg(test)]
+mod tests;
