@@ -278,6 +278,12 @@ impl Worker for KafkaWorker {
     }
 }
 
+impl Drop for KafkaWorker {
+    fn drop(&mut self) {
+        self.consumer.context().leave();
+    }
+}
+
 fn not_ours(at: &TopicPartition) -> LogError {
     error::fatal("steering the reading", &format!("{at} is not assigned to this worker"))
 }
