@@ -16,9 +16,12 @@ pub mod learn;
 pub mod model;
 pub mod partition;
 pub mod paths;
+pub mod probe;
 pub mod record;
 pub mod rooms;
 pub mod sequence;
+pub mod source;
+pub mod suspicion;
 pub mod time;
 pub mod volume;
 

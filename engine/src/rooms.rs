@@ -5,8 +5,10 @@ use crate::content::{Content, Scratch};
 use crate::detect::{Aspect, Explanation, Seen, Signal};
 use crate::partition::Live;
 use crate::paths::Paths;
+use crate::probe::Probe;
 use crate::record::{Capability, DetectorKind};
 use crate::sequence::Sequence;
+use crate::source::Accounts;
 use crate::volume::Volume;
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +23,10 @@ pub struct Rooms {
     pub volume: Volume,
     /// Which fields and values.
     pub content: Content,
+    /// Who tries things out.
+    pub probe: Probe,
+    /// Whose log-ins are refused.
+    pub accounts: Accounts,
 }
 
 impl Rooms {
@@ -35,12 +41,16 @@ impl Rooms {
         self.assets.score(seen, out);
         self.sequence.score(seen, live, out);
         self.volume.score(seen, live, out);
+        self.probe.score(seen, live, out);
+        self.accounts.score(seen, live, out);
     }
 
     /// Lets every room take note of an exchange that was judged.
     pub fn observe(&self, seen: &Seen<'_>, live: &mut Live<'_>) {
         self.sequence.observe(seen, live);
         self.volume.observe(seen, live);
+        self.probe.observe(seen, live);
+        self.accounts.observe(seen, live);
     }
 
     /// Asks a room why. Must be called before [`Self::observe`].
@@ -51,6 +61,8 @@ impl Rooms {
             DetectorKind::Sequence => self.sequence.explain(seen, live, paths),
             DetectorKind::Volume => self.volume.explain(seen, live),
             DetectorKind::Content => self.content.explain(seen, aspect, scratch),
+            DetectorKind::Probe => self.probe.explain(seen, live),
+            DetectorKind::Source => self.accounts.explain(seen, live),
             _ => None,
         }
     }
@@ -59,12 +71,15 @@ impl Rooms {
     #[must_use]
     pub fn blind(seen: &Seen<'_>, has_session: bool) -> Vec<DetectorKind> {
         let capabilities = seen.features.capabilities;
+        let has_caller = has_session || capabilities.has(Capability::SourceAddress);
         DetectorKind::ALL
             .into_iter()
             .filter(|d| match d {
                 DetectorKind::Assets => !capabilities.has(Capability::ResponseStatus),
                 DetectorKind::Sequence => !has_session,
                 DetectorKind::Volume => !has_session || !seen.is_timely,
+                DetectorKind::Probe => !has_caller || !capabilities.has(Capability::ResponseStatus),
+                DetectorKind::Source => !has_caller,
                 _ => false,
             })
             .collect()

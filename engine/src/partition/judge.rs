@@ -5,7 +5,7 @@ use crate::detect::{Explanation, Level, Seen, Signal};
 use crate::features::sensitive;
 use crate::features::{Features, ValueKind};
 use crate::fuse::{self, Calibrated};
-use crate::learn::{UNSEEN, class_of, session_of};
+use crate::learn::{UNSEEN, class_of, session_of, source_of};
 use crate::model::{ApiModel, Model};
 use crate::record::{ApiName, DetectorKind, Exchange, Family, Label, PValue, Reason, SourceId, Stage, Verdict};
 use crate::rooms::Rooms;
@@ -90,8 +90,16 @@ impl Partition {
         let has_free_text = endpoint.is_some_and(|e| api.free_text[e.0 as usize]);
         let session_key = session_of(features).map(|s| crate::features::hash::mix(s, crate::features::hash::hash(api.name.0.as_bytes())));
         let mut session = session_key.and_then(|key| self.sessions.take(&key)).unwrap_or_default();
-        let mut live =
-            Live { key: session_key.unwrap_or(0), has_session: session_key.is_some(), session: &mut session, shared: &mut self.shared };
+        let source_key = source_of(features);
+        let mut source = self.shared.take_source(source_key);
+        let mut live = Live {
+            key: session_key.unwrap_or(0),
+            has_session: session_key.is_some(),
+            session: &mut session,
+            source_key,
+            source: &mut source,
+            shared: &mut self.shared,
+        };
         let mut signals = Vec::with_capacity(12);
         api.rooms.score(&seen, &live, &mut self.scratch, &mut signals);
         let mut calibrated = Vec::with_capacity(signals.len());
@@ -110,6 +118,7 @@ impl Partition {
         }
         api.rooms.observe(&seen, &mut live);
         let blind = Rooms::blind(&seen, live.has_session);
+        self.shared.put_source(source_key, self.meta.clock, source);
         if let Some(key) = session_key {
             self.sessions.put(key, self.meta.clock, session);
         }

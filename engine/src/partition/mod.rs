@@ -5,7 +5,7 @@ mod judge;
 mod session;
 mod table;
 
-pub use session::{Live, Session, Shared};
+pub use session::{Live, Session, Shared, Source};
 pub use table::Table;
 
 use crate::content::Scratch;

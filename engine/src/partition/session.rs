@@ -3,7 +3,10 @@
 use super::table::Table;
 use super::{Limits, StateEntry, StateError};
 use crate::fuse::Wealth;
+use crate::probe::Tried;
 use crate::sequence::Trace;
+use crate::source::Refused;
+use crate::suspicion::Peers;
 use crate::volume::{Counters, Crowd};
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +21,25 @@ pub struct Session {
     pub sequence: Trace,
     /// How often it called what.
     pub volume: Counters,
+    /// What it tried out in vain.
+    pub tried: Tried,
+    /// Log-ins refused to it, where its source is not known.
+    pub refused: Refused,
+}
+
+/// One network source, over all its sessions.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Source {
+    /// What it tried out in vain.
+    pub tried: Tried,
+    /// Log-ins refused to it.
+    pub refused: Refused,
+}
+
+impl Source {
+    fn is_nothing(&self) -> bool {
+        self.tried.is_nothing() && self.refused.is_nothing()
+    }
 }
 
 /// Tables that all sessions of a partition share.
@@ -25,21 +47,47 @@ pub struct Session {
 pub struct Shared {
     /// Who calls an endpoint now.
     pub crowds: Table<u64, Crowd>,
+    /// Network sources that something speaks against.
+    pub sources: Table<u64, Source>,
+    /// Accounts that log-ins were refused on.
+    pub accounts: Table<u64, Refused>,
+    /// How callers fare this minute, by place.
+    pub peers: Table<u64, Peers>,
 }
 
 impl Shared {
     /// Empty tables.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self { crowds: Table::new(b'c', limits.endpoints) }
+        Self {
+            crowds: Table::new(b'c', limits.endpoints),
+            sources: Table::new(b'w', limits.sources),
+            accounts: Table::new(b'k', limits.sources),
+            peers: Table::new(b'e', limits.endpoints),
+        }
     }
 
     pub(super) fn checkpoint(&mut self, out: &mut Vec<StateEntry>) {
         self.crowds.checkpoint(out);
+        self.sources.checkpoint(out);
+        self.accounts.checkpoint(out);
+        self.peers.checkpoint(out);
     }
 
     pub(super) fn restore(&mut self, entry: &StateEntry) -> Result<bool, StateError> {
-        self.crowds.restore(entry)
+        Ok(self.crowds.restore(entry)? || self.sources.restore(entry)? || self.accounts.restore(entry)? || self.peers.restore(entry)?)
+    }
+
+    /// Takes a source's state out, to be put back by [`Self::put_source`].
+    pub(crate) fn take_source(&mut self, key: Option<u64>) -> Source {
+        key.and_then(|key| self.sources.take(&key)).unwrap_or_default()
+    }
+
+    /// Puts a source's state back, if there is anything in it: most sources never need any.
+    pub(crate) fn put_source(&mut self, key: Option<u64>, now: i64, source: Source) {
+        if let Some(key) = key.filter(|_| !source.is_nothing()) {
+            self.sources.put(key, now, source);
+        }
     }
 }
 
@@ -52,6 +100,37 @@ pub struct Live<'l> {
     pub has_session: bool,
     /// The session.
     pub session: &'l mut Session,
+    /// Key of the network source, where it is known.
+    pub source_key: Option<u64>,
+    /// The network source.
+    pub source: &'l mut Source,
     /// What sessions share.
     pub shared: &'l mut Shared,
+}
+
+impl Live<'_> {
+    /// Who calls: the source, else the session; 0 when neither is known.
+    #[must_use]
+    pub fn caller(&self) -> u64 {
+        self.source_key.unwrap_or(self.key)
+    }
+
+    /// Refused log-ins of the caller.
+    #[must_use]
+    pub fn refused(&self) -> &Refused {
+        if self.source_key.is_some() { &self.source.refused } else { &self.session.refused }
+    }
+
+    /// The same, to be changed.
+    pub fn refused_mut(&mut self) -> &mut Refused {
+        if self.source_key.is_some() { &mut self.source.refused } else { &mut self.session.refused }
+    }
+
+    /// Notes how the caller fared at a place this minute.
+    pub fn note_peer(&mut self, place: u64, is_bad: bool, now: i64) {
+        let caller = self.caller();
+        if !self.shared.peers.read(&place, |peers| peers.knows(caller, is_bad, now)).unwrap_or(false) {
+            self.shared.peers.update(place, now, |peers| peers.note(caller, is_bad, now));
+        }
+    }
 }

@@ -22,8 +22,7 @@ fn tape(limits: Limits) -> Tape<'static> {
     let n = records.len();
     let host = records[0].host.as_deref().expect("a host").to_owned();
     let api = ApiName::new(host.as_str());
-    let stages =
-        Effect::Stages { hosts: BTreeMap::from([(host, api.clone())]), stages: BTreeMap::from([(api, Stage::Training)]) };
+    let stages = Effect::Stages { hosts: BTreeMap::from([(host, api.clone())]), stages: BTreeMap::from([(api, Stage::Training)]) };
     let silence = records[n / 2].time.expect("a time");
     let effects = BTreeMap::from([
         (n / 16, vec![stages]),
