@@ -1,5 +1,6 @@
 //! What live state is made of: sessions, and the tables that sessions share.
 
+use super::breadth::Breadth;
 use super::table::Table;
 use super::{Limits, StateEntry, StateError};
 use crate::fuse::Wealth;
@@ -25,6 +26,8 @@ pub struct Session {
     pub tried: Tried,
     /// Log-ins refused to it, where its source is not known.
     pub refused: Refused,
+    /// How many different things were wrong with it.
+    pub breadth: Breadth,
 }
 
 /// One network source, over all its sessions.
@@ -34,11 +37,13 @@ pub struct Source {
     pub tried: Tried,
     /// Log-ins refused to it.
     pub refused: Refused,
+    /// How many different things were wrong with it.
+    pub breadth: Breadth,
 }
 
 impl Source {
     fn is_nothing(&self) -> bool {
-        self.tried.is_nothing() && self.refused.is_nothing()
+        self.tried.is_nothing() && self.refused.is_nothing() && self.breadth.is_nothing()
     }
 }
 
