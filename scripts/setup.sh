@@ -62,4 +62,4 @@ if ! cmp -s scripts/tools.txt "$tools/tools.txt"; then
   cp scripts/tools.txt "$tools/tools.txt"
 fi
 
-[ ! -x scripts/fetch-kafka.sh ] || scripts/fetch-kafka.sh
+scripts/fetch-kafka.sh

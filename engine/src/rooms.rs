@@ -3,10 +3,12 @@
 use crate::assets::Assets;
 use crate::content::{Content, Scratch};
 use crate::detect::{Aspect, Explanation, Seen, Signal};
+use crate::links::Links;
 use crate::partition::Live;
 use crate::paths::Paths;
 use crate::probe::Probe;
 use crate::record::{Capability, DetectorKind};
+use crate::replay::Replay;
 use crate::sequence::Sequence;
 use crate::source::Accounts;
 use crate::volume::Volume;
@@ -23,6 +25,10 @@ pub struct Rooms {
     pub volume: Volume,
     /// Which fields and values.
     pub content: Content,
+    /// Who a caller is.
+    pub links: Links,
+    /// What never repeats.
+    pub replay: Replay,
     /// Who tries things out.
     pub probe: Probe,
     /// Whose log-ins are refused.
@@ -30,6 +36,11 @@ pub struct Rooms {
 }
 
 impl Rooms {
+    /// Takes note of who is calling, before any room is asked.
+    pub fn arrive(&self, seen: &Seen<'_>, live: &mut Live<'_>) {
+        self.links.arrive(seen, live);
+    }
+
     /// Asks every room; changes nothing.
     pub fn score(&self, seen: &Seen<'_>, live: &Live<'_>, scratch: &mut Scratch, out: &mut Vec<Signal>) {
         self.score_stateful(seen, live, out);
@@ -41,6 +52,7 @@ impl Rooms {
         self.assets.score(seen, out);
         self.sequence.score(seen, live, out);
         self.volume.score(seen, live, out);
+        self.replay.score(seen, live, out);
         self.probe.score(seen, live, out);
         self.accounts.score(seen, live, out);
     }
@@ -49,6 +61,8 @@ impl Rooms {
     pub fn observe(&self, seen: &Seen<'_>, live: &mut Live<'_>) {
         self.sequence.observe(seen, live);
         self.volume.observe(seen, live);
+        self.replay.observe(seen, live);
+        self.links.observe(seen, live);
         self.probe.observe(seen, live);
         self.accounts.observe(seen, live);
     }
@@ -61,6 +75,7 @@ impl Rooms {
             DetectorKind::Sequence => self.sequence.explain(seen, live, paths),
             DetectorKind::Volume => self.volume.explain(seen, live),
             DetectorKind::Content => self.content.explain(seen, aspect, scratch),
+            DetectorKind::Replay => self.replay.explain(seen, live, aspect),
             DetectorKind::Probe => self.probe.explain(seen, live),
             DetectorKind::Source => self.accounts.explain(seen, live),
             _ => None,

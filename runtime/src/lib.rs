@@ -8,6 +8,6 @@ pub mod model_topic;
 pub mod shutdown;
 pub mod status;
 pub mod telemetry;
-pub mod topics;
 #[cfg(feature = "testkit")]
 pub mod testkit;
+pub mod topics;

@@ -1,7 +1,7 @@
 //! What the scorer is told.
 
 use engine::{ClientIp, Limits};
-use runtime::config::{self, Config};
+use runtime::config::Config;
 use runtime::keys::TrustedKeys;
 use runtime::topics::Topics;
 use std::sync::Arc;
@@ -44,11 +44,7 @@ impl Settings {
             limits: config.state.limits,
             checkpoint: config.state.checkpoint,
             keep_dead_letters: config.deadletter.keep,
-            client_ip: match config.privacy.client_ip {
-                config::ClientIp::Full => ClientIp::Full,
-                config::ClientIp::Prefix => ClientIp::Prefix,
-                config::ClientIp::Hash => ClientIp::Hash,
-            },
+            client_ip: config.privacy.client_ip,
             trusted,
             clock: Arc::new(system_clock),
         }

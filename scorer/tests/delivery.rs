@@ -3,6 +3,8 @@
 //! What is compared: runs over the same records with the same effects at the same offsets. Model versions are published while the scorer
 //! stands, so each is taken before the next record of every partition, in every run.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests are not in #[test] functions")]
+
 mod common;
 
 use common::{Bench, PARTITIONS, Plan, traffic};
@@ -13,7 +15,7 @@ const CALM: Plan = Plan { workers: 1, abort_every: 0, checkpoint: 1_000_000_000 
 /// The whole journey: nothing learned yet, then one model, then another; stopped and started in between.
 fn journey(plan: Plan) -> BTreeMap<u32, Vec<String>> {
     let mut bench = Bench::new(plan);
-    let records = &traffic().1[..1_200];
+    let records = &traffic().judged[..1_200];
     for (part, label) in records.chunks(400).zip([None, Some("v1"), Some("v2")]) {
         if let Some(label) = label {
             bench.publish(label, if label == "v1" { 1 } else { 2 });
@@ -66,13 +68,19 @@ fn two_workers_write_what_one_writes() {
 fn what_cannot_be_read_becomes_a_dead_letter_and_nothing_else_suffers() {
     let mut bench = Bench::new(CALM);
     bench.settings.keep_dead_letters = true;
-    let good = &traffic().1[..40];
+    let good = &traffic().judged[..40];
     let poison = |bytes: &[u8]| ("s".to_owned(), bytes.to_vec());
     let deep = ["[".repeat(100_000), "]".repeat(100_000)].concat();
     let huge = format!("{{\"method\":\"GET\",\"path\":\"/{}\"}}", "a".repeat(5 << 20));
     let long = format!("{{\"id\":\"{0}\",\"session\":\"{0}\",\"method\":\"GET\",\"path\":\"/{0}\"}}", "é".repeat(300_000));
     let mut records = good.to_vec();
-    records.extend([poison(b"not json"), poison(deep.as_bytes()), poison(huge.as_bytes()), poison(b"{\"method\":\"\",\"path\":\"/\"}"), poison(b"\xff")]);
+    records.extend([
+        poison(b"not json"),
+        poison(deep.as_bytes()),
+        poison(huge.as_bytes()),
+        poison(b"{\"method\":\"\",\"path\":\"/\"}"),
+        poison(b"\xff"),
+    ]);
     records.push(poison(long.as_bytes()));
     bench.start();
     bench.send(&records);
@@ -91,7 +99,7 @@ fn what_cannot_be_read_becomes_a_dead_letter_and_nothing_else_suffers() {
 fn a_stop_leaves_nothing_to_take_in_again() {
     let mut bench = Bench::new(CALM);
     bench.start();
-    bench.send(&traffic().1[..200]);
+    bench.send(&traffic().judged[..200]);
     bench.stop();
     let ends: Vec<usize> = bench.verdicts().values().map(Vec::len).collect();
     for (partition, end) in (0..PARTITIONS).zip(ends) {
@@ -106,18 +114,14 @@ fn an_older_pointer_does_not_turn_the_model_back() {
     let mut bench = Bench::new(CALM);
     bench.publish("v2", 9);
     bench.start();
-    bench.send(&traffic().1[..100]);
+    bench.send(&traffic().judged[..100]);
     bench.stop();
     // The scorer that starts now sees 9 and then 3 again.
     bench.publish("v1", 3);
     bench.start();
-    bench.send(&traffic().1[100..200]);
+    bench.send(&traffic().judged[100..200]);
     bench.stop();
-    let models: BTreeSet<_> = bench
-        .verdicts()
-        .values()
-        .flatten()
-        .map(|v| serde_json::from_str::<engine::Verdict>(v).unwrap().model)
-        .collect();
+    let models: BTreeSet<_> =
+        bench.verdicts().values().flatten().map(|v| serde_json::from_str::<engine::Verdict>(v).unwrap().model).collect();
     assert_eq!(models, BTreeSet::from([Some("v2".to_owned())]));
 }

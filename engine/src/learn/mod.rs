@@ -12,11 +12,13 @@ use crate::detect::Signal;
 use crate::features::Features;
 use crate::fuse::{Calibration, Held};
 use crate::history::History;
+use crate::links::Links;
 use crate::model::{ApiModel, Model};
 use crate::partition::{Limits, Live, Session, Shared};
 use crate::paths;
 use crate::probe::Probe;
 use crate::record::ApiName;
+use crate::replay::Replay;
 use crate::rooms::Rooms;
 use crate::sequence::Sequence;
 use crate::source::Accounts;
@@ -136,6 +138,8 @@ fn stateful(rows: &[Row<'_>], without: Option<u8>, endpoints: usize, content: co
         sequence: Sequence::learn(kept()),
         volume: Volume::learn(kept(), endpoints),
         content,
+        links: Links::learn(kept()),
+        replay: Replay::learn(kept()),
         probe: Probe::learn(kept(), endpoints),
         accounts: Accounts::learn(kept()),
     }
@@ -163,6 +167,7 @@ fn replay(without: &[Rooms], rows: &[Row<'_>], signals: &mut [Vec<Signal>]) {
             source: &mut source,
             shared: &mut shared,
         };
+        rooms.arrive(&seen, &mut live);
         rooms.score_stateful(&seen, &live, out);
         rooms.observe(&seen, &mut live);
         shared.put_source(source_key, seen.now, source);

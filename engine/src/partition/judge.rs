@@ -100,7 +100,8 @@ impl Partition {
             source: &mut source,
             shared: &mut self.shared,
         };
-        let mut signals = Vec::with_capacity(12);
+        api.rooms.arrive(&seen, &mut live);
+        let mut signals = Vec::with_capacity(20);
         api.rooms.score(&seen, &live, &mut self.scratch, &mut signals);
         let mut calibrated = Vec::with_capacity(signals.len());
         api.calibration.calibrate(endpoint, class, &signals, &mut calibrated);

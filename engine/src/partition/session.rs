@@ -4,7 +4,9 @@ use super::breadth::Breadth;
 use super::table::Table;
 use super::{Limits, StateEntry, StateError};
 use crate::fuse::Wealth;
+use crate::links::{Issue, Linked};
 use crate::probe::Tried;
+use crate::replay::{Beginnings, Sighting};
 use crate::sequence::Trace;
 use crate::source::Refused;
 use crate::suspicion::Peers;
@@ -22,6 +24,10 @@ pub struct Session {
     pub sequence: Trace,
     /// How often it called what.
     pub volume: Counters,
+    /// Who its caller is.
+    pub linked: Linked,
+    /// Where it began.
+    pub beginnings: Beginnings,
     /// What it tried out in vain.
     pub tried: Tried,
     /// Log-ins refused to it, where its source is not known.
@@ -52,6 +58,10 @@ impl Source {
 pub struct Shared {
     /// Who calls an endpoint now.
     pub crowds: Table<u64, Crowd>,
+    /// Credentials issued in the last day.
+    pub credentials: Table<u64, Issue>,
+    /// Values that never repeat.
+    pub tokens: Table<u64, Sighting>,
     /// Network sources that something speaks against.
     pub sources: Table<u64, Source>,
     /// Accounts that log-ins were refused on.
@@ -66,6 +76,8 @@ impl Shared {
     pub fn new(limits: Limits) -> Self {
         Self {
             crowds: Table::new(b'c', limits.endpoints),
+            credentials: Table::new(b'l', limits.tokens),
+            tokens: Table::new(b'n', limits.tokens),
             sources: Table::new(b'w', limits.sources),
             accounts: Table::new(b'k', limits.sources),
             peers: Table::new(b'e', limits.endpoints),
@@ -74,13 +86,20 @@ impl Shared {
 
     pub(super) fn checkpoint(&mut self, out: &mut Vec<StateEntry>) {
         self.crowds.checkpoint(out);
+        self.credentials.checkpoint(out);
+        self.tokens.checkpoint(out);
         self.sources.checkpoint(out);
         self.accounts.checkpoint(out);
         self.peers.checkpoint(out);
     }
 
     pub(super) fn restore(&mut self, entry: &StateEntry) -> Result<bool, StateError> {
-        Ok(self.crowds.restore(entry)? || self.sources.restore(entry)? || self.accounts.restore(entry)? || self.peers.restore(entry)?)
+        Ok(self.crowds.restore(entry)?
+            || self.credentials.restore(entry)?
+            || self.tokens.restore(entry)?
+            || self.sources.restore(entry)?
+            || self.accounts.restore(entry)?
+            || self.peers.restore(entry)?)
     }
 
     /// Takes a source's state out, to be put back by [`Self::put_source`].

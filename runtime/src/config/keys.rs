@@ -67,7 +67,7 @@ pub(super) const KEYS: &[Key] = &[
     key(
         "ingest.trusted_proxies",
         Kind::Networks,
-        "127.0.0.0/8, ::1/128, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, fc00::/7",
+        "127.0.0.0/8, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, ::1/128, fc00::/7, fe80::/10",
         "Networks whose word on the forwarding chain is taken: the client is the last address not in them.",
     ),
     key(

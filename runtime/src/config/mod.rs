@@ -19,6 +19,7 @@ mod tests;
 mod units;
 
 pub use docs::markdown;
+pub use engine::ClientIp;
 pub use ingest::{BadExtractor, Extractor, FieldMap, PrivacyAction, PrivacyRule, RawTopic, RecordFormat};
 pub use ipnet::IpNet;
 pub use load::{LoadError, load_sources};
@@ -290,28 +291,6 @@ pub struct Privacy {
     pub client_ip: ClientIp,
     /// What is done with single fields, before the built-in rules.
     pub rules: Vec<PrivacyRule>,
-}
-
-/// How verdicts show client addresses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ClientIp {
-    /// In full.
-    Full,
-    /// As /24 or /48.
-    Prefix,
-    /// As keyed hash.
-    Hash,
-}
-
-impl From<ClientIp> for engine::ClientIp {
-    fn from(shown: ClientIp) -> Self {
-        match shown {
-            ClientIp::Full => Self::Full,
-            ClientIp::Prefix => Self::Prefix,
-            ClientIp::Hash => Self::Hash,
-        }
-    }
 }
 
 /// The program's own log.

@@ -18,12 +18,19 @@ use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-pub const PARTITIONS: u32 = 4;
+pub(crate) const PARTITIONS: u32 = 4;
 const LEARNED: usize = 2_000;
 
+/// Simulated exchanges.
+pub(crate) struct Traffic {
+    learned: Vec<Vec<u8>>,
+    /// Session and record.
+    pub(crate) judged: Vec<(String, Vec<u8>)>,
+}
+
 /// The traffic that models are learned from, and that which is judged.
-pub fn traffic() -> &'static (Vec<Vec<u8>>, Vec<(String, Vec<u8>)>) {
-    static TRAFFIC: OnceLock<(Vec<Vec<u8>>, Vec<(String, Vec<u8>)>)> = OnceLock::new();
+pub(crate) fn traffic() -> &'static Traffic {
+    static TRAFFIC: OnceLock<Traffic> = OnceLock::new();
     TRAFFIC.get_or_init(|| {
         let mut config = simulator::Config::new(11, 0.2, 20_000);
         config.learning = 0.5;
@@ -38,7 +45,7 @@ pub fn traffic() -> &'static (Vec<Vec<u8>>, Vec<(String, Vec<u8>)>) {
                 judged.push((exchange.session.as_deref().unwrap_or_default().to_owned(), bytes));
             }
         }
-        (learned, judged)
+        Traffic { learned, judged }
     })
 }
 
@@ -49,7 +56,7 @@ fn model(label: &str) -> ModelFile {
         ["v1", "v2"].map(|label| {
             let mut history = History::new(HistoryLimits::default());
             let skip = if label == "v1" { 0 } else { LEARNED / 4 };
-            for bytes in traffic().0.iter().skip(skip) {
+            for bytes in traffic().learned.iter().skip(skip) {
                 history.add(Features::of(&engine::Exchange::from_json(bytes).unwrap()));
             }
             let config = LearnConfig { label: label.to_owned(), ..LearnConfig::default() };
@@ -59,9 +66,9 @@ fn model(label: &str) -> ModelFile {
     files[usize::from(label == "v2")].clone()
 }
 
-pub struct Bench {
-    pub log: Arc<dyn Log>,
-    pub settings: Settings,
+pub(crate) struct Bench {
+    pub(crate) log: Arc<dyn Log>,
+    pub(crate) settings: Settings,
     key: SigningKey,
     _directory: tempfile::TempDir,
     running: Option<(Shutdown, JoinHandle<Result<(), ScorerError>>)>,
@@ -70,15 +77,15 @@ pub struct Bench {
 
 /// How a bench runs.
 #[derive(Debug, Clone, Copy)]
-pub struct Plan {
-    pub workers: usize,
-    pub abort_every: u64,
+pub(crate) struct Plan {
+    pub(crate) workers: usize,
+    pub(crate) abort_every: u64,
     /// Milliseconds of the bench's clock, which goes on by one with each look at it.
-    pub checkpoint: u64,
+    pub(crate) checkpoint: u64,
 }
 
 impl Bench {
-    pub fn new(plan: Plan) -> Self {
+    pub(crate) fn new(plan: Plan) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let flag = |key: &str, value: &str| FlagValue { key: key.to_owned(), value: value.to_owned() };
         let flags = vec![flag("embedded.partitions", &PARTITIONS.to_string()), flag("traffic.keep", "36500d"), flag("data", "unused")];
@@ -101,19 +108,19 @@ impl Bench {
         Self { log, settings, key, _directory: directory, running: None, outcomes }
     }
 
-    pub fn start(&mut self) {
+    pub(crate) fn start(&mut self) {
         let (settings, log, shutdown) = (self.settings.clone(), Arc::clone(&self.log), Shutdown::new());
         let asked = shutdown.clone();
         self.running = Some((shutdown, std::thread::spawn(move || scorer::run(&settings, &log, &asked))));
     }
 
-    pub fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         let (shutdown, thread) = self.running.take().unwrap();
         shutdown.cancel();
         thread.join().unwrap().unwrap();
     }
 
-    pub fn publish(&self, label: &str, counter: u64) {
+    pub(crate) fn publish(&self, label: &str, counter: u64) {
         let file = model(label);
         let topic = &self.settings.topics.models;
         let pointer = Pointer { active: file.manifest().id.clone(), previous: None, pinned: Vec::new(), counter };
@@ -129,7 +136,7 @@ impl Bench {
     }
 
     /// Appends records in small pieces, each once the one before has its outcomes: many transactions.
-    pub fn send(&mut self, records: &[(String, Vec<u8>)]) -> Vec<Record> {
+    pub(crate) fn send(&mut self, records: &[(String, Vec<u8>)]) -> Vec<Record> {
         let producer = self.log.producer(None).unwrap();
         let mut outcomes = Vec::new();
         for piece in records.chunks(40) {
@@ -147,7 +154,7 @@ impl Bench {
     }
 
     /// Waits for this many verdicts and dead letters.
-    pub fn outcomes(&mut self, count: usize) -> Vec<Record> {
+    pub(crate) fn outcomes(&mut self, count: usize) -> Vec<Record> {
         let mut outcomes = Vec::new();
         while outcomes.len() < count {
             let read = self.outcomes.read(count - outcomes.len(), Duration::from_secs(20)).unwrap();
@@ -162,7 +169,7 @@ impl Bench {
     }
 
     /// Everything that stands on a topic, by partition.
-    pub fn all(&self, topic: &Arc<str>) -> BTreeMap<u32, Vec<Record>> {
+    pub(crate) fn all(&self, topic: &Arc<str>) -> BTreeMap<u32, Vec<Record>> {
         let mut all: BTreeMap<u32, Vec<Record>> = BTreeMap::new();
         let from: Vec<_> =
             (0..self.log.partitions(topic).unwrap()).map(|n| (TopicPartition::new(Arc::clone(topic), n), Start::Oldest)).collect();
@@ -171,13 +178,13 @@ impl Bench {
     }
 
     /// Verdict bytes by partition.
-    pub fn verdicts(&self) -> BTreeMap<u32, Vec<String>> {
+    pub(crate) fn verdicts(&self) -> BTreeMap<u32, Vec<String>> {
         let text = |record: Record| String::from_utf8(record.value.unwrap().to_vec()).unwrap();
         let verdicts = self.all(&self.settings.topics.verdicts);
         verdicts.into_iter().map(|(n, records)| (n, records.into_iter().map(text).collect())).collect()
     }
 
-    pub fn committed(&self, partition: u32) -> Option<Offset> {
+    pub(crate) fn committed(&self, partition: u32) -> Option<Offset> {
         let at = TopicPartition::new(Arc::clone(&self.settings.topics.traffic), partition);
         self.log.committed(&self.settings.topics.groups.scorer, &at).unwrap()
     }

@@ -6,7 +6,7 @@ use indicatif::ProgressBar;
 use ingest::Preparer;
 use ingest::decode::{Options, ReorderBuffer, Tally};
 use ingest::session::Identities;
-use runtime::config::{Config, Extractor};
+use runtime::config::Config;
 use std::io::Write as _;
 use std::path::PathBuf;
 
@@ -20,17 +20,8 @@ pub(super) fn read(
     bar: &ProgressBar,
     mut take: impl FnMut(Exchange<'static>) -> anyhow::Result<()>,
 ) -> anyhow::Result<Tally> {
-    let fields = config.session.extractors.iter().chain(&config.session.subjects).filter_map(|extractor| match extractor {
-        Extractor::Field(path) => Some(path.clone()),
-        _ => None,
-    });
-    let options = Options { fields: fields.collect(), ..Options::default() };
-    let mut records = ReorderBuffer::open(files, &options)?;
-    let preparer = Preparer::local(Identities {
-        sessions: config.session.extractors.clone(),
-        subjects: config.session.subjects.clone(),
-        trusted_proxies: config.ingest.trusted_proxies.clone(),
-    });
+    let mut records = ReorderBuffer::open(files, &Options::configured(config))?;
+    let preparer = Preparer::local(Identities::configured(config));
     let mut shown = 0;
     let mut taken = 0u64;
     while let Some(record) = records.next() {

@@ -137,7 +137,7 @@ fn judge_files(args: &Args, config: &Config, model: &Arc<Model>) -> anyhow::Resu
     let bar = bytes_bar("judging", &args.score)?;
     let mut out = create(&args.verdicts)?;
     let at = TopicPartition::new(format!("{}traffic", config.topics.prefix), 0);
-    let mut partition = Partition::new(at, config.state.limits).with_client_ip(config.privacy.client_ip.into());
+    let mut partition = Partition::new(at, config.state.limits).with_client_ip(config.privacy.client_ip);
     partition.apply(Effect::Model(Arc::clone(model)));
     let mut offset = Offset(0);
     let mut tally = Tally::default();
