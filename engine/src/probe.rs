@@ -1,8 +1,8 @@
 //! `probe`: sessions and network sources that try things out. Each failed request is weighed by how rarely its endpoint fails for
 //! others — in history, and among its other callers of this minute, so that an outage is no scan — and each success against it.
 //!
-//! An address that many people share is judged by its ratio: a success takes back an eighth of what a surprising failure adds.
-//! Weakness: a scanner slower than one failure in nine requests, or than one in ten minutes, stays below.
+//! An address that many people share is judged by its ratio: a success takes back a ninth of what a surprising failure adds.
+//! Weakness: a scanner with fewer failures than one in ten requests, or slower than one in five minutes, stays below.
 
 use crate::detect::{Aspect, Class, Explanation, Level, Seen, Signal};
 use crate::features::hash::{hash, mix};
@@ -15,16 +15,16 @@ use serde::{Deserialize, Serialize};
 /// Suspicion halves in this time, milliseconds.
 const HALF_LIFE: f32 = 600_000.0;
 /// Requests beyond the usual share that fail when somebody tries things out, by kind of failure: the alternative of the odds.
-const PROBING: f32 = 0.125;
+const PROBING: f32 = 0.1;
 /// Share of a prober's requests that lead to no endpoint.
 const ASTRAY: f32 = 0.1;
 /// One failure, one path that leads nowhere, counts at most so much, nats.
-const MOST_FAILURE: f32 = 2.5;
-const MOST_ASTRAY: f32 = 1.5;
-/// What everybody may come to by a typing error or two, nats.
-const SPARE: f32 = 5.0;
+const MOST_FAILURE: f32 = 2.0;
+const MOST_ASTRAY: f32 = 1.0;
+/// What everybody may come to, nats: two paths that lead nowhere (a browser asks for an icon), three failures in a row.
+const SPARE: f32 = 6.0;
 /// Callers under more suspicion than this are no peers of others: a scan by many must not excuse itself.
-const TRUSTED: f32 = 6.0;
+const TRUSTED: f32 = 7.0;
 /// Requests of the API's own rate that an endpoint's rate is drawn to.
 const PRIOR: f32 = 10.0;
 /// Groups in which paths that lead nowhere are compared with those of others.
