@@ -6,9 +6,11 @@ use crate::detect::{Aspect, Explanation, Seen, Signal};
 use crate::links::Links;
 use crate::partition::Live;
 use crate::paths::Paths;
+use crate::probe::Probe;
 use crate::record::{Capability, DetectorKind};
 use crate::replay::Replay;
 use crate::sequence::Sequence;
+use crate::source::Accounts;
 use crate::volume::Volume;
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +29,10 @@ pub struct Rooms {
     pub links: Links,
     /// What never repeats.
     pub replay: Replay,
+    /// Who tries things out.
+    pub probe: Probe,
+    /// Whose log-ins are refused.
+    pub accounts: Accounts,
 }
 
 impl Rooms {
@@ -47,6 +53,8 @@ impl Rooms {
         self.sequence.score(seen, live, out);
         self.volume.score(seen, live, out);
         self.replay.score(seen, live, out);
+        self.probe.score(seen, live, out);
+        self.accounts.score(seen, live, out);
     }
 
     /// Lets every room take note of an exchange that was judged.
@@ -55,6 +63,8 @@ impl Rooms {
         self.volume.observe(seen, live);
         self.replay.observe(seen, live);
         self.links.observe(seen, live);
+        self.probe.observe(seen, live);
+        self.accounts.observe(seen, live);
     }
 
     /// Asks a room why. Must be called before [`Self::observe`].
@@ -66,6 +76,8 @@ impl Rooms {
             DetectorKind::Volume => self.volume.explain(seen, live),
             DetectorKind::Content => self.content.explain(seen, aspect, scratch),
             DetectorKind::Replay => self.replay.explain(seen, live, aspect),
+            DetectorKind::Probe => self.probe.explain(seen, live),
+            DetectorKind::Source => self.accounts.explain(seen, live),
             _ => None,
         }
     }
@@ -74,12 +86,15 @@ impl Rooms {
     #[must_use]
     pub fn blind(seen: &Seen<'_>, has_session: bool) -> Vec<DetectorKind> {
         let capabilities = seen.features.capabilities;
+        let has_caller = has_session || capabilities.has(Capability::SourceAddress);
         DetectorKind::ALL
             .into_iter()
             .filter(|d| match d {
                 DetectorKind::Assets => !capabilities.has(Capability::ResponseStatus),
                 DetectorKind::Sequence => !has_session,
                 DetectorKind::Volume => !has_session || !seen.is_timely,
+                DetectorKind::Probe => !has_caller || !capabilities.has(Capability::ResponseStatus),
+                DetectorKind::Source => !has_caller,
                 _ => false,
             })
             .collect()

@@ -14,6 +14,8 @@ pub(super) const SCORES: usize = 7;
 /// Names of the scores, in order.
 pub(super) const SCORE_NAMES: [&str; SCORES] =
     ["length", "characters", "letter sequence", "part of the letter sequence", "punctuation", "words", "type"];
+/// The first of the scores that look at parts of a value, not at the whole.
+pub(super) const FIRST_OF_PARTS: usize = 3;
 /// Most distinct tokens, values of one field.
 const MAX_TOKENS: usize = 8_000;
 const MAX_VALUES: usize = 2_000;
@@ -294,6 +296,12 @@ impl FieldProfile {
         let upper = ((1.0 - share(below)).max(0.0) * self.n + 0.5) / (self.n + 1.0);
         let lower = (share(at_or_below) * self.n + 0.5) / (self.n + 1.0);
         -(2.0 * upper.min(lower)).min(1.0).ln() + (l - last.0).max(0.0) * 5.0
+    }
+
+    /// Whether the field ever had a character.
+    pub(super) fn knows_char(&self, c: char) -> bool {
+        let slot = char_slot(c);
+        self.chars[slot / 64] & (1 << (slot % 64)) != 0
     }
 
     /// Distinct characters that the field never had.

@@ -3,7 +3,7 @@
 mod rows;
 
 pub use rows::EndpointFacts;
-pub(crate) use rows::{FOLDS, Row, UNSEEN, class_of, session_of};
+pub(crate) use rows::{FOLDS, Row, UNSEEN, class_of, is_password, session_of, source_of};
 
 use crate::api::{Directory, HostGroup};
 use crate::assets::Assets;
@@ -16,10 +16,12 @@ use crate::links::Links;
 use crate::model::{ApiModel, Model};
 use crate::partition::{Limits, Live, Session, Shared};
 use crate::paths;
+use crate::probe::Probe;
 use crate::record::ApiName;
 use crate::replay::Replay;
 use crate::rooms::Rooms;
 use crate::sequence::Sequence;
+use crate::source::Accounts;
 use crate::volume::Volume;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
@@ -138,6 +140,8 @@ fn stateful(rows: &[Row<'_>], without: Option<u8>, endpoints: usize, content: co
         content,
         links: Links::learn(kept()),
         replay: Replay::learn(kept()),
+        probe: Probe::learn(kept(), endpoints),
+        accounts: Accounts::learn(kept()),
     }
 }
 
@@ -153,10 +157,20 @@ fn replay(without: &[Rooms], rows: &[Row<'_>], signals: &mut [Vec<Signal>]) {
             Some(key) => sessions.entry(key).or_default(),
             None => &mut nobody,
         };
-        let mut live = Live { key: row.session.unwrap_or(0), has_session: row.session.is_some(), session, shared: &mut shared };
+        let source_key = source_of(row.features);
+        let mut source = shared.take_source(source_key);
+        let mut live = Live {
+            key: row.session.unwrap_or(0),
+            has_session: row.session.is_some(),
+            session,
+            source_key,
+            source: &mut source,
+            shared: &mut shared,
+        };
         rooms.arrive(&seen, &mut live);
         rooms.score_stateful(&seen, &live, out);
         rooms.observe(&seen, &mut live);
+        shared.put_source(source_key, seen.now, source);
     }
 }
 

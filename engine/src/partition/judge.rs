@@ -5,7 +5,7 @@ use crate::detect::{Explanation, Level, Seen, Signal};
 use crate::features::sensitive;
 use crate::features::{Features, ValueKind};
 use crate::fuse::{self, Calibrated};
-use crate::learn::{UNSEEN, class_of, session_of};
+use crate::learn::{UNSEEN, class_of, session_of, source_of};
 use crate::model::{ApiModel, Model};
 use crate::record::{ApiName, DetectorKind, Exchange, Family, Label, PValue, Reason, SourceId, Stage, Verdict};
 use crate::rooms::Rooms;
@@ -90,8 +90,16 @@ impl Partition {
         let has_free_text = endpoint.is_some_and(|e| api.free_text[e.0 as usize]);
         let session_key = session_of(features).map(|s| crate::features::hash::mix(s, crate::features::hash::hash(api.name.0.as_bytes())));
         let mut session = session_key.and_then(|key| self.sessions.take(&key)).unwrap_or_default();
-        let mut live =
-            Live { key: session_key.unwrap_or(0), has_session: session_key.is_some(), session: &mut session, shared: &mut self.shared };
+        let source_key = source_of(features);
+        let mut source = self.shared.take_source(source_key);
+        let mut live = Live {
+            key: session_key.unwrap_or(0),
+            has_session: session_key.is_some(),
+            session: &mut session,
+            source_key,
+            source: &mut source,
+            shared: &mut self.shared,
+        };
         api.rooms.arrive(&seen, &mut live);
         let mut signals = Vec::with_capacity(16);
         api.rooms.score(&seen, &live, &mut self.scratch, &mut signals);
@@ -110,10 +118,6 @@ impl Partition {
             adds_up(&mut reasons, &calibrated, past, live.session.requests);
         }
         api.rooms.observe(&seen, &mut live);
-        let blind = Rooms::blind(&seen, live.has_session);
-        if let Some(key) = session_key {
-            self.sessions.put(key, self.meta.clock, session);
-        }
         let label = if is_unsupported(&calibrated) {
             Label::Insufficient
         } else if p.probability() < alpha {
@@ -121,7 +125,17 @@ impl Partition {
         } else {
             Label::Benign
         };
-        Outcome { label, p, alpha, endpoint: api.paths.name(features, &route), families: families(&reasons), reasons, blind }
+        let given = || calibrated.iter().filter(|c| label == Label::Anomalous && c.p.probability() < alpha).map(|c| c.signal.aspect);
+        live.session.breadth.add(id, given());
+        live.source.breadth.add(id, given());
+        let is_broad = label == Label::Anomalous && (live.session.breadth.is_broad() || live.source.breadth.is_broad());
+        let blind = Rooms::blind(&seen, live.has_session);
+        self.shared.put_source(source_key, self.meta.clock, source);
+        if let Some(key) = session_key {
+            self.sessions.put(key, self.meta.clock, session);
+        }
+        let families = families(&reasons, alpha, is_broad);
+        Outcome { label, p, alpha, endpoint: api.paths.name(features, &route), families, reasons, blind }
     }
 }
 
@@ -194,11 +208,13 @@ fn share(p: f64) -> String {
     }
 }
 
-/// Families of the reasons within reach of the strongest.
-fn families(reasons: &[Reason]) -> Vec<Family> {
-    let Some(strongest) = reasons.first().map(|r| r.p) else { return Vec::new() };
-    let mut out = Vec::new();
-    for reason in reasons.iter().filter(|r| r.p.max(1e-300).ln() <= strongest.max(1e-300).ln() + FAMILY_REACH) {
+/// Families of the reasons within reach of the strongest, whose p counts for no less than alpha: beyond the level that the data can
+/// support, an extrapolated tail does not tell which of two reasons is the stronger. A caller that tries everything is fuzzing first.
+fn families(reasons: &[Reason], alpha: f64, is_broad: bool) -> Vec<Family> {
+    let Some(strongest) = reasons.iter().map(|r| r.p).min_by(f64::total_cmp) else { return Vec::new() };
+    let reach = strongest.max(alpha) * FAMILY_REACH.exp();
+    let mut out = if is_broad { vec![Family::Fuzzing] } else { Vec::new() };
+    for reason in reasons.iter().filter(|r| r.p <= reach) {
         if !out.contains(&reason.family) {
             out.push(reason.family);
         }

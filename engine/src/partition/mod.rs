@@ -1,11 +1,13 @@
 //! All live state of one partition, and the step from one record to its verdict. Scorer, trainer and backtest drive this one type.
 
+mod breadth;
 mod incidents;
 mod judge;
 mod session;
 mod table;
 
-pub use session::{Live, Session, Shared};
+pub use breadth::Breadth;
+pub use session::{Live, Session, Shared, Source};
 pub use table::Table;
 
 use crate::content::Scratch;
