@@ -112,7 +112,7 @@ impl Partition {
         // A session's past counts against a request only if the request itself adds to it.
         let past = if grew { api.calibration.session(live.session.requests, &live.session.wealth) } else { None };
         let p = fuse::verdict(request, past, fuse::standing(&calibrated));
-        let alpha = api.alpha.max(api.calibration.least_alpha(class, has_free_text));
+        let alpha = api.alpha.max(api.calibration.least_alpha(peers));
         let mut reasons =
             if p.probability() < EXPLAIN_BELOW { reasons(api, &seen, &live, &calibrated, &mut self.scratch) } else { Vec::new() };
         if let Some(past) = past.filter(|past| past.nats() > request.nats() && p.probability() < EXPLAIN_BELOW) {
