@@ -1,6 +1,6 @@
 //! The command line.
 
-use crate::commands::{backtest, completions, config, endpoints, keys, simulate};
+use crate::commands::{backtest, completions, config, demo, endpoints, keys, simulate, status, up, verdicts};
 use clap::{Args, Parser, Subcommand};
 use runtime::config::{FlagValue, LoadError, Sources, load_sources};
 use std::path::PathBuf;
@@ -71,9 +71,28 @@ pub(crate) enum Configured {
     /// Shows or checks the configuration.
     #[command(subcommand)]
     Config(config::Command),
+    /// Plays simulated traffic with attacks in it through everything, and says what was found.
+    #[command(after_help = demo::EXAMPLES)]
+    Demo(demo::Args),
     /// Makes the keys that an installation shares.
     #[command(subcommand)]
     Keys(keys::Command),
+    /// Shows what every API and every scorer is at.
+    #[command(after_help = status::EXAMPLES)]
+    Status(status::Args),
+    /// Runs everything in one process: listener, scorer, trainer; on the embedded log unless Kafka is configured.
+    #[command(after_help = up::EXAMPLES)]
+    Up,
+    /// Shows verdicts, the newest or those to come, with their reasons.
+    #[command(after_help = verdicts::EXAMPLES)]
+    Verdicts(verdicts::Args),
+}
+
+impl Configured {
+    /// Whether only what is wrong is logged unless `WEIR_LOG` says otherwise; services tell what they do.
+    pub(crate) fn is_quiet(&self) -> bool {
+        !matches!(self, Self::Up)
+    }
 }
 
 /// Commands that need to know nothing.

@@ -3,9 +3,14 @@
 pub(crate) mod backtest;
 pub(crate) mod completions;
 pub(crate) mod config;
+pub(crate) mod demo;
 pub(crate) mod endpoints;
 pub(crate) mod keys;
+mod look;
 pub(crate) mod simulate;
+pub(crate) mod status;
+pub(crate) mod up;
+pub(crate) mod verdicts;
 
 use crate::cli::{Configured, Plain};
 use runtime::config::{Config, Sources};
@@ -15,7 +20,11 @@ pub(crate) async fn run_configured(command: Configured, config: Config, sources:
     match command {
         Configured::Backtest(args) => backtest::run(&args, &config),
         Configured::Config(command) => config::run(&command, &config, sources),
+        Configured::Demo(args) => demo::run(&args, config, sources).await,
         Configured::Keys(command) => keys::run(&command, &config),
+        Configured::Status(args) => status::run(&args, &config).await,
+        Configured::Up => up::run(config).await,
+        Configured::Verdicts(args) => verdicts::run(&args, &config).await,
     }
 }
 
