@@ -1,6 +1,6 @@
 //! The command line.
 
-use crate::commands::{backtest, completions, config, endpoints, keys, simulate};
+use crate::commands::{backtest, completions, config, endpoints, keys, models, services, simulate, topics};
 use clap::{Args, Parser, Subcommand};
 use runtime::config::{FlagValue, LoadError, Sources, load_sources};
 use std::path::PathBuf;
@@ -71,9 +71,24 @@ pub(crate) enum Configured {
     /// Shows or checks the configuration.
     #[command(subcommand)]
     Config(config::Command),
+    /// Takes exchanges in and writes them to Kafka.
+    #[command(after_help = services::INGEST_EXAMPLES)]
+    Ingest(services::Args),
     /// Makes the keys that an installation shares.
     #[command(subcommand)]
     Keys(keys::Command),
+    /// Lists and moves model versions, and says which one is active.
+    #[command(subcommand)]
+    Models(models::Command),
+    /// Judges what stands on Kafka.
+    #[command(after_help = services::SCORE_EXAMPLES)]
+    Score(services::Args),
+    /// Creates and checks the topics on Kafka.
+    #[command(subcommand)]
+    Topics(topics::Command),
+    /// Learns from what stands on Kafka and publishes models.
+    #[command(after_help = services::TRAIN_EXAMPLES)]
+    Train(services::Args),
 }
 
 /// Commands that need to know nothing.

@@ -2,6 +2,7 @@
 
 mod cli;
 mod commands;
+mod installation;
 mod openapi;
 mod terminal;
 

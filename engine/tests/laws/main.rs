@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failure is a failed test")]
 
+mod arbitrary;
+mod damage;
 mod levels;
 mod replay;
 mod tape;

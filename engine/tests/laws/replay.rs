@@ -17,7 +17,7 @@ const TIGHT: Limits = Limits { sessions: 24, sources: 24, objects: 64, tokens: 6
 
 /// A partition's life: no model, stages, a model, an hour of silence, another model.
 fn tape(limits: Limits) -> Tape<'static> {
-    static SECOND: LazyLock<Arc<engine::Model>> = LazyLock::new(|| Arc::new(learned(SMALL_SHOP.tuesday.iter().take(1_500), "v2")));
+    static SECOND: LazyLock<Arc<engine::Model>> = LazyLock::new(|| Arc::new(learned(SMALL_SHOP.next_day.iter().take(1_500), "v2")));
     let records = &*RECORDS;
     let n = records.len();
     let host = records[0].host.as_deref().expect("a host").to_owned();

@@ -13,6 +13,7 @@ use rdkafka::producer::{DeliveryResult, ProducerContext};
 use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, Message, TopicPartitionList};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -45,11 +46,17 @@ pub(super) enum Change {
 pub(super) struct Membership {
     names: Names,
     changes: Mutex<Vec<Change>>,
+    leaving: AtomicBool,
 }
 
 impl Membership {
     pub(super) fn new(names: Names) -> Self {
-        Self { names, changes: Mutex::default() }
+        Self { names, changes: Mutex::default(), leaving: AtomicBool::new(false) }
+    }
+
+    /// From now on nothing is taken over.
+    pub(super) fn leave(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
     }
 
     /// What happened since this was asked last, in order.
@@ -62,8 +69,10 @@ impl Membership {
     }
 
     fn assign(&self, consumer: &BaseConsumer<Self>, partitions: &TopicPartitionList) {
-        // An assignment must always be answered, with nothing if need be: else the member could not even leave.
-        let answered = match start_offsets(consumer, partitions, &self.names) {
+        // An assignment must always be answered, with nothing if need be: else the member could not even leave. And who is leaving gets
+        // no answers any more.
+        let starts = (!self.leaving.load(Ordering::Relaxed)).then(|| start_offsets(consumer, partitions, &self.names));
+        let answered = match starts.unwrap_or_else(|| Ok(Vec::new())) {
             Ok(starts) => {
                 let list = convert::list(starts.iter().map(|(at, offset)| (at, convert::to_raw(*offset))));
                 if !starts.is_empty() {
