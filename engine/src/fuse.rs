@@ -325,20 +325,26 @@ impl Wealth {
     }
 }
 
-/// p of a verdict from the request's and the session's: both were looked at.
+/// What stands against whoever sends the request, whatever the request itself is like: p of the strongest aspect that gathers evidence
+/// against a caller, where there is any.
 #[must_use]
-pub fn verdict(request: PValue, session: Option<PValue>) -> PValue {
-    match session {
-        None => request,
-        Some(session) => {
-            let nats = request.nats().max(session.nats());
-            if nats > 10.0 {
-                return PValue::from_nats(nats - 2f64.ln());
-            }
-            let p = (-nats).exp();
-            PValue::from_probability(1.0 - (1.0 - p) * (1.0 - p))
-        }
+pub fn standing(calibrated: &[Calibrated]) -> Option<PValue> {
+    let gathers = |c: &&Calibrated| matches!(c.signal.aspect, Aspect::Probing | Aspect::Accounts) && c.signal.score > 0.0;
+    calibrated.iter().filter(gathers).map(|c| c.p).max_by(|a, b| a.nats().total_cmp(&b.nats()))
+}
+
+/// p of a verdict from the request's, its session's and what stands against its caller: each that there is was looked at.
+#[must_use]
+pub fn verdict(request: PValue, session: Option<PValue>, standing: Option<PValue>) -> PValue {
+    let looks = 1 + i32::from(session.is_some()) + i32::from(standing.is_some());
+    let nats = [session, standing].into_iter().flatten().fold(request.nats(), |most, p| most.max(p.nats()));
+    if looks == 1 {
+        return request;
     }
+    if nats > 10.0 {
+        return PValue::from_nats(nats - f64::from(looks).ln());
+    }
+    PValue::from_probability(1.0 - (1.0 - (-nats).exp()).powi(looks))
 }
 
 #[cfg(test)]
@@ -368,8 +374,10 @@ mod tests {
     }
 
     #[test]
-    fn two_looks_cost_a_factor_of_two() {
-        let p = verdict(PValue::from_probability(1e-6), Some(PValue::from_probability(0.3))).probability();
-        assert!((p / 2e-6 - 1.0).abs() < 1e-3);
+    fn each_look_costs() {
+        let (small, large) = (PValue::from_probability(1e-6), PValue::from_probability(0.3));
+        assert!((verdict(small, Some(large), None).probability() / 2e-6 - 1.0).abs() < 1e-3);
+        assert!((verdict(large, Some(large), Some(small)).probability() / 3e-6 - 1.0).abs() < 1e-3);
+        assert_eq!(verdict(small, None, None), small);
     }
 }

@@ -102,7 +102,7 @@ impl Partition {
             shared: &mut self.shared,
         };
         api.rooms.arrive(&seen, &mut live);
-        let mut signals = Vec::with_capacity(16);
+        let mut signals = Vec::with_capacity(20);
         api.rooms.score(&seen, &live, &mut self.scratch, &mut signals);
         let mut calibrated = Vec::with_capacity(signals.len());
         api.calibration.calibrate(endpoint, class, &signals, &mut calibrated);
@@ -111,7 +111,7 @@ impl Partition {
         let grew = live.session.wealth.bet(endpoint, &signals, request, seen.now);
         // A session's past counts against a request only if the request itself adds to it.
         let past = if grew { api.calibration.session(live.session.requests, &live.session.wealth) } else { None };
-        let p = fuse::verdict(request, past);
+        let p = fuse::verdict(request, past, fuse::standing(&calibrated));
         let alpha = api.alpha.max(api.calibration.least_alpha(peers));
         let mut reasons =
             if p.probability() < EXPLAIN_BELOW { reasons(api, &seen, &live, &calibrated, &mut self.scratch) } else { Vec::new() };
@@ -220,6 +220,8 @@ fn families(reasons: &[Reason], alpha: f64, is_broad: bool) -> Vec<Family> {
             out.push(reason.family);
         }
     }
+    // What was not classed says least.
+    out.sort_by_key(|family| *family == Family::Unknown);
     out
 }
 

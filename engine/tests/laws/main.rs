@@ -5,6 +5,7 @@
 mod arbitrary;
 mod caps;
 mod damage;
+mod golden;
 mod learning;
 mod levels;
 

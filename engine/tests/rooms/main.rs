@@ -1,6 +1,8 @@
 //! Rooms at work: hand-made traffic is learned, then an attack and its harmless look-alike are judged.
 
+mod probe;
 mod replay;
+mod source;
 
 use engine::{
     Effect, Exchange, Family, Features, History, HistoryLimits, LearnConfig, Limits, Model, Offset, Partition, RecordPosition, Text,

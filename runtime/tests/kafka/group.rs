@@ -65,6 +65,20 @@ fn each_record_comes_out_once_though_every_seventh_transaction_is_aborted() {
 }
 
 #[test]
+fn at_least_once_doubles_what_was_in_doubt_and_loses_nothing() {
+    let log = KafkaLog::options(Broker::shared().brokers()).at_least_once(true).abort_every(7).open().unwrap();
+    let (input, out) = (topic(&log, "group.least.in", 4), topic(&log, "group.least.out", 4));
+    fill(&log, &input, 5_000);
+    let spec = member("group.least", &input, "a");
+    let mut worker = log.worker(&spec).unwrap();
+    assert!(copy_all(&log, &mut *worker, &spec, &out, 5_000) > 0);
+    let mut numbers = numbers(&log, &out);
+    assert!(numbers.len() > 5_000, "what was written before a failed commit is written again");
+    numbers.dedup();
+    assert_eq!(numbers, (0..5_000).collect::<Vec<_>>());
+}
+
+#[test]
 fn three_members_join_and_leave_under_load_and_nothing_is_lost_or_doubled() {
     let log = log();
     let (input, out) = (topic(&log, "group.three.in", 6), topic(&log, "group.three.out", 6));

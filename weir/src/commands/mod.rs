@@ -3,19 +3,37 @@
 pub(crate) mod backtest;
 pub(crate) mod completions;
 pub(crate) mod config;
+pub(crate) mod demo;
 pub(crate) mod endpoints;
 pub(crate) mod keys;
+mod look;
+pub(crate) mod models;
+pub(crate) mod services;
 pub(crate) mod simulate;
+pub(crate) mod status;
+pub(crate) mod topics;
+pub(crate) mod up;
+pub(crate) mod verdicts;
 
 use crate::cli::{Configured, Plain};
 use runtime::config::{Config, Sources};
+use services::Service;
 
 /// Runs a command that works on an installation.
 pub(crate) async fn run_configured(command: Configured, config: Config, sources: &Sources) -> anyhow::Result<()> {
     match command {
         Configured::Backtest(args) => backtest::run(&args, &config),
         Configured::Config(command) => config::run(&command, &config, sources),
+        Configured::Ingest(args) => services::run(Service::Ingest, &args, config).await,
         Configured::Keys(command) => keys::run(&command, &config),
+        Configured::Models(command) => models::run(&command, &config),
+        Configured::Score(args) => services::run(Service::Score, &args, config).await,
+        Configured::Topics(command) => topics::run(&command, &config),
+        Configured::Train(args) => services::run(Service::Train, &args, config).await,
+        Configured::Demo(args) => demo::run(&args, config, sources).await,
+        Configured::Status(args) => status::run(&args, &config).await,
+        Configured::Up => up::run(config).await,
+        Configured::Verdicts(args) => verdicts::run(&args, &config).await,
     }
 }
 

@@ -3,8 +3,9 @@
 //! What holds beyond the interface's own promises:
 //! - A [`Worker`] is one consumer and one transactional producer on one thread. Partitions move by cooperative-sticky assignment, and only
 //!   inside [`Worker::poll`]: between two polls nothing changes.
+//! - Unless opened for at-least-once delivery, a commit is one transaction.
 //! - A transactional id is made from the group, the instance and the worker's number. Who starts with a name that another still uses
-//!   fences it; after kill -9 a successor of the same name goes on within seconds, any other after [`settings`]' ten.
+//!   fences it; after kill -9 a successor of the same name goes on within seconds, any other ten seconds after the transaction began.
 //! - No offset is committed for a partition that another member may have: a member that was thrown out aborts.
 //! - Records are stamped with the time of their append by the broker.
 
@@ -29,8 +30,9 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use reader::KafkaReader;
 use settings::{ANSWER_LIMIT, Isolation};
-use std::sync::Arc;
-use std::time::Duration;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use topics::Layout;
 use worker::KafkaWorker;
 
@@ -45,6 +47,7 @@ pub struct Options {
     properties: Vec<(String, String)>,
     replication: u16,
     record_limit: usize,
+    at_least_once: bool,
     abort_every: u64,
 }
 
@@ -52,19 +55,22 @@ struct Inner {
     options: Options,
     /// Asks brokers on behalf of everybody; sees open transactions.
     inquirer: BaseConsumer<Asking>,
+    /// Partitions of topics that were asked for before: they stay the same for a topic's life.
+    known: Mutex<HashMap<Arc<str>, u32>>,
 }
 
 impl KafkaLog {
     /// Defaults for these bootstrap servers (`host:port`, several with commas), to be changed and opened.
     #[must_use]
     pub fn options(brokers: impl Into<String>) -> Options {
-        Options { brokers: brokers.into(), properties: Vec::new(), replication: 1, record_limit: 4 << 20, abort_every: 0 }
+        let brokers = brokers.into();
+        Options { brokers, properties: Vec::new(), replication: 1, record_limit: 4 << 20, at_least_once: false, abort_every: 0 }
     }
 
     fn new(options: Options) -> Result<Self, LogError> {
         let config = options.inquirer(None, Isolation::Uncommitted);
         let inquirer = config.create_with_context(Asking).map_err(|e| error::fatal("reading `kafka.properties`", &e))?;
-        Ok(Self(Arc::new(Inner { options, inquirer })))
+        Ok(Self(Arc::new(Inner { options, inquirer, known: Mutex::default() })))
     }
 
     /// In which ways topics are not as they are wanted, missing ones included. Changes nothing.
@@ -158,7 +164,7 @@ impl Inner {
 
     /// Waits until brokers know a topic that was just created.
     fn await_topic(&self, topic: &str) -> Result<(), LogError> {
-        let began = std::time::Instant::now();
+        let began = Instant::now();
         loop {
             match self.partitions(topic) {
                 Err(LogError::NoTopic(_) | LogError::Retriable { .. }) if began.elapsed() < ANSWER_LIMIT => {}
@@ -168,13 +174,10 @@ impl Inner {
     }
 
     fn check_partitions<'a>(&self, partitions: impl IntoIterator<Item = &'a TopicPartition>) -> Result<(), LogError> {
-        let mut known: Option<(&str, u32)> = None;
         for at in partitions {
-            let count = match known {
-                Some((topic, count)) if topic == &*at.topic => count,
-                _ => self.partitions(&at.topic)?,
-            };
-            known = Some((&at.topic, count));
+            let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&at.topic).copied();
+            let count = known.map_or_else(|| self.partitions(&at.topic), Ok)?;
+            self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(Arc::clone(&at.topic), count);
             if at.partition >= count {
                 return Err(LogError::NoTopic(at.to_string()));
             }

@@ -81,6 +81,13 @@ impl Options {
         self
     }
 
+    /// Commits without transactions: outputs first, then positions. What comes between is written again (default: false).
+    #[must_use]
+    pub fn at_least_once(mut self, yes: bool) -> Self {
+        self.at_least_once = yes;
+        self
+    }
+
     /// Makes every n-th [`Worker::commit`](crate::log::Worker::commit) of a worker fail with
     /// [`CommitError::Aborted`](crate::log::CommitError::Aborted) after everything was sent. A hook for tests of what stands above the
     /// log; 0, the default, is never.

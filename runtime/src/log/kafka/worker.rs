@@ -4,13 +4,14 @@
 use super::Options;
 use super::context::{Change, Membership, limits, start_offsets};
 use super::convert::{self, Names};
-use super::error;
+use super::error::{self, Remedy};
+use super::producer::KafkaProducer;
 use super::settings::ANSWER_LIMIT;
 use super::transaction::{Ending, Positions, Transactions};
-use crate::log::{Batch, CommitError, Event, LogError, Record, Worker, WorkerSpec};
+use crate::log::{Batch, CommitError, Event, LogError, Producer, Record, Worker, WorkerSpec};
 use engine::{Offset, TopicPartition};
 use rdkafka::TopicPartitionList;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -21,7 +22,7 @@ const SEEK_PATIENCE: Duration = Duration::from_millis(500);
 /// A member of a consumer group.
 pub(super) struct KafkaWorker {
     consumer: BaseConsumer<Membership>,
-    transactions: Transactions,
+    delivery: Delivery,
     names: Names,
     /// Partitions that are ours, with the next offset to be handed out.
     owned: BTreeMap<TopicPartition, Offset>,
@@ -30,6 +31,14 @@ pub(super) struct KafkaWorker {
     deferred: Option<LogError>,
     commits: u64,
     abort_every: u64,
+}
+
+/// How batches are written.
+enum Delivery {
+    /// Each in one transaction, positions included.
+    ExactlyOnce(Transactions),
+    /// Outputs, then positions.
+    AtLeastOnce(Box<dyn Producer>),
 }
 
 /// What one poll brings: records, then what changed after them.
@@ -43,7 +52,11 @@ impl KafkaWorker {
     pub(super) fn new(options: &Options, spec: &WorkerSpec) -> Result<Self, LogError> {
         let names = || Names::new(&spec.topics);
         // The transactional id is taken over before the group is joined: offsets of a former self's open transaction are settled then.
-        let transactions = Transactions::new(&options.member_producer(spec), options.record_limit)?;
+        let delivery = if options.at_least_once {
+            Delivery::AtLeastOnce(Box::new(KafkaProducer::new(options)?))
+        } else {
+            Delivery::ExactlyOnce(Transactions::new(&options.member_producer(spec), options.record_limit)?)
+        };
         let context = Membership::new(names());
         let consumer: BaseConsumer<Membership> =
             options.member(spec).create_with_context(context).map_err(|e| error::fatal("creating a consumer", &e))?;
@@ -52,7 +65,7 @@ impl KafkaWorker {
         let abort_every = options.abort_every;
         Ok(Self {
             consumer,
-            transactions,
+            delivery,
             names: names(),
             owned: BTreeMap::new(),
             paused: BTreeSet::new(),
@@ -205,7 +218,7 @@ impl KafkaWorker {
         convert::list(partitions.iter().map(|at| (at, rdkafka::Offset::Invalid))).map_err(|e| error::fatal("listing partitions", &e))
     }
 
-    fn write(&mut self, batch: &Batch) -> Result<(), CommitError> {
+    fn write(&mut self, batch: Batch) -> Result<(), CommitError> {
         let offsets = convert::list(batch.positions.iter().map(|(at, offset)| (at, convert::to_raw(*offset))))
             .map_err(|e| error::fatal("listing positions", &e))?;
         let member = self.consumer.group_metadata().ok_or_else(|| error::fatal("committing", "the consumer has left its group"))?;
@@ -216,8 +229,31 @@ impl KafkaWorker {
         }
         self.commits += 1;
         let ending = if self.abort_every > 0 && self.commits.is_multiple_of(self.abort_every) { Ending::Abort } else { Ending::Commit };
-        let positions = (!batch.positions.is_empty()).then_some(Positions { offsets, member });
-        self.transactions.write(&batch.outputs, positions.as_ref(), ending).map(drop)
+        match &self.delivery {
+            Delivery::ExactlyOnce(transactions) => {
+                let positions = (!batch.positions.is_empty()).then_some(Positions { offsets, member });
+                transactions.write(&batch.outputs, positions.as_ref(), ending).map(drop)
+            }
+            Delivery::AtLeastOnce(producer) => self.write_apart(&**producer, batch, &offsets, ending),
+        }
+    }
+
+    /// Outputs, then positions. Whatever fails in between, or in doubt, is done again.
+    fn write_apart(&self, producer: &dyn Producer, batch: Batch, offsets: &TopicPartitionList, ending: Ending) -> Result<(), CommitError> {
+        let aborted = |why: String| Err(CommitError::Aborted(why));
+        match producer.append(batch.outputs) {
+            Ok(_) if ending == Ending::Abort => return aborted("asked for by a test".to_owned()),
+            Err(e @ LogError::Retriable { .. }) => return aborted(e.to_string()),
+            written => written?,
+        };
+        if offsets.count() == 0 {
+            return Ok(());
+        }
+        match self.consumer.commit(offsets, CommitMode::Sync) {
+            Err(e) if error::remedy(&e) == Remedy::Yield => Err(error::give_up("committing offsets", &e)),
+            Err(e) => aborted(format!("committing offsets: {e}")),
+            Ok(()) => Ok(()),
+        }
     }
 }
 
@@ -245,7 +281,7 @@ impl Worker for KafkaWorker {
         if batch.outputs.is_empty() && batch.positions.is_empty() {
             return Ok(());
         }
-        let written = self.write(&batch);
+        let written = self.write(batch);
         if let Err(CommitError::Aborted(why)) = &written {
             tracing::warn!(why, "transaction aborted");
             self.rewind()?;
