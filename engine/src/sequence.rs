@@ -5,7 +5,7 @@ use crate::detect::{Aspect, Explanation, Level, Seen, Signal};
 use crate::features::hash::mix;
 use crate::learn::Row;
 use crate::partition::Live;
-use crate::paths::Paths;
+use crate::paths::{EndpointIndex, Paths};
 use crate::record::{EndpointId, Family};
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
@@ -55,6 +55,11 @@ struct Rule {
 /// Low bits of an endpoint's id: enough to tell endpoints of one API apart.
 fn short(id: EndpointId) -> u32 {
     id.0 as u32
+}
+
+/// Whether an exchange is a step that its caller took: what the server failed to do says nothing of the caller.
+fn is_step(endpoint: Option<EndpointIndex>, status: u16) -> bool {
+    endpoint.is_some() && status < 500
 }
 
 fn token(id: EndpointId, status: u16) -> u64 {
@@ -109,10 +114,10 @@ impl Sequence {
         let mut sessions: FxHashMap<u64, Trace> = FxHashMap::default();
         let mut cases: BTreeMap<u32, (f32, FxHashMap<u32, f32>)> = BTreeMap::new();
         for row in rows {
-            let (Some(session), Some(_)) = (row.session, row.endpoint) else { continue };
+            let status = row.features.status();
+            let Some(session) = row.session.filter(|_| is_step(row.endpoint, status)) else { continue };
             let trace = sessions.entry(session).or_default();
             let now = row.features.time.unwrap_or(0);
-            let status = row.features.status();
             let next = token(row.id, status);
             tokens.insert(next);
             let context = trace.context_at(now);
@@ -200,7 +205,7 @@ impl Sequence {
 
     /// Answers [`Aspect::Step`].
     pub fn score(&self, seen: &Seen<'_>, live: &Live<'_>, out: &mut Vec<Signal>) {
-        if !live.has_session || seen.endpoint.is_none() || self.contexts.is_empty() {
+        if !live.has_session || !is_step(seen.endpoint, seen.features.status()) || self.contexts.is_empty() {
             return;
         }
         let skipped = self.broken(seen, live).map_or(0.0, |(_, nats)| nats);
@@ -210,7 +215,7 @@ impl Sequence {
 
     /// Takes note of a step.
     pub fn observe(&self, seen: &Seen<'_>, live: &mut Live<'_>) {
-        if seen.endpoint.is_some() {
+        if is_step(seen.endpoint, seen.features.status()) {
             live.session.sequence.step(seen.id, seen.features.status(), seen.now);
         }
     }

@@ -158,7 +158,7 @@ impl Content {
             }
             if !valued.field.sensitive.is_empty()
                 && let Some((_, profile, level)) = self.profile_for(seen.endpoint, &valued.field)
-                && level == Level::Own
+                && level != Level::Global
             {
                 let nats = profile.sensitive_surprisal(valued.field.sensitive);
                 if nats > sensitive.0 {

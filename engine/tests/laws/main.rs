@@ -8,7 +8,6 @@ mod damage;
 mod golden;
 mod learning;
 mod levels;
-
 mod replay;
 mod tape;
 mod traffic;
