@@ -4,6 +4,7 @@
 //! Time is an argument, randomness is seeded from data: the same records with the same effects at the same offsets give the same
 //! verdicts, byte for byte.
 
+pub mod access;
 pub mod api;
 pub mod assets;
 pub mod calibrate;

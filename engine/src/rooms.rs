@@ -1,5 +1,6 @@
 //! The list of detectors. A new one is a room of its own and a line in each list here.
 
+use crate::access::Access;
 use crate::assets::Assets;
 use crate::content::{Content, Scratch};
 use crate::detect::{Aspect, Explanation, Seen, Signal};
@@ -27,6 +28,8 @@ pub struct Rooms {
     pub links: Links,
     /// What never repeats.
     pub replay: Replay,
+    /// Whose objects are whose.
+    pub access: Access,
 }
 
 impl Rooms {
@@ -47,6 +50,7 @@ impl Rooms {
         self.sequence.score(seen, live, out);
         self.volume.score(seen, live, out);
         self.replay.score(seen, live, out);
+        self.access.score(seen, live, out);
     }
 
     /// Lets every room take note of an exchange that was judged.
@@ -54,6 +58,7 @@ impl Rooms {
         self.sequence.observe(seen, live);
         self.volume.observe(seen, live);
         self.replay.observe(seen, live);
+        self.access.observe(seen, live);
         self.links.observe(seen, live);
     }
 
@@ -66,6 +71,7 @@ impl Rooms {
             DetectorKind::Volume => self.volume.explain(seen, live),
             DetectorKind::Content => self.content.explain(seen, aspect, scratch),
             DetectorKind::Replay => self.replay.explain(seen, live, aspect),
+            DetectorKind::Access => self.access.explain(seen, live, paths, aspect),
             _ => None,
         }
     }

@@ -5,6 +5,7 @@ mod rows;
 pub use rows::EndpointFacts;
 pub(crate) use rows::{FOLDS, Row, UNSEEN, class_of, session_of};
 
+use crate::access::Access;
 use crate::api::{Directory, HostGroup};
 use crate::assets::Assets;
 use crate::content;
@@ -105,10 +106,13 @@ fn learn_api(name: ApiName, history: &[&Features], config: &LearnConfig, report:
     report("learning fields", 0.2);
     let content::Learned { content, held_out: mut signals } = content::learn(&rows, endpoints, networks_known);
     report("learning sessions", 0.6);
-    let without: Vec<Rooms> = (0..FOLDS).map(|fold| stateful(&rows, Some(fold), endpoints, content::Content::default())).collect();
+    let all: Vec<&Row<'_>> = rows.iter().collect();
+    let links = Links::learn(all.iter().copied());
+    let ties = Ties { access: Access::learn(&all, &paths, &links), links };
+    let without: Vec<Rooms> = (0..FOLDS).map(|fold| stateful(&rows, Some(fold), endpoints, &ties)).collect();
     replay(&without, &rows, &mut signals);
     drop(without);
-    let rooms = stateful(&rows, None, endpoints, content);
+    let rooms = Rooms { content, ..stateful(&rows, None, endpoints, &ties) };
     report("calibrating", 0.9);
     let held: Vec<Held<'_>> = rows
         .iter()
@@ -128,16 +132,25 @@ fn learn_api(name: ApiName, history: &[&Features], config: &LearnConfig, report:
     ApiModel::new(name, alpha, paths, facts, rooms, calibration, &rows)
 }
 
+/// What is learned once, from all rows: which fields name callers and objects, and a few counts of each. Learned anew without each
+/// fold, a habit at the edge of its threshold would hold in the model and not in its calibration.
+struct Ties {
+    links: Links,
+    access: Access,
+}
+
 /// All rooms but `content`, learned from every fold but one.
-fn stateful(rows: &[Row<'_>], without: Option<u8>, endpoints: usize, content: content::Content) -> Rooms {
-    let kept = || rows.iter().filter(|r| Some(r.fold) != without);
+fn stateful(rows: &[Row<'_>], without: Option<u8>, endpoints: usize, ties: &Ties) -> Rooms {
+    let kept: Vec<&Row<'_>> = rows.iter().filter(|r| Some(r.fold) != without).collect();
+    let rows = || kept.iter().copied();
     Rooms {
-        assets: Assets::learn(kept(), endpoints),
-        sequence: Sequence::learn(kept()),
-        volume: Volume::learn(kept(), endpoints),
-        content,
-        links: Links::learn(kept()),
-        replay: Replay::learn(kept()),
+        assets: Assets::learn(rows(), endpoints),
+        sequence: Sequence::learn(rows()),
+        volume: Volume::learn(rows(), endpoints),
+        content: content::Content::default(),
+        links: ties.links.clone(),
+        replay: Replay::learn(rows()),
+        access: ties.access.with_cohorts_of(&kept),
     }
 }
 

@@ -14,6 +14,8 @@ use std::sync::Arc;
 
 /// Families this close to the strongest are listed, nats.
 const FAMILY_REACH: f64 = 2.3;
+/// Below this, p is extrapolated beyond what any calibration saw: detectors are not compared there.
+const COMPARABLE: f64 = 1e-6;
 /// Most reasons of a verdict.
 const MAX_REASONS: usize = 5;
 /// Reasons are given from this p on, anomalous or not: what was merely odd can be looked up.
@@ -162,9 +164,9 @@ fn reasons(
 
 /// Families of the reasons within reach of the strongest.
 fn families(reasons: &[Reason]) -> Vec<Family> {
-    let Some(strongest) = reasons.first().map(|r| r.p) else { return Vec::new() };
+    let Some(strongest) = reasons.first().map(|r| r.p.max(COMPARABLE)) else { return Vec::new() };
     let mut out = Vec::new();
-    for reason in reasons.iter().filter(|r| r.p.max(1e-300).ln() <= strongest.max(1e-300).ln() + FAMILY_REACH) {
+    for reason in reasons.iter().filter(|r| r.p.max(COMPARABLE).ln() <= strongest.ln() + FAMILY_REACH) {
         if !out.contains(&reason.family) {
             out.push(reason.family);
         }

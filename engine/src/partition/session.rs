@@ -2,6 +2,7 @@
 
 use super::table::Table;
 use super::{Limits, StateEntry, StateError};
+use crate::access::{Footprint, Owner};
 use crate::fuse::Wealth;
 use crate::links::{Issue, Linked};
 use crate::replay::{Beginnings, Sighting};
@@ -24,6 +25,8 @@ pub struct Session {
     pub linked: Linked,
     /// Where it began.
     pub beginnings: Beginnings,
+    /// What it was shown and asked for.
+    pub footprint: Footprint,
 }
 
 /// Tables that all sessions of a partition share.
@@ -35,6 +38,8 @@ pub struct Shared {
     pub credentials: Table<u64, Issue>,
     /// Values that never repeat.
     pub tokens: Table<u64, Sighting>,
+    /// Objects and whose they are.
+    pub objects: Table<u64, Owner>,
 }
 
 impl Shared {
@@ -45,6 +50,7 @@ impl Shared {
             crowds: Table::new(b'c', limits.endpoints),
             credentials: Table::new(b'l', limits.tokens),
             tokens: Table::new(b'n', limits.tokens),
+            objects: Table::new(b'o', limits.objects),
         }
     }
 
@@ -52,10 +58,11 @@ impl Shared {
         self.crowds.checkpoint(out);
         self.credentials.checkpoint(out);
         self.tokens.checkpoint(out);
+        self.objects.checkpoint(out);
     }
 
     pub(super) fn restore(&mut self, entry: &StateEntry) -> Result<bool, StateError> {
-        Ok(self.crowds.restore(entry)? || self.credentials.restore(entry)? || self.tokens.restore(entry)?)
+        Ok(self.crowds.restore(entry)? || self.credentials.restore(entry)? || self.tokens.restore(entry)? || self.objects.restore(entry)?)
     }
 }
 
