@@ -5,7 +5,7 @@
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use engine::content::Scratch;
 use engine::detect::{Class, Seen, Signal};
-use engine::partition::{Live, Session, Shared};
+use engine::partition::{Live, Session, Shared, Source};
 use engine::paths::Route;
 use engine::{
     Effect, Exchange, Features, History, HistoryLimits, LearnConfig, Limits, Model, Offset, Partition, RecordPosition, TopicPartition,
@@ -144,13 +144,17 @@ fn parts(c: &mut Criterion) {
     group.bench_function("path lookup", |b| b.iter(|| black_box(api.paths.route(&digested[turn()]))));
     let routes: Vec<Route> = digested.iter().map(|f| api.paths.route(f)).collect();
     let (mut session, mut shared, mut scratch) = (Session::default(), Shared::new(Limits::default()), Scratch::default());
-    let live = Live { key: 1, has_session: true, session: &mut session, shared: &mut shared };
+    let mut source = Source::default();
+    let live = Live { key: 1, has_session: true, session: &mut session, source_key: Some(1), source: &mut source, shared: &mut shared };
     let mut signals = Vec::new();
     type Ask<'a> = &'a dyn Fn(&Seen<'_>, &mut Scratch, &mut Vec<Signal>);
-    let detectors: [(&str, Ask<'_>); 4] = [
+    let detectors: [(&str, Ask<'_>); 7] = [
         ("assets", &|seen, _, out| api.rooms.assets.score(seen, out)),
         ("sequence", &|seen, _, out| api.rooms.sequence.score(seen, &live, out)),
         ("volume", &|seen, _, out| api.rooms.volume.score(seen, &live, out)),
+        ("replay", &|seen, _, out| api.rooms.replay.score(seen, &live, out)),
+        ("probe", &|seen, _, out| api.rooms.probe.score(seen, &live, out)),
+        ("source", &|seen, _, out| api.rooms.accounts.score(seen, &live, out)),
         ("content", &|seen, scratch, out| api.rooms.content.score(seen, scratch, out)),
     ];
     for (name, ask) in detectors {

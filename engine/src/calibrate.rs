@@ -41,6 +41,12 @@ impl Tail {
         Self::fit_between(sample, least, (0.6, 0.9), MIN_SCALE)
     }
 
+    /// Fits a sample of scores that are likelihoods in nats already: more than one nat of p for a nat of score is never claimed.
+    #[must_use]
+    pub fn fit_likelihoods(sample: Vec<f32>, least: usize) -> Option<Self> {
+        Self::fit_between(sample, least, (0.6, 0.9), 1.0)
+    }
+
     /// Fits a sample that is itself −ln of p-values: ranks up to the 99 % quantile, a tail on 90 % to 99 % beyond, scale at least 1.
     #[must_use]
     pub fn fit_nats(sample: Vec<f32>, least: usize) -> Option<Self> {

@@ -18,10 +18,13 @@ pub mod links;
 pub mod model;
 pub mod partition;
 pub mod paths;
+pub mod probe;
 pub mod record;
 pub mod replay;
 pub mod rooms;
 pub mod sequence;
+pub mod source;
+pub mod suspicion;
 pub mod time;
 pub mod volume;
 

@@ -18,11 +18,21 @@ pub struct Model {
     apis: Vec<ApiModel>,
 }
 
+/// Name of the part that tells of the others.
+const HEAD: &str = "head.json";
+
 #[derive(Debug, Serialize, Deserialize)]
 struct Head {
     label: String,
     hosts: HostMap,
-    apis: Vec<ApiName>,
+    apis: Vec<ApiPart>,
+}
+
+/// What the head says of an API's part. The indexes in a part hang together; the hash keeps out one in which they may not.
+#[derive(Debug, Serialize, Deserialize)]
+struct ApiPart {
+    name: ApiName,
+    blake3: String,
 }
 
 /// What was learned of one API.
@@ -103,13 +113,16 @@ impl Model {
     /// # Errors
     /// A part cannot be encoded.
     pub fn to_parts(&self) -> Result<Vec<(String, Vec<u8>)>, ModelError> {
-        let head = Head { label: self.label.clone(), hosts: self.hosts.clone(), apis: self.apis.iter().map(|a| a.name.clone()).collect() };
-        let mut parts = vec![("head.json".to_owned(), serde_json::to_vec_pretty(&head).map_err(|e| damaged("head.json", &e))?)];
+        let mut parts = Vec::with_capacity(self.apis.len() + 1);
+        let mut apis = Vec::with_capacity(self.apis.len());
         for (at, api) in self.apis.iter().enumerate() {
             let name = part_name(at);
             let bytes = postcard::to_stdvec(api).map_err(|e| damaged(&name, &e))?;
+            apis.push(ApiPart { name: api.name.clone(), blake3: digest(&bytes) });
             parts.push((name, bytes));
         }
+        let head = Head { label: self.label.clone(), hosts: self.hosts.clone(), apis };
+        parts.insert(0, (HEAD.to_owned(), serde_json::to_vec_pretty(&head).map_err(|e| damaged(HEAD, &e))?));
         Ok(parts)
     }
 
@@ -121,11 +134,18 @@ impl Model {
         let part = |name: &str| {
             parts.iter().find(|(n, _)| n == name).map(|(_, b)| b.as_slice()).ok_or_else(|| ModelError::Missing(name.to_owned()))
         };
-        let head: Head = serde_json::from_slice(part("head.json")?).map_err(|e| damaged("head.json", &e))?;
-        let apis = (0..head.apis.len())
-            .map(|at| {
+        let head: Head = serde_json::from_slice(part(HEAD)?).map_err(|e| damaged(HEAD, &e))?;
+        let apis = head
+            .apis
+            .iter()
+            .enumerate()
+            .map(|(at, expected)| {
                 let name = part_name(at);
-                postcard::from_bytes(part(&name)?).map_err(|e| damaged(&name, &e))
+                let bytes = part(&name)?;
+                if digest(bytes) != expected.blake3 {
+                    return Err(damaged(&name, &"its hash is not the one in the head"));
+                }
+                postcard::from_bytes(bytes).map_err(|e| damaged(&name, &e))
             })
             .collect::<Result<Vec<ApiModel>, _>>()?;
         Ok(Self { label: head.label, hosts: head.hosts, apis })
@@ -143,6 +163,10 @@ impl Model {
     pub fn endpoints(&self) -> Vec<EndpointView> {
         self.apis.iter().flat_map(ApiModel::endpoints).collect()
     }
+}
+
+fn digest(bytes: &[u8]) -> String {
+    blake3::hash(bytes).to_hex().to_string()
 }
 
 fn part_name(at: usize) -> String {

@@ -308,7 +308,7 @@ mod tests {
     use super::{Replay, Unique, key_of};
     use crate::detect::{Class, Seen};
     use crate::features::Features;
-    use crate::partition::{Limits, Live, Session, Shared};
+    use crate::partition::{Limits, Live, Session, Shared, Source};
     use crate::paths::Paths;
     use crate::record::{EndpointId, Exchange};
 
@@ -330,7 +330,16 @@ mod tests {
             let route = Paths::default().route(&features);
             let seen = Seen { features: &features, route: &route, endpoint: None, id, class: Class::Write, now: 1, is_timely: true };
             let mut session = Session::default();
-            replay.observe(&seen, &mut Live { key: u64::from(n), has_session: true, session: &mut session, shared: &mut shared });
+            let mut source = Source::default();
+            let mut live = Live {
+                key: u64::from(n),
+                has_session: true,
+                session: &mut session,
+                source_key: None,
+                source: &mut source,
+                shared: &mut shared,
+            };
+            replay.observe(&seen, &mut live);
             assert!(shared.tokens.len() <= 16);
         }
         assert_eq!(shared.tokens.len(), 16);

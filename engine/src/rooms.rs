@@ -7,9 +7,11 @@ use crate::detect::{Aspect, Explanation, Seen, Signal};
 use crate::links::Links;
 use crate::partition::Live;
 use crate::paths::Paths;
+use crate::probe::Probe;
 use crate::record::{Capability, DetectorKind};
 use crate::replay::Replay;
 use crate::sequence::Sequence;
+use crate::source::Accounts;
 use crate::volume::Volume;
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +32,10 @@ pub struct Rooms {
     pub replay: Replay,
     /// Whose objects are whose.
     pub access: Access,
+    /// Who tries things out.
+    pub probe: Probe,
+    /// Whose log-ins are refused.
+    pub accounts: Accounts,
 }
 
 impl Rooms {
@@ -51,6 +57,8 @@ impl Rooms {
         self.volume.score(seen, live, out);
         self.replay.score(seen, live, out);
         self.access.score(seen, live, out);
+        self.probe.score(seen, live, out);
+        self.accounts.score(seen, live, out);
     }
 
     /// Lets every room take note of an exchange that was judged.
@@ -60,6 +68,8 @@ impl Rooms {
         self.replay.observe(seen, live);
         self.access.observe(seen, live);
         self.links.observe(seen, live);
+        self.probe.observe(seen, live);
+        self.accounts.observe(seen, live);
     }
 
     /// Asks a room why. Must be called before [`Self::observe`].
@@ -72,6 +82,8 @@ impl Rooms {
             DetectorKind::Content => self.content.explain(seen, aspect, scratch),
             DetectorKind::Replay => self.replay.explain(seen, live, aspect),
             DetectorKind::Access => self.access.explain(seen, live, paths, aspect),
+            DetectorKind::Probe => self.probe.explain(seen, live),
+            DetectorKind::Source => self.accounts.explain(seen, live),
             _ => None,
         }
     }
@@ -80,12 +92,15 @@ impl Rooms {
     #[must_use]
     pub fn blind(seen: &Seen<'_>, has_session: bool) -> Vec<DetectorKind> {
         let capabilities = seen.features.capabilities;
+        let has_caller = has_session || capabilities.has(Capability::SourceAddress);
         DetectorKind::ALL
             .into_iter()
             .filter(|d| match d {
                 DetectorKind::Assets => !capabilities.has(Capability::ResponseStatus),
                 DetectorKind::Sequence => !has_session,
                 DetectorKind::Volume => !has_session || !seen.is_timely,
+                DetectorKind::Probe => !has_caller || !capabilities.has(Capability::ResponseStatus),
+                DetectorKind::Source => !has_caller,
                 _ => false,
             })
             .collect()

@@ -1,12 +1,15 @@
 //! What gateways saw becomes exchanges on `weir.traffic`: formats are decoded, sessions named, secrets masked, and then written.
 //!
-//! It *never* judges, never keeps a secret in clear once it has prepared a record, and never says "accepted" before the log has the record.
+//! It *never* judges, never writes a secret that it knows as one, and never says "accepted" before the log has the record.
 
 pub mod decode;
-
 pub mod listener;
 pub mod masking;
 mod prepare;
+mod raw;
+mod service;
 pub mod session;
+mod traffic;
 
 pub use prepare::Preparer;
+pub use service::{IngestError, listen, routes, run, serve};

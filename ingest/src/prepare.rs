@@ -49,12 +49,23 @@ impl Preparer {
     }
 }
 
-/// Takes the host from its header where the record has none of its own.
+/// Takes the host from its header where the record has none of its own; writes it in lower case and without the scheme's own port, as one host
+/// is to be one name.
 fn complete_host(exchange: &mut Exchange<'_>) {
-    if exchange.host.is_none() {
-        let host = exchange.request.headers.as_ref().and_then(|headers| headers.get("host")).map(str::trim);
-        exchange.host = host.filter(|host| !host.is_empty()).map(|host| host.to_owned().into());
+    let header = || exchange.request.headers.as_ref().and_then(|headers| headers.get("host"));
+    let Some(said) = exchange.host.as_deref().or_else(header) else { return };
+    let own_ports: &[&str] = match exchange.scheme.as_deref() {
+        Some("https") => &[":443"],
+        Some("http") => &[":80"],
+        _ => &[":443", ":80"],
+    };
+    let said = said.trim();
+    let host = own_ports.iter().find_map(|port| said.strip_suffix(port)).unwrap_or(said);
+    if exchange.host.as_deref() == Some(host) && !host.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return;
     }
+    let host = host.to_ascii_lowercase();
+    exchange.host = (!host.is_empty()).then(|| host.into());
 }
 
 #[cfg(test)]
@@ -74,7 +85,7 @@ mod tests {
 
     #[test]
     fn the_session_is_named_before_the_token_is_masked() {
-        let preparer = Preparer::new(Identities::default(), &[], &[3; 32]).unwrap();
+        let preparer = Preparer::new(Identities::defaults(), &[], &[3; 32]).unwrap();
         let mut written = exchange();
         preparer.prepare(&mut written, &GatewayFields::default());
         assert!(written.session.is_some());
@@ -83,10 +94,24 @@ mod tests {
     }
 
     #[test]
+    fn one_host_is_one_name() {
+        let host = |scheme: Option<&'static str>, host: &'static str| {
+            let mut exchange = Exchange { scheme: scheme.map(Into::into), host: Some(host.into()), ..exchange() };
+            Preparer::local(Identities::defaults()).prepare(&mut exchange, &GatewayFields::default());
+            exchange.host.map(|host| host.to_string())
+        };
+        assert_eq!(host(None, "API.example.com:443").as_deref(), Some("api.example.com"));
+        assert_eq!(host(Some("http"), "api.example.com:443").as_deref(), Some("api.example.com:443"));
+        assert_eq!(host(Some("http"), "api.example.com:80").as_deref(), Some("api.example.com"));
+        assert_eq!(host(None, "api.example.com:8080").as_deref(), Some("api.example.com:8080"));
+        assert_eq!(host(None, " "), None);
+    }
+
+    #[test]
     fn a_local_read_masks_nothing_and_names_the_same_each_time() {
         let [mut a, mut b] = [exchange(), exchange()];
-        Preparer::local(Identities::default()).prepare(&mut a, &GatewayFields::default());
-        Preparer::local(Identities::default()).prepare(&mut b, &GatewayFields::default());
+        Preparer::local(Identities::defaults()).prepare(&mut a, &GatewayFields::default());
+        Preparer::local(Identities::defaults()).prepare(&mut b, &GatewayFields::default());
         assert_eq!(a, b);
         assert_eq!(a.request.headers.unwrap().get("authorization"), Some("Bearer hunter2hunter2"));
     }
@@ -111,7 +136,7 @@ mod tests {
             let mut all = Headers::new();
             headers.iter().for_each(|(name, value)| all.push(name.clone(), value.clone()));
             exchange.request.headers = Some(all);
-            Preparer::new(Identities::default(), &[], &[3; 32]).unwrap().prepare(&mut exchange, &GatewayFields::default());
+            Preparer::new(Identities::defaults(), &[], &[3; 32]).unwrap().prepare(&mut exchange, &GatewayFields::default());
             let written = serde_json::to_vec(&exchange).unwrap();
             let read = Exchange::from_json(&written).unwrap();
             prop_assert_eq!(serde_json::to_vec(&read).unwrap(), written);

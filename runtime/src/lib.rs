@@ -4,3 +4,10 @@ pub mod config;
 pub mod keys;
 pub mod log;
 pub mod model_file;
+pub mod model_topic;
+pub mod shutdown;
+pub mod status;
+pub mod telemetry;
+#[cfg(feature = "testkit")]
+pub mod testkit;
+pub mod topics;

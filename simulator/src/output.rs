@@ -129,7 +129,7 @@ struct Sink {
 #[derive(Debug)]
 enum Packed {
     Plain(BufWriter<File>),
-    Gzip(GzEncoder<BufWriter<File>>),
+    Gzip(Box<GzEncoder<BufWriter<File>>>),
 }
 
 impl Sink {
@@ -143,7 +143,7 @@ impl Sink {
                 let file = BufWriter::with_capacity(1 << 16, file);
                 let out = match compression {
                     Compression::Plain => Packed::Plain(file),
-                    Compression::Gzip => Packed::Gzip(GzEncoder::new(file, flate2::Compression::fast())),
+                    Compression::Gzip => Packed::Gzip(Box::new(GzEncoder::new(file, flate2::Compression::fast()))),
                 };
                 Ok(Self { path, out })
             }
@@ -158,7 +158,7 @@ impl Sink {
     fn line(&mut self, line: &[u8]) -> Result<(), WriteError> {
         let out: &mut dyn Write = match &mut self.out {
             Packed::Plain(out) => out,
-            Packed::Gzip(out) => out,
+            Packed::Gzip(out) => &mut **out,
         };
         out.write_all(line).and_then(|()| out.write_all(b"\n")).map_err(|source| WriteError::File { path: self.path.clone(), source })
     }

@@ -170,6 +170,7 @@ pub(crate) fn exchange(mirror: Mirror, client: &Client, call: Call, reply: Reply
     let subject = if call.anonymous { None } else { client.bearer.as_ref().map(|b| b.subject.to_string()) };
     let sent = call.body.as_ref().map(|b| b.len() as u64);
     let headers = request_headers(client, &call, &request_id);
+    let user_agent = agent(client, &call).to_owned();
     let received = reply.body.len() as u64;
     let has_body = !reply.body.is_empty();
     let answer = response_headers(&reply, request_id, has_body);
@@ -182,7 +183,7 @@ pub(crate) fn exchange(mirror: Mirror, client: &Client, call: Call, reply: Reply
         path: call.path.into(),
         query: (!call.query.is_empty()).then(|| call.query.into()),
         route: None,
-        client: Caller { ip: Some(client.address.to_string().into()), user_agent: Some(client.agent.to_string().into()) },
+        client: Caller { ip: Some(client.address.to_string().into()), user_agent: Some(user_agent.into()) },
         session: Some(session.into()),
         subject: subject.map(Text::from),
         request: Request {
@@ -203,10 +204,15 @@ pub(crate) fn exchange(mirror: Mirror, client: &Client, call: Call, reply: Reply
     }
 }
 
+/// The user agent of a call: the client's, unless the call brings one.
+pub(crate) fn agent<'c>(client: &'c Client, call: &'c Call) -> &'c str {
+    call.header_value("user-agent").unwrap_or(&client.agent)
+}
+
 fn request_headers(client: &Client, call: &Call, request_id: &str) -> Headers<'static> {
     let mut headers = Headers::new();
     headers.push("host", call.host);
-    headers.push("user-agent", client.agent.to_string());
+    headers.push("user-agent", agent(client, call).to_owned());
     headers.push("accept", client.kind.accepts());
     if let Some(language) = client.language {
         headers.push("accept-language", language);
@@ -217,9 +223,9 @@ fn request_headers(client: &Client, call: &Call, request_id: &str) -> Headers<'s
     if let Some(bearer) = client.bearer.as_ref().filter(|_| !call.anonymous) {
         headers.push("authorization", format!("Bearer {}", bearer.text));
     }
-    client.own_headers(&mut headers);
+    client.own_headers(call, &mut headers);
     headers.push("x-request-id", request_id.to_owned());
-    for (name, value) in &call.headers {
+    for (name, value) in call.headers.iter().filter(|(name, _)| *name != "user-agent") {
         headers.push(*name, value.clone());
     }
     headers

@@ -1,1 +1,233 @@
-//! trainer
+//! Traffic becomes history, and history becomes models: remembers a sample, learns when an API has shown enough, publishes what it learned.
+//!
+//! It *never* judges, never holds up ingestion while it learns, and never publishes but in one transaction: parts, manifest, signed pointer.
+//!
+//! Reading order: [`run`] is the loop; an `Apis` knows where each API is in its life, a `Memory` is the history and its topic, a `Training` is one
+//! that is going on, [`publish`] is the writer half of `weir.models`.
+
+mod apis;
+mod memory;
+pub mod publish;
+mod settings;
+mod training;
+
+pub use settings::{Settings, history_limits, learn_config};
+
+use apis::Apis;
+use engine::{ApiName, Exchange, Features};
+use memory::Memory;
+use publish::{PublishError, Publisher};
+use runtime::log::{Batch, CommitError, Event, Log, LogError, Producer, Record, Worker, WorkerSpec};
+use runtime::model_file::ModelFileError;
+use runtime::shutdown::Shutdown;
+use std::sync::Arc;
+use std::time::Duration;
+use training::{Done, Training};
+
+/// Format of the records that this version writes.
+pub const FORMAT: u32 = 1;
+
+/// Most records of one batch.
+const BATCH: usize = 2_000;
+/// Longest wait for a batch.
+const WAIT: Duration = Duration::from_millis(100);
+
+/// Why the trainer ended.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainerError {
+    /// The log cannot be used.
+    #[error("trainer: {0}")]
+    Log(#[from] LogError),
+    /// Another trainer has taken over.
+    #[error("trainer: another trainer has taken over: {0}")]
+    Fenced(String),
+    /// A model could not be put into a file.
+    #[error("trainer: {0}")]
+    Model(#[from] ModelFileError),
+    /// A model could not be published.
+    #[error("trainer: {0}")]
+    Publish(#[from] PublishError),
+    /// What is remembered could not be encoded.
+    #[error("trainer: encoding what is remembered: {0}")]
+    Encode(#[from] postcard::Error),
+    /// A status could not be encoded.
+    #[error("trainer: encoding a status: {0}")]
+    Status(#[from] serde_json::Error),
+    /// The learning thread could not be started, or ended in a way that no thread should.
+    #[error("trainer: {0}")]
+    Thread(String),
+}
+
+/// Trains until asked to stop. Blocks; learns on a thread of its own.
+///
+/// # Errors
+/// The log fails for good, or another trainer has taken over.
+pub fn run(settings: &Settings, log: &Arc<dyn Log>, shutdown: &Shutdown) -> Result<(), TrainerError> {
+    let mut trainer = Trainer::open(settings, log)?;
+    while !shutdown.is_cancelled() {
+        trainer.turn()?;
+    }
+    Ok(())
+}
+
+/// The loop: poll, remember, commit, train, tell.
+struct Trainer<'a> {
+    settings: &'a Settings,
+    consumer: Box<dyn Worker>,
+    producer: Box<dyn Producer>,
+    publisher: Publisher,
+    memory: Memory,
+    apis: Apis,
+    training: Option<Training>,
+}
+
+impl<'a> Trainer<'a> {
+    fn open(settings: &'a Settings, log: &Arc<dyn Log>) -> Result<Self, TrainerError> {
+        let topics = &settings.topics;
+        let publisher = Publisher::open(&**log, topics, settings.sign_key.clone())?;
+        let mut apis = Apis::open(settings, &**log)?;
+        let memory = Memory::open(settings, &**log, &mut apis)?;
+        apis.recalled();
+        if let Some(model) = publisher.active_model(&**log)? {
+            apis.modelled(&model);
+        }
+        let spec = WorkerSpec {
+            group: topics.groups.trainer.clone(),
+            topics: vec![Arc::clone(&topics.traffic)],
+            instance: settings.instance.clone(),
+            number: 0,
+            of: 1,
+        };
+        let consumer = log.worker(&spec)?;
+        Ok(Self { settings, consumer, producer: log.producer(None)?, publisher, memory, apis, training: None })
+    }
+
+    fn turn(&mut self) -> Result<(), TrainerError> {
+        let records = self.poll()?;
+        self.remember(&records)?;
+        self.commit(&records)?;
+        self.train()?;
+        self.tell()
+    }
+
+    fn poll(&mut self) -> Result<Vec<Record>, TrainerError> {
+        let events = match self.consumer.poll(BATCH, WAIT) {
+            Err(LogError::Retriable { doing, why }) => {
+                tracing::warn!(doing, why, "polling");
+                return Ok(Vec::new());
+            }
+            polled => polled?,
+        };
+        let mut read = Vec::new();
+        for event in events {
+            match event {
+                Event::Records(records) => read.extend(records),
+                Event::Assigned(_) => {}
+                Event::Revoked(partitions) => self.memory.forget(&partitions),
+            }
+        }
+        Ok(read)
+    }
+
+    /// What can be read is counted and perhaps kept; what cannot be read is the scorer's to report.
+    fn remember(&mut self, records: &[Record]) -> Result<(), TrainerError> {
+        for record in records {
+            if self.memory.has(record) {
+                continue;
+            }
+            if let Some(Ok(exchange)) = record.value.as_deref().map(Exchange::from_json) {
+                let features = Features::of(&exchange);
+                self.apis.count(&features, record.timestamp_ms);
+                self.memory.add(record, features)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self, records: &[Record]) -> Result<(), TrainerError> {
+        let positions = memory::positions(records);
+        if positions.is_empty() {
+            return Ok(());
+        }
+        match self.consumer.commit(Batch { outputs: self.memory.outputs(), positions: positions.clone() }) {
+            Ok(()) => {
+                self.memory.committed();
+                Ok(())
+            }
+            Err(CommitError::Aborted(why)) => {
+                tracing::warn!(why, "a transaction was aborted: its records are read again, and written with the next");
+                self.memory.aborted(&positions);
+                Ok(())
+            }
+            Err(CommitError::Fenced(why)) => Err(TrainerError::Fenced(why)),
+            Err(CommitError::Fatal(error)) => Err(error.into()),
+        }
+    }
+
+    /// Starts a training when one is due, and ends one that is done.
+    fn train(&mut self) -> Result<(), TrainerError> {
+        match self.training.take() {
+            None => {
+                let due = self.apis.due();
+                if !due.is_empty() {
+                    self.start(&due)?;
+                }
+            }
+            Some(training) if training.is_done() => {
+                let done = training.end()?;
+                self.finish(done)?;
+            }
+            Some(mut training) => {
+                if let Some(progress) = training.progress() {
+                    self.apis.progress(&progress);
+                }
+                self.training = Some(training);
+            }
+        }
+        Ok(())
+    }
+
+    fn start(&mut self, due: &[ApiName]) -> Result<(), TrainerError> {
+        let label = self.publisher.next_label();
+        let apis = self.apis.start_training(due);
+        tracing::info!(label, apis = apis.len(), exchanges = self.memory.len(), "training begins");
+        let history = self.memory.lend();
+        self.training = Some(Training::start(self.settings.learn_config(apis, label), history)?);
+        Ok(())
+    }
+
+    fn finish(&mut self, done: Done) -> Result<(), TrainerError> {
+        let until = self.apis.newest_ms();
+        self.memory.take_back(done.history);
+        match done.model {
+            Ok(model) => {
+                let file = self.publisher.file(&model, until, self.memory.range())?;
+                let id = self.publisher.publish(&file)?;
+                tracing::info!(label = model.label, id, "a model is published");
+                self.apis.modelled(&model);
+            }
+            Err(error) => {
+                tracing::error!(%error, "training made no model; the one before stays");
+                self.apis.failed();
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the statuses that changed.
+    fn tell(&mut self) -> Result<(), TrainerError> {
+        let changed = self.apis.changed(&self.settings.topics.status)?;
+        if changed.is_empty() {
+            return Ok(());
+        }
+        match self.producer.append(changed) {
+            Ok(_) => Ok(()),
+            Err(LogError::Retriable { doing, why }) => {
+                tracing::warn!(doing, why, "telling the stages of APIs");
+                self.apis.tell_again();
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}

@@ -6,9 +6,8 @@ use super::{Access, EXCEPTIONS, Habit, MIRRORED, Mirror, Param, Slot, Watched, f
 use crate::calibrate::Tail;
 use crate::features::hash::{hash, mix};
 use crate::features::{Place, ValueKind};
-use crate::learn::Row;
+use crate::learn::{Play, Row};
 use crate::links::{Links, short};
-use crate::partition::{Limits, Live, Session, Shared};
 use crate::paths::{EndpointIndex, Paths};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::BTreeMap;
@@ -75,7 +74,8 @@ impl Access {
         let mut sightings: FxHashMap<(u64, u32, u64), Option<u32>> = FxHashMap::default();
         let mut play = Play::default();
         for row in succeeded() {
-            let caller = play.with(row, links, |seen, live| {
+            let caller = play.step(row, |seen, live| {
+                links.arrive(seen, live);
                 links.observe(seen, live);
                 Caller::of(seen, live)
             });
@@ -117,7 +117,8 @@ impl Access {
         let mut habits: FxHashMap<u32, [Habit; 3]> = FxHashMap::default();
         for row in rows {
             let Some(EndpointIndex(endpoint)) = row.endpoint else { continue };
-            play.with(row, links, |seen, live| {
+            play.step(row, |seen, live| {
+                links.arrive(seen, live);
                 let caller = Caller::of(seen, live);
                 let is_success = row.features.succeeded() != Some(false);
                 for param in &self.endpoints[endpoint as usize].params {
@@ -201,32 +202,6 @@ impl Access {
                 mirrors.push(Mirror { key, name, habit });
             }
         }
-    }
-}
-
-/// Live state for playing rows through while learning.
-struct Play {
-    sessions: FxHashMap<u64, Session>,
-    shared: Shared,
-}
-
-impl Default for Play {
-    fn default() -> Self {
-        Self { sessions: FxHashMap::default(), shared: Shared::new(Limits::default()) }
-    }
-}
-
-impl Play {
-    fn with<R>(&mut self, row: &Row<'_>, links: &Links, step: impl FnOnce(&crate::detect::Seen<'_>, &mut Live<'_>) -> R) -> R {
-        let mut nobody = Session::default();
-        let session = match row.session {
-            Some(key) => self.sessions.entry(key).or_default(),
-            None => &mut nobody,
-        };
-        let mut live = Live { key: row.session.unwrap_or(0), has_session: row.session.is_some(), session, shared: &mut self.shared };
-        let seen = row.seen();
-        links.arrive(&seen, &mut live);
-        step(&seen, &mut live)
     }
 }
 

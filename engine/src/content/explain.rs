@@ -1,6 +1,6 @@
 //! What a person is told about a field: where, a masked excerpt of the odd part, what was expected.
 
-use super::field::{SCORE_NAMES, Scratch, tokens};
+use super::field::{FIRST_OF_PARTS, FieldProfile, SCORE_NAMES, Scratch, tokens};
 use super::{Content, Level, Valued, What, valued};
 use crate::detect::{Aspect, Explanation, Seen};
 use crate::features::Place;
@@ -37,12 +37,7 @@ impl Content {
         let strongest = profile.tails()?.strongest(&scores);
         let unseen = profile.unseen_chars(&v.value);
         let (from, to) = profile.oddest_part(&v.value, self.pool(), scratch);
-        let punctuation = v.value.chars().filter(|c| !c.is_alphanumeric() && !c.is_whitespace()).count();
-        let family = if v.field.sensitive.is_empty() && (unseen > 0 || punctuation > 1 || matches!(strongest, 2..=4)) {
-            Family::Injection
-        } else {
-            Family::Unknown
-        };
+        let family = if v.field.sensitive.is_empty() && is_code(&v, profile, strongest) { Family::Injection } else { Family::Unknown };
         let odd = excerpt(&v, from, to, family == Family::Injection, |t| profile.knows_token(t));
         let what = if unseen > 0 { format!("{unseen} characters never seen here") } else { format!("unusual {}", SCORE_NAMES[strongest]) };
         Some(Explanation {
@@ -94,10 +89,6 @@ impl Content {
                 let most = facts.find(odd.id).map_or(1, |f| f.most);
                 (Family::Injection, format!("field sent {} times in one request", most + 1), format!("at most {most} times"))
             }
-            What::Kind => {
-                let profile = field.and_then(|f| self.profile_for(seen.endpoint, f)).map(|(_, p, _)| p.expected());
-                (Family::Unknown, format!("value of another type ({kind})"), profile.unwrap_or_default())
-            }
             What::Missing => (
                 Family::Unknown,
                 "field is missing".to_owned(),
@@ -132,6 +123,15 @@ impl Content {
     fn place(&self, _seen: &Seen<'_>, v: &Valued<'_>) -> String {
         format!("{}.{}", v.field.place.prefix(), masked_name(&v.name))
     }
+}
+
+/// Whether what is odd about a value is its signs: code has them, while another word, number or name is merely unknown. Headers are
+/// full of signs: there, only such count as the header never had.
+fn is_code(v: &Valued<'_>, profile: &FieldProfile, strongest: usize) -> bool {
+    let is_sign = |c: &char| !c.is_alphanumeric() && !c.is_whitespace() && !matches!(c, '_' | '-' | '.');
+    let mut signs = v.value.chars().filter(is_sign).peekable();
+    let may_be = v.field.place.is_of_endpoint() && signs.peek().is_some() && strongest >= FIRST_OF_PARTS;
+    may_be || signs.any(|c| !profile.knows_char(c))
 }
 
 /// A field's name, cut and without control characters: names are written by callers, too.

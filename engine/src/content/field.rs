@@ -14,6 +14,8 @@ pub(super) const SCORES: usize = 7;
 /// Names of the scores, in order.
 pub(super) const SCORE_NAMES: [&str; SCORES] =
     ["length", "characters", "letter sequence", "part of the letter sequence", "punctuation", "words", "type"];
+/// The first of the scores that look at parts of a value, not at the whole.
+pub(super) const FIRST_OF_PARTS: usize = 3;
 /// Most distinct tokens, values of one field.
 const MAX_TOKENS: usize = 8_000;
 const MAX_VALUES: usize = 2_000;
@@ -22,6 +24,8 @@ const LEARN_CHARS: usize = 400;
 const SCORE_CHARS: usize = 1_000;
 /// Values that a field's profile answers from memory.
 const REMEMBERED: usize = 64;
+/// Values that a profile knows by hash, the most frequent ones.
+const MAX_KNOWN: usize = 512;
 
 /// Counts of one field.
 #[derive(Debug, Clone)]
@@ -125,11 +129,11 @@ impl FieldCounts {
         self.n >= 10.0 && self.kinds[ValueKind::Free as usize] > 0.3 * self.n && distinct > 0.5 * self.n
     }
 
-    /// Random identifiers, nearly all distinct: their letters say nothing, only their form does.
+    /// Random identifiers, many of them: their letters say nothing, only their form does.
     fn is_opaque(&self) -> bool {
         let distinct = self.values.len() as f32 + self.more_values * 0.5;
         let tokens: f32 = [ValueKind::Hex, ValueKind::Uuid, ValueKind::Token, ValueKind::Jwt].iter().map(|k| self.kinds[*k as usize]).sum();
-        tokens > 0.9 * self.n && distinct > 0.3 * self.n
+        tokens > 0.9 * self.n && distinct >= 20.0
     }
 
     /// The kind most values have.
@@ -163,6 +167,7 @@ pub(super) struct FieldProfile {
     pub(super) n: f32,
     pub(super) is_free_text: bool,
     is_opaque: bool,
+    is_numeric: bool,
     pub(super) main_kind: ValueKind,
     kinds: Vec<f32>,
     sensitive: [f32; 8],
@@ -176,6 +181,8 @@ pub(super) struct FieldProfile {
     new_token: f32,
     /// Tails of the scores and of their sum; none: not enough values were held out.
     tails: Option<Box<Tails>>,
+    /// Values seen before: how surprising each can be at most, nats (−ln of the share of values as rare or rarer).
+    known: Vec<(u64, f32)>,
     /// Frequent values with their surprisal in nats.
     remembered: Vec<(u64, f32)>,
 }
@@ -226,6 +233,7 @@ impl FieldProfile {
             n: counts.n,
             is_free_text,
             is_opaque: counts.is_opaque(),
+            is_numeric: counts.kinds[ValueKind::Int as usize] + counts.kinds[ValueKind::Float as usize] > 0.9 * counts.n,
             main_kind: counts.main_kind(),
             kinds: counts.kinds.to_vec(),
             sensitive: counts.sensitive,
@@ -237,6 +245,7 @@ impl FieldProfile {
             tokens,
             new_token: -((once_tokens + 0.5) / (token_total + 1.0)).ln().min(-0.01),
             tails: None,
+            known: known_values(counts),
             remembered: Vec::new(),
         }
     }
@@ -245,16 +254,10 @@ impl FieldProfile {
     pub(super) fn scores(&self, value: &str, pool: Option<&Self>, scratch: &mut Scratch) -> [f32; SCORES] {
         let pool = pool.filter(|_| self.is_free_text);
         let unseen = self.unseen_chars(value);
-        if self.is_opaque {
-            return [
-                self.length_score(value),
-                self.new_char * unseen.min(4) as f32,
-                0.0,
-                0.0,
-                0.0,
-                0.0,
-                self.kind_surprisal(ValueKind::of(value)),
-            ];
+        // Letter statistics say nothing of random identifiers, nor of numbers where numbers are usual.
+        let kind = ValueKind::of(value);
+        if self.is_opaque || (self.is_numeric && is_number(kind)) {
+            return [self.length_score(value), self.new_char * unseen.min(4) as f32, 0.0, 0.0, 0.0, 0.0, self.kind_surprisal(kind)];
         }
         self.text.surprisals(text_symbols(value, SCORE_CHARS), pool.map(|p| &p.text), &mut scratch.text);
         self.symbols.surprisals(shape_symbols(value), pool.map(|p| &p.symbols), &mut scratch.symbols);
@@ -266,7 +269,7 @@ impl FieldProfile {
             worst_window(&scratch.text, 6).0 * 6.0,
             mean(&scratch.symbols) * 8.0,
             self.new_token * new_tokens as f32,
-            self.kind_surprisal(ValueKind::of(value)),
+            self.kind_surprisal(kind),
         ]
     }
 
@@ -295,6 +298,12 @@ impl FieldProfile {
         -(2.0 * upper.min(lower)).min(1.0).ln() + (l - last.0).max(0.0) * 5.0
     }
 
+    /// Whether the field ever had a character.
+    pub(super) fn knows_char(&self, c: char) -> bool {
+        let slot = char_slot(c);
+        self.chars[slot / 64] & (1 << (slot % 64)) != 0
+    }
+
     /// Distinct characters that the field never had.
     pub(super) fn unseen_chars(&self, value: &str) -> usize {
         let mut unseen: [u64; 4] = [0; 4];
@@ -309,6 +318,11 @@ impl FieldProfile {
 
     pub(super) fn knows_token(&self, token: u64) -> bool {
         self.tokens.binary_search(&token).is_ok()
+    }
+
+    /// How surprising a value can be at most: less than anything, if it was seen before.
+    pub(super) fn most_surprising(&self, value_hash: u64) -> f32 {
+        self.known.binary_search_by_key(&value_hash, |(v, _)| *v).map_or(f32::INFINITY, |at| self.known[at].1)
     }
 
     /// Fits the tails on scores of held-out values. Fewer than `least`: the profile stays without.
@@ -390,8 +404,35 @@ impl Tails {
     }
 }
 
+/// Values seen at least twice, with −ln of the share of values as rare or rarer.
+fn known_values(counts: &FieldCounts) -> Vec<(u64, f32)> {
+    let mut by_count: Vec<(f32, u64)> = counts.values.iter().map(|(v, c)| (*c, *v)).collect();
+    by_count.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    let n = counts.n.max(1e-3);
+    let mut rarer = counts.more_values;
+    let mut known = Vec::new();
+    let mut at = 0;
+    while at < by_count.len() {
+        let same = by_count[at..].iter().take_while(|(c, _)| *c == by_count[at].0).count();
+        rarer += by_count[at].0 * same as f32;
+        if by_count[at].0 >= 2.0 {
+            known.extend(by_count[at..at + same].iter().map(|(_, v)| (*v, -(rarer / n).min(1.0).ln())));
+        }
+        at += same;
+    }
+    if known.len() > MAX_KNOWN {
+        known.drain(..known.len() - MAX_KNOWN);
+    }
+    known.sort_unstable_by_key(|(v, _)| *v);
+    known
+}
+
 fn sum_of(tails: &[Tail], scores: &[f32; SCORES]) -> f32 {
     tails.iter().zip(scores).map(|(t, s)| t.p(f64::from(*s)).nats().min(60.0) as f32).sum()
+}
+
+fn is_number(kind: ValueKind) -> bool {
+    matches!(kind, ValueKind::Int | ValueKind::Float)
 }
 
 fn mean(x: &[f32]) -> f32 {
@@ -420,13 +461,17 @@ fn length_of(value: &str) -> u16 {
     if n < 64 { n as u16 } else { (n / (1 << (n.ilog2() - 4)) * (1 << (n.ilog2() - 4))).min(usize::from(u16::MAX)) as u16 }
 }
 
+/// Slot of a character; all digits share one: numbers go on, their digits say nothing.
 fn char_slot(c: char) -> usize {
-    let c = c as usize;
-    if c < 128 { c } else { 128 + c % 128 }
+    match c as usize {
+        _ if c.is_ascii_digit() => usize::from(b'0'),
+        c if c < 128 => c,
+        c => 128 + c % 128,
+    }
 }
 
 fn text_symbols(value: &str, most: usize) -> impl Iterator<Item = u8> + '_ {
-    value.as_bytes()[..value.floor_char_boundary(most)].iter().map(u8::to_ascii_lowercase)
+    value.as_bytes()[..value.floor_char_boundary(most)].iter().map(|b| if b.is_ascii_digit() { b'0' } else { b.to_ascii_lowercase() })
 }
 
 /// Letter runs as `w`, digit runs as `0`, white space as one space, all else as it is.
@@ -446,7 +491,7 @@ fn shape_symbols(value: &str) -> impl Iterator<Item = u8> + '_ {
     })
 }
 
-/// Hashes of the distinct letter runs, digit runs and other characters, case folded.
+/// Hashes of the distinct letter runs and other characters, case folded; digit runs of one length are one.
 fn distinct_tokens(value: &str) -> FxHashSet<u64> {
     tokens(value).map(|(_, _, h)| h).collect()
 }
@@ -467,6 +512,9 @@ pub(super) fn tokens(value: &str) -> impl Iterator<Item = (usize, usize, u64)> +
             }
             if class != 2 {
                 let token = &value[start..rest];
+                if class == 1 {
+                    return Some((start, rest, (rest - start) as u64));
+                }
                 let folded =
                     if token.is_ascii() { crate::features::hash::hash_folded(token) } else { hash(token.to_lowercase().as_bytes()) };
                 return Some((start, rest, folded));

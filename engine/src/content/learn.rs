@@ -31,6 +31,8 @@ struct Scored {
     level: Level,
     bet: u64,
     of_endpoint: bool,
+    /// How surprising it can be at most, since it was seen before.
+    at_most: f32,
 }
 
 /// Everything counted, by fold.
@@ -76,7 +78,14 @@ pub(crate) fn learn(rows: &[Row<'_>], endpoints: usize, networks_known: bool) ->
                 let scores = profile.scores(&v.value, without.pool(), &mut scratch);
                 samples.entry(key).or_default().push(scores);
                 let bet = mix(v.field.id, v.field.kind as u64);
-                scored[at].push(Scored { key, scores, level, bet, of_endpoint: v.field.place.is_of_endpoint() });
+                scored[at].push(Scored {
+                    key,
+                    scores,
+                    level,
+                    bet,
+                    of_endpoint: v.field.place.is_of_endpoint(),
+                    at_most: profile.most_surprising(v.field.value_hash),
+                });
             }
             without.score(&seen, &mut scratch, &mut held_out[at]);
             held_out[at].retain(|s| !matches!(s.aspect, Aspect::Values | Aspect::Headers));
@@ -96,7 +105,7 @@ pub(crate) fn learn(rows: &[Row<'_>], endpoints: usize, networks_known: bool) ->
         let mut worst = [Worst::default(); 2];
         for s in list {
             if let Some(tails) = content.profile(s.key).and_then(FieldProfile::tails) {
-                worst[usize::from(!s.of_endpoint)].take_bet(tails.nats(&s.scores), s.level, s.bet);
+                worst[usize::from(!s.of_endpoint)].take_bet(tails.nats(&s.scores).min(s.at_most), s.level, s.bet);
             }
         }
         held_out[at].extend(worst[0].signal(Aspect::Values));
@@ -316,7 +325,8 @@ fn remember(content: &mut Content, counted: &Counted, rows: &[Row<'_>], scratch:
                 continue;
             }
             if let Some(tails) = profile.tails() {
-                known.insert(v.field.value_hash, tails.nats(&profile.scores(&v.value, content.pool(), scratch)));
+                let nats = tails.nats(&profile.scores(&v.value, content.pool(), scratch));
+                known.insert(v.field.value_hash, nats.min(profile.most_surprising(v.field.value_hash)));
             }
         }
     }

@@ -144,7 +144,8 @@ impl Content {
             return Some((nats, level));
         }
         let tails = profile.tails()?;
-        Some((tails.nats(&profile.scores(&valued.value, self.pool(), scratch)), level))
+        let nats = tails.nats(&profile.scores(&valued.value, self.pool(), scratch));
+        Some((nats.min(profile.most_surprising(valued.field.value_hash)), level))
     }
 
     /// Answers [`Aspect::Values`], [`Aspect::Headers`], [`Aspect::Structure`] and [`Aspect::Sensitive`].
@@ -195,12 +196,6 @@ impl Content {
                 Some(f) => {
                     if field.repeat == f.most && facts.n >= 50.0 && !matches!(field.place, Place::Json) {
                         out.push(Oddity { id: field.id, nats: facts.new_field, what: What::Repeated });
-                    }
-                    if let Some((_, profile, Level::Own)) = self.profile_for(seen.endpoint, field) {
-                        let nats = profile.kind_surprisal(field.kind);
-                        if nats > 4.6 && field.kind != ValueKind::Null {
-                            out.push(Oddity { id: field.id, nats, what: What::Kind });
-                        }
                     }
                 }
                 None if field.repeat == 0 && field.place.is_of_endpoint() => {
@@ -278,7 +273,6 @@ enum What {
     OnlyFromResponses,
     Rare,
     Repeated,
-    Kind,
     Missing,
 }
 

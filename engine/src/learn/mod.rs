@@ -1,9 +1,11 @@
 //! From history to a model: templates, rows, rooms, held-out scores, calibration — one API after the other.
 
+mod play;
 mod rows;
 
+pub(crate) use play::Play;
 pub use rows::EndpointFacts;
-pub(crate) use rows::{FOLDS, Row, UNSEEN, class_of, session_of};
+pub(crate) use rows::{FOLDS, Row, UNSEEN, class_of, is_password, session_of, source_of};
 
 use crate::access::Access;
 use crate::api::{Directory, HostGroup};
@@ -15,14 +17,14 @@ use crate::fuse::{Calibration, Held};
 use crate::history::History;
 use crate::links::Links;
 use crate::model::{ApiModel, Model};
-use crate::partition::{Limits, Live, Session, Shared};
 use crate::paths;
+use crate::probe::Probe;
 use crate::record::ApiName;
 use crate::replay::Replay;
 use crate::rooms::Rooms;
 use crate::sequence::Sequence;
+use crate::source::Accounts;
 use crate::volume::Volume;
-use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -151,25 +153,21 @@ fn stateful(rows: &[Row<'_>], without: Option<u8>, endpoints: usize, ties: &Ties
         links: ties.links.clone(),
         replay: Replay::learn(rows()),
         access: ties.access.with_cohorts_of(&kept),
+        probe: Probe::learn(rows(), endpoints),
+        accounts: Accounts::learn(rows()),
     }
 }
 
-/// Plays all rows through live state, as a partition would, and collects what the rooms say that were learned without each row's fold.
+/// Plays all rows through live state and collects what the rooms say that were learned without each row's fold.
 fn replay(without: &[Rooms], rows: &[Row<'_>], signals: &mut [Vec<Signal>]) {
-    let mut sessions: FxHashMap<u64, Session> = FxHashMap::default();
-    let mut shared = Shared::new(Limits::default());
+    let mut play = Play::default();
     for (row, out) in rows.iter().zip(signals) {
         let Some(rooms) = without.get(usize::from(row.fold)) else { continue };
-        let seen = row.seen();
-        let mut nobody = Session::default();
-        let session = match row.session {
-            Some(key) => sessions.entry(key).or_default(),
-            None => &mut nobody,
-        };
-        let mut live = Live { key: row.session.unwrap_or(0), has_session: row.session.is_some(), session, shared: &mut shared };
-        rooms.arrive(&seen, &mut live);
-        rooms.score_stateful(&seen, &live, out);
-        rooms.observe(&seen, &mut live);
+        play.step(row, |seen, live| {
+            rooms.arrive(seen, live);
+            rooms.score_stateful(seen, live, out);
+            rooms.observe(seen, live);
+        });
     }
 }
 

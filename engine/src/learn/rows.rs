@@ -6,6 +6,7 @@ use crate::features::{Features, Place};
 use crate::paths::{EndpointIndex, Paths, Route};
 use crate::record::{EndpointId, NetworkId};
 use rustc_hash::{FxHashMap, FxHashSet};
+use std::net::IpAddr;
 
 /// Folds for held-out scores.
 pub(crate) const FOLDS: u8 = 5;
@@ -82,14 +83,26 @@ pub(crate) fn class_of(method: &str, facts: Option<&EndpointFacts>) -> Class {
 }
 
 fn has_password(features: &Features) -> bool {
-    features.fields.iter().any(|f| {
-        f.place != Place::Header && {
-            let name = features.name(f);
-            ["password", "passwd", "pwd", "pin", "otp"]
-                .iter()
-                .any(|w| name.eq_ignore_ascii_case(w) || (name.len() > w.len() && name.to_ascii_lowercase().ends_with(w) && w.len() > 3))
-        }
-    })
+    features.fields.iter().any(|f| f.place != Place::Header && is_password(features.name(f)))
+}
+
+/// Whether a field's name says that its value proves who somebody is.
+pub(crate) fn is_password(name: &str) -> bool {
+    ["password", "passwd", "pwd", "pin", "otp"]
+        .iter()
+        .any(|w| name.eq_ignore_ascii_case(w) || (name.len() > w.len() && name.to_ascii_lowercase().ends_with(w) && w.len() > 3))
+}
+
+/// Network source as live state knows it: the address; of IPv6 the /64, of which a client may use any part.
+pub(crate) fn source_of(features: &Features) -> Option<u64> {
+    let bits = match features.source?.0 {
+        IpAddr::V4(v4) => u64::from(u32::from(v4)),
+        IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
+            Some(v4) => u64::from(u32::from(v4)),
+            None => (u128::from(v6) >> 64) as u64,
+        },
+    };
+    Some(mix(bits, 0x50_1ace).max(1))
 }
 
 /// Rows in time order, and what is known of each endpoint.

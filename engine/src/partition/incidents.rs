@@ -4,6 +4,7 @@ use super::table::Table;
 use super::{Incident, IncidentLife, StateEntry, StateError};
 use crate::features::hash::{hash, mix};
 use crate::record::Verdict;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
 /// An incident ends when nothing was added to it for this long, milliseconds.
 const QUIET: i64 = 600_000;
@@ -13,7 +14,24 @@ const MAX_IDS: usize = 20;
 /// Open incidents of a partition.
 #[derive(Debug)]
 pub(super) struct Incidents {
-    open: Table<u64, Option<Incident>>,
+    open: Table<u64, Open>,
+}
+
+/// An incident as checkpoints hold it: as JSON, for the verdict in it leaves out what is unknown, and only JSON tells what is left out.
+#[derive(Debug)]
+struct Open(Incident);
+
+impl Serialize for Open {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serde_json::to_vec(&self.0).map_err(ser::Error::custom)?.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Open {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let json = Vec::<u8>::deserialize(deserializer)?;
+        serde_json::from_slice(&json).map(Self).map_err(de::Error::custom)
+    }
 }
 
 impl Incidents {
@@ -26,8 +44,8 @@ impl Incidents {
         let Some(family) = verdict.families.first().copied() else { return };
         let who = verdict.session.as_deref().or(verdict.client.as_deref()).unwrap_or(&verdict.endpoint);
         let key = mix(hash(who.as_bytes()), mix(hash(verdict.api.as_bytes()), family as u64));
-        let mut incident = match self.open.take(&key).flatten() {
-            Some(mut known) => {
+        let mut incident = match self.open.take(&key) {
+            Some(Open(mut known)) => {
                 known.last_ms = now;
                 known.verdicts += 1;
                 if known.verdict_ids.len() < MAX_IDS {
@@ -64,7 +82,7 @@ impl Incidents {
             }
         };
         incident.life = IncidentLife::Updated;
-        if let Some((_, Some(mut evicted))) = self.open.put(key, now, Some(incident)) {
+        if let Some((_, Open(mut evicted))) = self.open.put(key, now, Open(incident)) {
             evicted.life = IncidentLife::Closed;
             out.push(evicted);
         }
@@ -72,11 +90,9 @@ impl Incidents {
 
     /// Ends what has been quiet for long enough.
     pub(super) fn close(&mut self, now: i64, out: &mut Vec<Incident>) {
-        while let Some((_, ended)) = self.open.expire(now - QUIET) {
-            if let Some(mut incident) = ended {
-                incident.life = IncidentLife::Closed;
-                out.push(incident);
-            }
+        while let Some((_, Open(mut incident))) = self.open.expire(now - QUIET) {
+            incident.life = IncidentLife::Closed;
+            out.push(incident);
         }
     }
 

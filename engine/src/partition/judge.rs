@@ -4,8 +4,8 @@ use super::{ClientIp, Live, Partition, RecordPosition};
 use crate::detect::{Explanation, Level, Seen, Signal};
 use crate::features::sensitive;
 use crate::features::{Features, ValueKind};
-use crate::fuse::{self, Calibrated};
-use crate::learn::{UNSEEN, class_of, session_of};
+use crate::fuse::{self, Calibrated, Peers};
+use crate::learn::{UNSEEN, class_of, session_of, source_of};
 use crate::model::{ApiModel, Model};
 use crate::record::{ApiName, DetectorKind, Exchange, Family, Label, PValue, Reason, SourceId, Stage, Verdict};
 use crate::rooms::Rooms;
@@ -14,14 +14,14 @@ use std::sync::Arc;
 
 /// Families this close to the strongest are listed, nats.
 const FAMILY_REACH: f64 = 2.3;
-/// Below this, p is extrapolated beyond what any calibration saw: detectors are not compared there.
-const COMPARABLE: f64 = 1e-6;
 /// Most reasons of a verdict.
 const MAX_REASONS: usize = 5;
+/// Longest text of a sender that a verdict carries, bytes.
+const LONGEST_TEXT: usize = 8 << 10;
 /// Reasons are given from this p on, anomalous or not: what was merely odd can be looked up.
 const EXPLAIN_BELOW: f64 = 1e-2;
 /// An aspect is a reason from this p on.
-const REASON_NATS: f64 = 3.0;
+const REASON_NATS: f64 = 2.0;
 
 /// What judging came to, before it is written down.
 struct Outcome {
@@ -59,7 +59,7 @@ impl Partition {
         };
         Verdict {
             id: format!("{}-{}", self.at, position.offset),
-            exchange_id: exchange.id.as_deref().map(str::to_owned),
+            exchange_id: exchange.id.as_deref().map(bounded),
             time: exchange.time.map(crate::time::rfc3339),
             stage,
             model: model.filter(|_| stage == Stage::Evaluating).map(|m: Arc<Model>| m.label.clone()),
@@ -67,13 +67,13 @@ impl Partition {
             score: outcome.p.score(),
             p: rounded(outcome.p.probability()),
             alpha: rounded(outcome.alpha),
-            api: api.to_string(),
-            endpoint: outcome.endpoint,
-            path: masked_path(features),
+            api: bounded(&api.0),
+            endpoint: bounded(&outcome.endpoint),
+            path: bounded(&masked_path(features)),
             status: exchange.response.status,
-            session: exchange.session.as_deref().map(str::to_owned),
-            subject: exchange.subject.as_deref().map(str::to_owned),
-            client: exchange.client.ip.as_deref().map(|ip| client(ip, self.client_ip)),
+            session: exchange.session.as_deref().map(bounded),
+            subject: exchange.subject.as_deref().map(bounded),
+            client: exchange.client.ip.as_deref().map(|ip| bounded(&client(ip, self.client_ip))),
             families: outcome.families,
             reasons: outcome.reasons,
             blind: outcome.blind,
@@ -88,28 +88,37 @@ impl Partition {
         let id = route.endpoint.map_or(UNSEEN, |e| api.paths.endpoint(e).id);
         let seen = Seen { features, route: &route, endpoint, id, class, now: self.meta.clock, is_timely };
         let has_free_text = endpoint.is_some_and(|e| api.free_text[e.0 as usize]);
+        let peers = Peers { class, has_free_text, is_known: endpoint.is_some() };
         let session_key = session_of(features).map(|s| crate::features::hash::mix(s, crate::features::hash::hash(api.name.0.as_bytes())));
         let mut session = session_key.and_then(|key| self.sessions.take(&key)).unwrap_or_default();
-        let mut live =
-            Live { key: session_key.unwrap_or(0), has_session: session_key.is_some(), session: &mut session, shared: &mut self.shared };
+        let source_key = source_of(features);
+        let mut source = self.shared.take_source(source_key);
+        let mut live = Live {
+            key: session_key.unwrap_or(0),
+            has_session: session_key.is_some(),
+            session: &mut session,
+            source_key,
+            source: &mut source,
+            shared: &mut self.shared,
+        };
         api.rooms.arrive(&seen, &mut live);
         let mut signals = Vec::with_capacity(16);
         api.rooms.score(&seen, &live, &mut self.scratch, &mut signals);
         let mut calibrated = Vec::with_capacity(signals.len());
         api.calibration.calibrate(endpoint, class, &signals, &mut calibrated);
-        let request = api.calibration.request(class, has_free_text, fuse::combine(&calibrated));
+        let request = api.calibration.request(peers, fuse::combine(&calibrated));
         live.session.requests += 1;
         let grew = live.session.wealth.bet(endpoint, &signals, request, seen.now);
         // A session's past counts against a request only if the request itself adds to it.
         let past = if grew { api.calibration.session(live.session.requests, &live.session.wealth) } else { None };
         let p = fuse::verdict(request, past);
-        let alpha = api.alpha.max(api.calibration.least_alpha(class, has_free_text));
-        let reasons = if p.probability() < EXPLAIN_BELOW { reasons(api, &seen, &live, &calibrated, &mut self.scratch) } else { Vec::new() };
-        api.rooms.observe(&seen, &mut live);
-        let blind = Rooms::blind(&seen, live.has_session);
-        if let Some(key) = session_key {
-            self.sessions.put(key, self.meta.clock, session);
+        let alpha = api.alpha.max(api.calibration.least_alpha(peers));
+        let mut reasons =
+            if p.probability() < EXPLAIN_BELOW { reasons(api, &seen, &live, &calibrated, &mut self.scratch) } else { Vec::new() };
+        if let Some(past) = past.filter(|past| past.nats() > request.nats() && p.probability() < EXPLAIN_BELOW) {
+            adds_up(&mut reasons, &calibrated, past, live.session.requests);
         }
+        api.rooms.observe(&seen, &mut live);
         let label = if is_unsupported(&calibrated) {
             Label::Insufficient
         } else if p.probability() < alpha {
@@ -117,7 +126,17 @@ impl Partition {
         } else {
             Label::Benign
         };
-        Outcome { label, p, alpha, endpoint: api.paths.name(features, &route), families: families(&reasons), reasons, blind }
+        let given = || calibrated.iter().filter(|c| label == Label::Anomalous && c.p.probability() < alpha).map(|c| c.signal.aspect);
+        live.session.breadth.add(id, given());
+        live.source.breadth.add(id, given());
+        let is_broad = label == Label::Anomalous && (live.session.breadth.is_broad() || live.source.breadth.is_broad());
+        let blind = Rooms::blind(&seen, live.has_session);
+        self.shared.put_source(source_key, self.meta.clock, source);
+        if let Some(key) = session_key {
+            self.sessions.put(key, self.meta.clock, session);
+        }
+        let families = families(&reasons, alpha, is_broad);
+        Outcome { label, p, alpha, endpoint: api.paths.name(features, &route), families, reasons, blind }
     }
 }
 
@@ -162,11 +181,41 @@ fn reasons(
         .collect()
 }
 
-/// Families of the reasons within reach of the strongest.
-fn families(reasons: &[Reason]) -> Vec<Family> {
-    let Some(strongest) = reasons.first().map(|r| r.p.max(COMPARABLE)) else { return Vec::new() };
-    let mut out = Vec::new();
-    for reason in reasons.iter().filter(|r| r.p.max(COMPARABLE).ln() <= strongest.ln() + FAMILY_REACH) {
+/// Says that it is the session's oddities together that decide, after what this request adds to them.
+fn adds_up(reasons: &mut Vec<Reason>, calibrated: &[Calibrated], past: PValue, requests: u32) {
+    reasons.truncate(MAX_REASONS - 1);
+    let strongest = calibrated.iter().max_by(|a, b| a.p.nats().total_cmp(&b.p.nats()));
+    let family = reasons.first().map_or(Family::Unknown, |r| r.family);
+    reasons.push(Reason {
+        detector: strongest.map_or(DetectorKind::Sequence, |c| c.signal.aspect.detector()),
+        family,
+        owasp: family.owasp().map(str::to_owned),
+        p: rounded(past.probability()),
+        place: "session".to_owned(),
+        observed: format!("oddities of {requests} requests of this session add up"),
+        expected: format!("so many in {} of sessions of this length", share(past.probability())),
+        support: u64::from(requests),
+    });
+}
+
+/// A small share for people: `0.1 %`, `1 in 20000`.
+fn share(p: f64) -> String {
+    if p >= 1e-3 {
+        format!("{:.1} %", 100.0 * p)
+    } else if p > 1e-9 {
+        format!("1 in {:.0}", 1.0 / p)
+    } else {
+        "fewer than 1 in 10^9".to_owned()
+    }
+}
+
+/// Families of the reasons within reach of the strongest, whose p counts for no less than alpha: beyond the level that the data can
+/// support, an extrapolated tail does not tell which of two reasons is the stronger. A caller that tries everything is fuzzing first.
+fn families(reasons: &[Reason], alpha: f64, is_broad: bool) -> Vec<Family> {
+    let Some(strongest) = reasons.iter().map(|r| r.p).min_by(f64::total_cmp) else { return Vec::new() };
+    let reach = strongest.max(alpha) * FAMILY_REACH.exp();
+    let mut out = if is_broad { vec![Family::Fuzzing] } else { Vec::new() };
+    for reason in reasons.iter().filter(|r| r.p <= reach) {
         if !out.contains(&reason.family) {
             out.push(reason.family);
         }
@@ -181,6 +230,11 @@ fn rounded(p: f64) -> f64 {
     }
     let scale = 10f64.powi(2 - p.log10().floor() as i32);
     if scale.is_finite() { (p * scale).round() / scale } else { p }
+}
+
+/// A text of a sender, cut at a character: verdict and incident always fit into a record.
+fn bounded(text: &str) -> String {
+    text[..text.floor_char_boundary(LONGEST_TEXT)].to_owned()
 }
 
 /// The path with personal values and tokens left out.

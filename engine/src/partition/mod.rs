@@ -1,11 +1,13 @@
 //! All live state of one partition, and the step from one record to its verdict. Scorer, trainer and backtest drive this one type.
 
+mod breadth;
 mod incidents;
 mod judge;
 mod session;
 mod table;
 
-pub use session::{Live, Session, Shared};
+pub use breadth::Breadth;
+pub use session::{Live, Session, Shared, Source};
 pub use table::Table;
 
 use crate::content::Scratch;
@@ -103,7 +105,22 @@ pub struct Incident {
     /// Ids of the first verdicts, at most 20.
     pub verdict_ids: Vec<String>,
     /// The verdict with the smallest p so far: score, endpoint, reasons.
+    #[serde(with = "as_json")]
     pub worst: Verdict,
+}
+
+/// A verdict inside a checkpoint: as its JSON, since its record leaves out what is absent, which a format without names cannot read back.
+mod as_json {
+    use crate::record::Verdict;
+    use serde::{Deserialize, Deserializer, Serializer, de, ser};
+
+    pub(super) fn serialize<S: Serializer>(verdict: &Verdict, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&serde_json::to_string(verdict).map_err(ser::Error::custom)?)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Verdict, D::Error> {
+        serde_json::from_str(&String::deserialize(deserializer)?).map_err(de::Error::custom)
+    }
 }
 
 /// What judging one record gives.

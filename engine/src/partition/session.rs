@@ -1,12 +1,16 @@
 //! What live state is made of: sessions, and the tables that sessions share.
 
+use super::breadth::Breadth;
 use super::table::Table;
 use super::{Limits, StateEntry, StateError};
 use crate::access::{Footprint, Owner};
 use crate::fuse::Wealth;
 use crate::links::{Issue, Linked};
+use crate::probe::Tried;
 use crate::replay::{Beginnings, Sighting};
 use crate::sequence::Trace;
+use crate::source::Refused;
+use crate::suspicion::Peers;
 use crate::volume::{Counters, Crowd};
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +31,29 @@ pub struct Session {
     pub beginnings: Beginnings,
     /// What it was shown and asked for.
     pub footprint: Footprint,
+    /// What it tried out in vain.
+    pub tried: Tried,
+    /// Log-ins refused to it, where its source is not known.
+    pub refused: Refused,
+    /// How many different things were wrong with it.
+    pub breadth: Breadth,
+}
+
+/// One network source, over all its sessions.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Source {
+    /// What it tried out in vain.
+    pub tried: Tried,
+    /// Log-ins refused to it.
+    pub refused: Refused,
+    /// How many different things were wrong with it.
+    pub breadth: Breadth,
+}
+
+impl Source {
+    fn is_nothing(&self) -> bool {
+        self.tried.is_nothing() && self.refused.is_nothing() && self.breadth.is_nothing()
+    }
 }
 
 /// Tables that all sessions of a partition share.
@@ -40,6 +67,12 @@ pub struct Shared {
     pub tokens: Table<u64, Sighting>,
     /// Objects and whose they are.
     pub objects: Table<u64, Owner>,
+    /// Network sources that something speaks against.
+    pub sources: Table<u64, Source>,
+    /// Accounts that log-ins were refused on.
+    pub accounts: Table<u64, Refused>,
+    /// How callers fare this minute, by place.
+    pub peers: Table<u64, Peers>,
 }
 
 impl Shared {
@@ -51,6 +84,9 @@ impl Shared {
             credentials: Table::new(b'l', limits.tokens),
             tokens: Table::new(b'n', limits.tokens),
             objects: Table::new(b'o', limits.objects),
+            sources: Table::new(b'w', limits.sources),
+            accounts: Table::new(b'k', limits.sources),
+            peers: Table::new(b'e', limits.endpoints),
         }
     }
 
@@ -58,11 +94,32 @@ impl Shared {
         self.crowds.checkpoint(out);
         self.credentials.checkpoint(out);
         self.tokens.checkpoint(out);
+        self.sources.checkpoint(out);
+        self.accounts.checkpoint(out);
+        self.peers.checkpoint(out);
         self.objects.checkpoint(out);
     }
 
     pub(super) fn restore(&mut self, entry: &StateEntry) -> Result<bool, StateError> {
-        Ok(self.crowds.restore(entry)? || self.credentials.restore(entry)? || self.tokens.restore(entry)? || self.objects.restore(entry)?)
+        Ok(self.crowds.restore(entry)?
+            || self.credentials.restore(entry)?
+            || self.tokens.restore(entry)?
+            || self.sources.restore(entry)?
+            || self.accounts.restore(entry)?
+            || self.peers.restore(entry)?
+            || self.objects.restore(entry)?)
+    }
+
+    /// Takes a source's state out, to be put back by [`Self::put_source`].
+    pub(crate) fn take_source(&mut self, key: Option<u64>) -> Source {
+        key.and_then(|key| self.sources.take(&key)).unwrap_or_default()
+    }
+
+    /// Puts a source's state back, if there is anything in it: most sources never need any.
+    pub(crate) fn put_source(&mut self, key: Option<u64>, now: i64, source: Source) {
+        if let Some(key) = key.filter(|_| !source.is_nothing()) {
+            self.sources.put(key, now, source);
+        }
     }
 }
 
@@ -75,6 +132,37 @@ pub struct Live<'l> {
     pub has_session: bool,
     /// The session.
     pub session: &'l mut Session,
+    /// Key of the network source, where it is known.
+    pub source_key: Option<u64>,
+    /// The network source.
+    pub source: &'l mut Source,
     /// What sessions share.
     pub shared: &'l mut Shared,
+}
+
+impl Live<'_> {
+    /// Who calls: the source, else the session; 0 when neither is known.
+    #[must_use]
+    pub fn caller(&self) -> u64 {
+        self.source_key.unwrap_or(self.key)
+    }
+
+    /// Refused log-ins of the caller.
+    #[must_use]
+    pub fn refused(&self) -> &Refused {
+        if self.source_key.is_some() { &self.source.refused } else { &self.session.refused }
+    }
+
+    /// The same, to be changed.
+    pub fn refused_mut(&mut self) -> &mut Refused {
+        if self.source_key.is_some() { &mut self.source.refused } else { &mut self.session.refused }
+    }
+
+    /// Notes how the caller fared at a place this minute.
+    pub fn note_peer(&mut self, place: u64, is_bad: bool, now: i64) {
+        let caller = self.caller();
+        if !self.shared.peers.read(&place, |peers| peers.knows(caller, is_bad, now)).unwrap_or(false) {
+            self.shared.peers.update(place, now, |peers| peers.note(caller, is_bad, now));
+        }
+    }
 }

@@ -77,7 +77,7 @@ fn time_field(line: &[u8]) -> Option<(usize, usize)> {
 /// `10/Oct/2000:13:55:36 -0700` to epoch milliseconds.
 pub(crate) fn clf_time(text: &str) -> Option<i64> {
     let time = jiff::fmt::strtime::parse("%d/%b/%Y:%H:%M:%S %z", text).ok()?;
-    time.to_timestamp().ok().map(|time| time.as_millisecond())
+    time.to_timestamp().ok().map(jiff::Timestamp::as_millisecond)
 }
 
 /// Host, address and user from what stands before the time. With host names looked up, the address is a name, which is of no use.

@@ -144,6 +144,10 @@ pub struct BadLine {
 /// # Errors
 /// The record is no exchange.
 pub(crate) fn canonical(record: &[u8]) -> Result<Exchange<'_>, Fault> {
+    // Checked here, since a derived reader would take an array for the fields in their order.
+    if record.trim_ascii_start().first().is_some_and(|byte| *byte != b'{') {
+        return Err(Fault::new(Reason::NotJson, "not a JSON object"));
+    }
     Exchange::from_json(record).map_err(|error| match error {
         ExchangeError::TooLarge { size, limit } => Fault::too_long(size as u64, limit),
         ExchangeError::TooDeep { limit } => Fault::too_deep(limit),
@@ -169,7 +173,7 @@ mod tests {
         let deep = [b"{\"x\":".as_slice(), &b"[".repeat(100_000)].concat();
         let cases: [(&[u8], Reason); 7] = [
             (b"{", Reason::NotJson),
-            (b"[]", Reason::WrongField),
+            (b"[]", Reason::NotJson),
             (b"{\"method\":\"GET\"}", Reason::NotARequest),
             (b"{\"method\":\"\",\"path\":\"/\"}", Reason::NotARequest),
             (b"{\"method\":\"\xff\",\"path\":\"/\"}", Reason::NotUtf8),

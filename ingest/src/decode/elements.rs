@@ -47,7 +47,7 @@ impl<R: BufRead> Elements<R> {
     }
 
     /// Line on which the element last read starts, from 1.
-    pub(crate) fn line(&self) -> u64 {
+    pub(crate) fn start_line(&self) -> u64 {
         self.start_line
     }
 
@@ -280,7 +280,7 @@ mod tests {
         let mut seen = Vec::new();
         loop {
             let kind = elements.next_into(&mut element).unwrap();
-            seen.push((kind, elements.line(), element.clone()));
+            seen.push((kind, elements.start_line(), element.clone()));
             if matches!(kind, Element::End | Element::Broken) {
                 return seen;
             }

@@ -37,7 +37,7 @@ pub enum OpenError {
 }
 
 /// How far an input has been read; shared with whoever draws a progress bar.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Progress {
     read: Arc<AtomicU64>,
     total: Option<u64>,

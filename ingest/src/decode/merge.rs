@@ -1,6 +1,7 @@
 //! Several inputs as one stream in time order.
 
 use super::{BadLine, Decoded, OpenError, Options, Progress, Reason, Source};
+use engine::Headers;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::path::Path;
 
@@ -165,7 +166,7 @@ impl Head {
 fn size(record: &Decoded) -> usize {
     let exchange = &record.exchange;
     let headers = [&exchange.request.headers, &exchange.response.headers].into_iter().flatten();
-    let headers: usize = headers.flat_map(|headers| headers.iter()).map(|(name, value)| name.len() + value.len() + 64).sum();
+    let headers: usize = headers.flat_map(Headers::iter).map(|(name, value)| name.len() + value.len() + 64).sum();
     let bodies: usize = [&exchange.request.body, &exchange.response.body].into_iter().flatten().map(|body| body.len()).sum();
     size_of::<Held>() + headers + bodies + exchange.path.len() + exchange.query.as_deref().map_or(0, str::len)
 }

@@ -27,4 +27,5 @@ pub(crate) use bad::canonical;
 pub(crate) use detect::{is_array, string_end};
 pub(crate) use elements::{Element, Elements};
 pub(crate) use lines::{Line, Lines};
+pub(crate) use source::Reader;
 pub(crate) use target::push_percent;

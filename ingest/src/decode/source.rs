@@ -1,12 +1,13 @@
 //! One input as an iterator of exchanges and of what could not be read.
 
 use super::detect::{self, Detected};
-use super::input::{self, Input, OpenError, Progress};
+use super::input::{self, Input, OpenError, PEEK, Progress};
 use super::json_log::JsonLog;
 use super::{BadLine, Element, Elements, Fault, Format, Line, Lines, Position, Reason, access_log, bad, har};
+use bytes::Bytes;
 use engine::Exchange;
 use runtime::config::{FieldMap, RecordFormat};
-use std::io::{BufRead, Read};
+use std::io::{BufRead, Cursor, Read};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -45,6 +46,44 @@ pub struct Options {
     pub fields: Vec<String>,
 }
 
+/// Reads inputs that are alike; see [`Options`].
+#[derive(Debug, Clone)]
+pub(crate) struct Reader {
+    format: Option<Format>,
+    json: Arc<JsonLog>,
+}
+
+impl Reader {
+    /// A reader by these options.
+    pub(crate) fn new(options: &Options) -> Self {
+        let json = JsonLog::new(options.field_map.as_ref(), &options.fields);
+        Self { format: Format::forced(options.format), json: Arc::new(json) }
+    }
+
+    /// Reads bytes that are in memory and not compressed.
+    pub(crate) fn read(&self, name: &Arc<str>, bytes: Bytes) -> Source {
+        let detected = self.detected(&bytes[..bytes.len().min(PEEK)]);
+        self.source(Arc::clone(name), Box::new(Cursor::new(bytes)), detected, Progress::default())
+    }
+
+    fn detected(&self, peek: &[u8]) -> Detected {
+        match self.format {
+            Some(format) => Detected { format, array: format != Format::AccessLog && detect::is_array(peek) },
+            None => detect::detect(peek, true).unwrap_or(Detected { format: Format::Exchanges, array: false }),
+        }
+    }
+
+    fn source(&self, name: Arc<str>, bytes: Box<dyn BufRead + Send>, detected: Detected, progress: Progress) -> Source {
+        let records = match detected {
+            Detected { format: Format::Har, .. } => Records::Elements(Elements::new(bytes, har::PATH, har::MAX_ENTRY)),
+            Detected { array: true, .. } => Records::Elements(Elements::new(bytes, &[], Exchange::MAX_BYTES)),
+            Detected { .. } => Records::Lines(Lines::new(bytes, Exchange::MAX_BYTES)),
+        };
+        let json = Arc::clone(&self.json);
+        Source { name, format: detected.format, records, json, buffer: Vec::new(), progress, ended: false }
+    }
+}
+
 /// One input, record by record, in the order in which they stand there.
 ///
 /// ```no_run
@@ -62,7 +101,7 @@ pub struct Source {
     name: Arc<str>,
     format: Format,
     records: Records,
-    json: JsonLog,
+    json: Arc<JsonLog>,
     buffer: Vec<u8>,
     progress: Progress,
     ended: bool,
@@ -96,24 +135,9 @@ impl Source {
     }
 
     fn new(name: Arc<str>, input: Input, options: &Options) -> Self {
-        let detected = match Format::forced(options.format) {
-            Some(format) => Detected { format, array: format != Format::AccessLog && detect::is_array(&input.peek) },
-            None => detect::detect(&input.peek, true).unwrap_or(Detected { format: Format::Exchanges, array: false }),
-        };
-        let records = match detected {
-            Detected { format: Format::Har, .. } => Records::Elements(Elements::new(input.bytes, har::PATH, har::MAX_ENTRY)),
-            Detected { array: true, .. } => Records::Elements(Elements::new(input.bytes, &[], Exchange::MAX_BYTES)),
-            Detected { .. } => Records::Lines(Lines::new(input.bytes, Exchange::MAX_BYTES)),
-        };
-        Self {
-            name,
-            format: detected.format,
-            records,
-            json: JsonLog::new(options.field_map.as_ref(), &options.fields),
-            buffer: Vec::new(),
-            progress: input.progress,
-            ended: false,
-        }
+        let reader = Reader::new(options);
+        let detected = reader.detected(&input.peek);
+        reader.source(name, input.bytes, detected, input.progress)
     }
 
     /// The format it is read as.
@@ -167,7 +191,7 @@ impl Source {
     fn standing(&self) -> Position {
         let (line, entry) = match &self.records {
             Records::Lines(lines) => (lines.number().max(1), None),
-            Records::Elements(elements) => (elements.line(), Some(elements.number().max(1))),
+            Records::Elements(elements) => (elements.start_line(), Some(elements.number().max(1))),
         };
         Position { file: Arc::clone(&self.name), line, entry }
     }

@@ -1,16 +1,13 @@
 //! From the body of one request to records of the traffic topic.
 
 use super::problem::{BadRecord, NAMED, Refusal};
-use crate::Preparer;
 use crate::decode::{Element, Elements, Fault, GatewayFields, Line, Lines, Reason, canonical, is_array};
+use crate::{Preparer, traffic};
 use bytes::Bytes;
 use engine::Exchange;
 use runtime::log::Output;
 use std::io::Read;
 use std::sync::Arc;
-
-/// Format number of the records that are written.
-const FORMAT: &str = "1";
 
 /// How a body is encoded on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,22 +34,18 @@ impl Encoding {
             Self::Identity => Ok(body),
             Self::Gzip => bounded(flate2::bufread::MultiGzDecoder::new(&body[..]), limit),
             Self::Zstd => {
-                let mut frames = zstd::stream::read::Decoder::with_buffer(&body[..]).map_err(unreadable)?;
+                let mut frames = zstd::stream::read::Decoder::with_buffer(&body[..])?;
                 // A window beyond the limit is memory that no body within the limit needs.
-                frames.window_log_max(limit.next_power_of_two().ilog2().clamp(20, 27)).map_err(unreadable)?;
+                frames.window_log_max(limit.next_power_of_two().ilog2().clamp(20, 27))?;
                 bounded(frames, limit)
             }
         }
     }
 }
 
-fn unreadable(error: std::io::Error) -> Refusal {
-    Refusal::UnreadableBody(error.to_string())
-}
-
 fn bounded(input: impl Read, limit: usize) -> Result<Bytes, Refusal> {
     let mut body = Vec::new();
-    input.take(limit as u64 + 1).read_to_end(&mut body).map_err(unreadable)?;
+    input.take(limit as u64 + 1).read_to_end(&mut body)?;
     if body.len() > limit { Err(Refusal::TooLarge { limit }) } else { Ok(body.into()) }
 }
 
@@ -64,13 +57,12 @@ pub(super) fn outputs(body: &[u8], topic: &Arc<str>, preparer: &Preparer) -> Res
     if is_array(body) {
         let mut elements = Elements::new(body, &[], Exchange::MAX_BYTES);
         loop {
-            let element = elements.next_into(&mut record).map_err(unreadable)?;
-            match element {
+            match elements.next_into(&mut record)? {
                 Element::End => break,
-                Element::Whole => intake.take(&record, elements.line()),
-                Element::TooLong(size) => intake.refuse(Fault::too_long(size, Exchange::MAX_BYTES), elements.line()),
+                Element::Whole => intake.take(&record, elements.start_line()),
+                Element::TooLong(size) => intake.refuse(Fault::too_long(size, Exchange::MAX_BYTES), elements.start_line()),
                 Element::Broken => {
-                    intake.refuse(Fault::new(Reason::NotJson, "the array does not end"), elements.line());
+                    intake.refuse(Fault::new(Reason::NotJson, "the array does not end"), elements.start_line());
                     break;
                 }
             }
@@ -80,7 +72,7 @@ pub(super) fn outputs(body: &[u8], topic: &Arc<str>, preparer: &Preparer) -> Res
     } else {
         let mut lines = Lines::new(body, Exchange::MAX_BYTES);
         loop {
-            match lines.next_into(&mut record).map_err(unreadable)? {
+            match lines.next_into(&mut record)? {
                 Line::End => break,
                 Line::Whole if record.iter().all(u8::is_ascii_whitespace) => {}
                 Line::Whole => intake.take(&record, lines.number()),
@@ -122,13 +114,7 @@ impl Intake<'_> {
     fn output(&self, record: &[u8]) -> Result<Output, Fault> {
         let mut exchange = canonical(record)?;
         self.preparer.prepare(&mut exchange, &GatewayFields::default());
-        let key = exchange.session.as_ref().map(|session| Bytes::copy_from_slice(session.as_bytes()));
-        let value = serde_json::to_vec(&exchange).map_err(|error| Fault::new(Reason::WrongField, error.to_string()))?;
-        if value.len() > Exchange::MAX_BYTES {
-            return Err(Fault::too_long(value.len() as u64, Exchange::MAX_BYTES));
-        }
-        let headers = vec![("weir-format", Bytes::from_static(FORMAT.as_bytes()))];
-        Ok(Output { topic: Arc::clone(self.topic), partition: None, key, value: Some(value.into()), headers })
+        traffic::record(&exchange, self.topic)
     }
 
     fn refuse(&mut self, fault: Fault, line: u64) {

@@ -87,7 +87,6 @@ struct Listener {
 }
 
 /// The routes of the listener, to be merged with others.
-#[must_use]
 pub fn router(options: ListenerOptions, preparer: Preparer, producer: Box<dyn Producer>) -> Router {
     let permits = permits(options.max_pending.max(options.max_body));
     let listener = Arc::new(Listener { options, preparer, producer, room: Arc::new(Semaphore::new(permits as usize)) });
@@ -185,7 +184,7 @@ fn over_limit(error: axum::Error, limit: usize) -> Refusal {
     if error.into_inner().is::<LengthLimitError>() {
         Refusal::TooLarge { limit }
     } else {
-        Refusal::UnreadableBody("it broke off".to_owned())
+        Refusal::UnreadableBody(std::io::ErrorKind::UnexpectedEof.into())
     }
 }
 

@@ -34,7 +34,7 @@ pub(super) enum Refusal {
     #[error("the body holds no records")]
     NoRecords,
     #[error("the body cannot be read: {0}")]
-    UnreadableBody(String),
+    UnreadableBody(#[from] std::io::Error),
     #[error("the body did not arrive in time")]
     SlowBody,
     #[error("the body is over the limit of {limit} bytes (after decompression)")]

@@ -49,7 +49,7 @@ fn bench(does: Does, token: Option<&str>) -> Bench {
     let outputs = Arc::default();
     let (started, hears) = channel();
     let options = ListenerOptions { topic: "weir.traffic".into(), token: token.map(Token::new), max_body: 64 << 10, max_pending: 64 << 10 };
-    let preparer = Preparer::new(Identities::default(), &[], &[5; 32]).unwrap();
+    let preparer = Preparer::new(Identities::defaults(), &[], &[5; 32]).unwrap();
     let router = router(options, preparer, Box::new(Kept { does, outputs: Arc::clone(&outputs), started }));
     Bench { router, outputs, started: hears }
 }

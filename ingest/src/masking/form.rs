@@ -35,7 +35,7 @@ fn pair(masking: &Masking, name: &str, value: &str, site: Site<'_>, ruled: bool)
         return None;
     }
     let name = decoded(name);
-    let rule = ruled.then(|| masking.rules.at(site.place.iter().copied().chain([&*name]))).flatten();
+    let rule = ruled.then(|| masking.rules.at(&site.place.iter().copied().chain([&*name]))).flatten();
     let treatment = rule.unwrap_or_else(|| super::names::secrecy(name.as_bytes()).into());
     let value = decoded(value);
     let replaced = match treatment {
@@ -104,7 +104,7 @@ pub(super) fn set_cookie(masking: &Masking, header: &str) -> String {
 }
 
 fn cookie(masking: &Masking, name: &str, value: &str) -> String {
-    match masking.rules.at(["cookie", name].into_iter()).unwrap_or(Treatment::Secret) {
+    match masking.rules.at(&["cookie", name].into_iter()).unwrap_or(Treatment::Secret) {
         Treatment::Keep => value.to_owned(),
         Treatment::Drop => String::new(),
         Treatment::Outline => outline(value),

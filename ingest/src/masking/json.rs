@@ -12,7 +12,7 @@ const MAX_LEVELS: usize = 64;
 
 /// An open object or array.
 struct Level<'t> {
-    key: &'t str,
+    key: Cow<'t, str>,
     treatment: Treatment,
 }
 
@@ -29,7 +29,7 @@ pub(super) struct Walk<'m, 't> {
     /// Levels beyond [`MAX_LEVELS`].
     beyond: usize,
     /// Name of the value that comes next.
-    key: Option<&'t str>,
+    key: Option<Cow<'t, str>>,
 }
 
 impl<'m, 't> Walk<'m, 't> {
@@ -97,7 +97,7 @@ impl<'m, 't> Walk<'m, 't> {
             next += 1;
         }
         if bytes.get(next) == Some(&b':') {
-            self.key = self.text.get(inner);
+            self.key = self.text.get(inner).map(unescaped);
             return next + 1;
         }
         let inner = self.text.get(inner).unwrap_or_default();
@@ -153,12 +153,12 @@ impl<'m, 't> Walk<'m, 't> {
     /// name says.
     fn treatment(&self) -> Treatment {
         if self.ruled
-            && let Some(treatment) = self.masking.rules.at(self.steps())
+            && let Some(treatment) = self.masking.rules.at(&self.steps())
         {
             return treatment;
         }
         let around = self.levels.last().map_or(Treatment::Keep, |level| level.treatment);
-        match (around, self.key) {
+        match (around, &self.key) {
             (Treatment::Keep, Some(key)) => super::names::secrecy(key.as_bytes()).into(),
             _ => around,
         }
@@ -166,8 +166,8 @@ impl<'m, 't> Walk<'m, 't> {
 
     /// The place of the value that comes next. Elements of an array stand at the place of the array.
     fn steps(&self) -> impl Iterator<Item = &str> + Clone {
-        let levels = self.levels.iter().map(|level| level.key).filter(|key| !key.is_empty());
-        self.site.place.iter().copied().chain(levels).chain(self.key)
+        let levels = self.levels.iter().map(|level| &*level.key).filter(|key| !key.is_empty());
+        self.site.place.iter().copied().chain(levels).chain(self.key.as_deref())
     }
 
     fn replace(&mut self, start: usize, end: usize, by: &str) {

@@ -123,7 +123,7 @@ impl Masking {
 
     /// The value of a header, masked; `None`: it stays.
     fn header(&self, name: &str, value: &str, side: &str) -> Option<String> {
-        match self.rules.at([side, "headers", name].into_iter()) {
+        match self.rules.at(&[side, "headers", name].into_iter()) {
             Some(Treatment::Keep) => return None,
             Some(Treatment::Drop) => return Some(String::new()),
             Some(Treatment::Outline) => return Some(outline(value)),

@@ -73,7 +73,7 @@ impl Rules {
     }
 
     /// What the rules say of a place.
-    pub(super) fn at<'s>(&self, place: impl Iterator<Item = &'s str> + Clone) -> Option<Treatment> {
+    pub(super) fn at<'s>(&self, place: &(impl Iterator<Item = &'s str> + Clone)) -> Option<Treatment> {
         self.0.iter().find(|(rule, _)| matches(rule, place.clone())).map(|(_, treatment)| *treatment)
     }
 }

@@ -78,6 +78,12 @@ fn json_values_under_secret_names() {
 }
 
 #[test]
+fn escapes_hide_no_name() {
+    assert_eq!(body(&masking(), r#"{"p\u0061ssword":"p"}"#), format!(r#"{{"p\u0061ssword":"{}"}}"#, mask("p")));
+    assert_eq!(body(&masking(), "p%61ssword=p"), format!("p%61ssword={}", mask("p")));
+}
+
+#[test]
 fn attacks_in_a_password_stay_visible_by_shape() {
     let masked: Value = serde_json::from_str(&body(&masking(), r#"{"password":"' OR 'a'='a"}"#)).unwrap();
     assert!(masked["password"].as_str().unwrap().ends_with(" ' w 'w'='w"), "{masked}");

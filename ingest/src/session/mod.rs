@@ -12,26 +12,8 @@ use self::proven::Proven;
 use crate::decode::GatewayFields;
 use engine::Exchange;
 use ipnet::IpNet;
-use runtime::config::Extractor;
+use runtime::config::{Config, Extractor};
 use std::sync::{Mutex, PoisonError};
-
-/// Session cookies of common frameworks, looked for where no extractors are configured.
-pub const SESSION_COOKIES: [&str; 14] = [
-    "session",
-    "sessionid",
-    "session_id",
-    "sid",
-    "connect.sid",
-    "JSESSIONID",
-    "PHPSESSID",
-    "ASP.NET_SessionId",
-    ".AspNetCore.Session",
-    ".AspNetCore.Cookies",
-    "laravel_session",
-    "_session_id",
-    "ci_session",
-    "__Secure-next-auth.session-token",
-];
 
 /// Tokens remembered as accepted.
 const PROVEN_TOKENS: usize = 1 << 17;
@@ -47,15 +29,32 @@ pub struct Identities {
     pub trusted_proxies: Vec<IpNet>,
 }
 
-impl Default for Identities {
-    /// `Authorization`, the usual session cookies, client address and user agent; the subject from the claim `sub`; private networks trusted.
-    fn default() -> Self {
-        let cookies = SESSION_COOKIES.iter().map(|name| Extractor::Cookie((*name).to_owned()));
-        let mut sessions = vec![Extractor::Header("authorization".to_owned())];
-        sessions.extend(cookies);
-        sessions.push(Extractor::ClientAddressAndAgent);
-        let subjects = vec![Extractor::JwtClaim { header: "authorization".to_owned(), claim: "sub".to_owned() }];
-        Self { sessions, subjects, trusted_proxies: forwarded::private_networks() }
+impl Identities {
+    /// As the configuration has them.
+    #[must_use]
+    pub fn configured(config: &Config) -> Self {
+        Self {
+            sessions: config.session.extractors.clone(),
+            subjects: config.session.subjects.clone(),
+            trusted_proxies: config.ingest.trusted_proxies.clone(),
+        }
+    }
+
+    /// As the defaults have them.
+    #[cfg(test)]
+    pub(crate) fn defaults() -> Self {
+        let sources = runtime::config::Sources { host_name: "test".to_owned(), ..Default::default() };
+        Self::configured(&Config::resolve(&sources).unwrap())
+    }
+
+    /// Dotted paths of the gateway's own records that extractors ask for.
+    #[must_use]
+    pub fn fields(&self) -> Vec<String> {
+        let paths = self.sessions.iter().chain(&self.subjects).filter_map(|extractor| match extractor {
+            Extractor::Field(path) => Some(path.clone()),
+            _ => None,
+        });
+        paths.collect()
     }
 }
 

@@ -4,7 +4,7 @@ use engine::{Client, Headers, Response};
 const KEY: [u8; 32] = [7; 32];
 
 fn naming() -> Naming {
-    Naming::new(Identities::default(), &KEY)
+    Naming::new(Identities::defaults(), &KEY)
 }
 
 fn exchange(headers: &[(&'static str, &'static str)], status: Option<u16>) -> Exchange<'static> {
@@ -34,7 +34,7 @@ fn a_session_is_128_bits_of_hex_and_depends_on_the_key() {
     let (session, _) = named(&naming(), &[("authorization", "Bearer abc")], Some(200));
     let session = session.unwrap();
     assert!(session.len() == 32 && session.bytes().all(|b| b.is_ascii_hexdigit()));
-    let other = Naming::new(Identities::default(), &[8; 32]);
+    let other = Naming::new(Identities::defaults(), &[8; 32]);
     assert_ne!(named(&other, &[("authorization", "Bearer abc")], Some(200)).0, Some(session));
 }
 

@@ -1,6 +1,6 @@
 //! The log as the services see it: one small interface, made of what Kafka's consumers and transactions need.
 //!
-//! Two implementations: [`embedded`] in a data directory, and Apache Kafka. Everything above is the same code.
+//! Two implementations: [`embedded`] in a data directory, and [`kafka`]. Everything above is the same code.
 //! Guarantees that callers build on:
 //! - A [`Worker::commit`] is atomic: outputs and positions become visible together or not at all.
 //! - After [`CommitError::Aborted`] the worker's positions are back at the committed ones, and the state that the batch touched is void:
@@ -9,6 +9,7 @@
 //! - Readers see committed records only.
 
 pub mod embedded;
+pub mod kafka;
 pub mod partitioner;
 
 use bytes::Bytes;
@@ -308,4 +309,28 @@ pub trait Reader: Send {
     /// # Errors
     /// The log cannot be reached.
     fn at_end(&mut self) -> Result<bool, LogError>;
+}
+
+/// Records of one read of [`read_to_end`].
+const READ: usize = 256;
+/// Longest wait of one read of [`read_to_end`].
+const WAIT: Duration = Duration::from_millis(50);
+
+/// Reads partitions from their starts to what is committed by now, and hands every record to `take`.
+///
+/// # Errors
+/// A topic is missing, or the log cannot be reached.
+pub fn read_to_end(log: &dyn Log, from: &[(TopicPartition, Start)], mut take: impl FnMut(Record)) -> Result<(), LogError> {
+    let mut reader = log.reader(from)?;
+    loop {
+        let records = match reader.read(READ, WAIT) {
+            Err(LogError::Retriable { .. }) => continue,
+            read => read?,
+        };
+        let may_be_all = records.len() < READ;
+        records.into_iter().for_each(&mut take);
+        if may_be_all && reader.at_end()? {
+            return Ok(());
+        }
+    }
 }

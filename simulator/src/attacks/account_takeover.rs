@@ -22,16 +22,12 @@ fn attempt(family: Family, scene: &mut Scene<'_>, victim: UserId, (low, high): (
     Step::attack(scene.chance.between(low, high), family, Call::post("/v2/auth/login", body).anonymously())
 }
 
-fn victim(scene: &mut Scene<'_>) -> UserId {
-    UserId(scene.chance.below(scene.shop.accounts.len() as usize) as u32)
-}
-
 /// Many accounts, once each, from one source.
 pub(super) fn one_source(cast: &mut Cast<'_, '_>) {
     let family = cast.family();
     let rounds = cast.scene.chance.between(60, 160) as u32;
     cast.passing_by(Rounds::new(rounds, move |_, _, scene, _| {
-        let victim = victim(scene);
+        let victim = scene.shop.accounts.anybody(scene.chance);
         vec![attempt(family, scene, victim, (200, 2_500))]
     }));
 }
@@ -48,7 +44,7 @@ pub(super) fn distributed(cast: &mut Cast<'_, '_>) {
             after,
             client,
             Rounds::new(rounds, move |_, _, scene, _| {
-                let victim = victim(scene);
+                let victim = scene.shop.accounts.anybody(scene.chance);
                 vec![attempt(family, scene, victim, (1_000, 20_000))]
             }),
         );
@@ -73,7 +69,7 @@ pub(super) fn resets(cast: &mut Cast<'_, '_>) {
     let family = cast.family();
     let rounds = cast.scene.chance.between(40, 90) as u32;
     cast.passing_by(Rounds::new(rounds, move |_, _, scene, _| {
-        let victim = victim(scene);
+        let victim = scene.shop.accounts.anybody(scene.chance);
         let email = scene.shop.accounts.identity(victim).email;
         let call = Call::post(
             "/v2/auth/password-reset",

@@ -72,8 +72,7 @@ impl<'s, 'w> Cast<'s, 'w> {
 
     /// A customer, any one.
     pub(super) fn somebody(&mut self) -> UserId {
-        let (staff, all) = (self.scene.shop.accounts.staff() as usize, self.scene.shop.accounts.len() as usize);
-        UserId((staff + self.scene.chance.below(all - staff)) as u32)
+        self.scene.shop.accounts.any_customer(self.scene.chance)
     }
 
     /// A client with an account of its own, as a customer would use it.

@@ -24,7 +24,7 @@ pub(super) fn write(cast: &mut Cast<'_, '_>) {
     let rounds = cast.scene.chance.between(1, 5) as u32;
     cast.logged_in(Rounds::new(rounds, move |_, client, scene, _| {
         let product = client.memory.products.any(scene.chance).unwrap_or_else(|| scene.shop.catalog.popular(scene.chance));
-        let user = crate::ids::UserId(scene.chance.below(scene.shop.accounts.len() as usize) as u32);
+        let user = scene.shop.accounts.anybody(scene.chance);
         let back = scene.chance.below(scene.shop.orders.len());
         let order = scene.shop.orders.recent(back).map(|id| id.to_string()).unwrap_or_default();
         let call = match scene.chance.below(4) {

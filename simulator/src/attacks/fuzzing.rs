@@ -2,7 +2,8 @@
 
 use super::disguise::{Cast, Rounds};
 use super::words::{PARAMETERS, PATHS, VALUES};
-use crate::people::Step;
+use crate::ids::ProductId;
+use crate::people::{Step, log_in};
 use crate::wire::Call;
 
 /// Words of a list as paths, as ffuf and its like send them.
@@ -39,12 +40,16 @@ pub(super) fn bodies(cast: &mut Cast<'_, '_>) {
     let mut client = cast.tool(agent);
     client.user = Some(cast.somebody());
     let rounds = cast.scene.chance.between(70, 160) as u32;
-    cast.between_goals(
+    cast.enter(
+        0,
         client,
-        Rounds::new(rounds, move |_, client, scene, _| {
+        Rounds::new(rounds, move |round, client, scene, _| {
+            if round == 0 {
+                return vec![Step::attack_intent(1, family, log_in)];
+            }
             let chance = &mut *scene.chance;
             let value = chance.pick(VALUES);
-            let product = client.memory.products.any(chance).map_or(4_011, |p| p.number());
+            let product = client.memory.products.any(chance).map_or(4_011, ProductId::number);
             let call = match chance.below(8) {
                 0 => Call::post("/v2/cart/items", format!("{{\"sku\":{value},\"quantity\":1}}")),
                 1 => Call::post("/v2/cart/items", format!("{{\"sku\":\"AB-1001-M\",\"quantity\":{value}}}")),

@@ -11,7 +11,7 @@ pub(super) fn users(cast: &mut Cast<'_, '_>) {
     let rounds = cast.scene.chance.between(2, 12) as u32;
     let scripted = cast.scene.chance.hit(0.5);
     cast.passing_by(Rounds::new(rounds, move |_, _, scene, _| {
-        let user = UserId(scene.chance.below(scene.shop.accounts.len() as usize) as u32);
+        let user = scene.shop.accounts.anybody(scene.chance);
         let call = Call::get(format!("/v1/users/{}", user.number())).anonymously();
         vec![if scripted { by_script(family, scene, call) } else { by_hand(family, scene, call) }]
     }));

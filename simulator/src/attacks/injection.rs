@@ -47,7 +47,7 @@ pub(super) fn nosql(cast: &mut Cast<'_, '_>) {
     let family = cast.family();
     let rounds = cast.scene.chance.between(3, 8) as u32;
     cast.passing_by(Rounds::new(rounds, move |_, _, scene, _| {
-        let user = crate::ids::UserId(scene.chance.below(scene.shop.accounts.len() as usize) as u32);
+        let user = scene.shop.accounts.anybody(scene.chance);
         let identity = scene.shop.accounts.identity(user);
         let operator = payloads::one(scene.chance, NOSQL);
         let operator = if serde_json::from_str::<serde_json::Value>(&operator).is_ok() { operator } else { NOSQL[0].to_owned() };
@@ -182,8 +182,8 @@ pub(super) fn plant(client: &Client, scene: &mut Scene<'_>, place: Place, payloa
             });
             Call::post(format!("/v2/checkout/{checkout}/payment-intent"), body).header("idempotency-key", chance.uuid().to_string())
         }
-        UserAgent => Call::get(format!("/v2/products/{}", product.number())).header("x-client-info", payload),
-        Referer => Call::get(format!("/v2/products/{}", product.number())).header("x-original-url", payload),
+        UserAgent => Call::get(format!("/v2/products/{}", product.number())).header("user-agent", payload),
+        Referer => Call::get(format!("/v2/products/{}", product.number())).header("referer", payload),
         ForwardedFor => Call::get("/v2/categories").header("x-forwarded-for", payload),
     }
 }

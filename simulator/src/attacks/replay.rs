@@ -35,7 +35,7 @@ pub(super) fn partner(cast: &mut Cast<'_, '_>) {
 /// A customer's session, carried on by somebody else: another client, another network.
 pub(super) fn token(cast: &mut Cast<'_, '_>) {
     let family = cast.family();
-    let Some(bearer) = cast.scene.shop.leaked_token(cast.scene.chance.bits()) else { return };
+    let Some(bearer) = cast.scene.shop.leaked_token(cast.scene.chance, cast.scene.now) else { return };
     let address = stranger(cast.scene.chance);
     let mut thief = Client::of_stranger(Kind::Web, address, cast.scene.chance);
     if cast.scene.chance.hit(0.5) {

@@ -44,7 +44,7 @@ pub(super) fn search(cast: &mut Cast<'_, '_>) {
     let family = cast.family();
     let rounds = cast.scene.chance.between(1, 4) as u32;
     cast.logged_in(Rounds::new(rounds, move |_, _, scene, _| {
-        let user = crate::ids::UserId(scene.chance.below(scene.shop.accounts.len() as usize) as u32);
+        let user = scene.shop.accounts.anybody(scene.chance);
         let identity = scene.shop.accounts.identity(user);
         let words = match scene.chance.below(4) {
             0 => iban(scene.chance),

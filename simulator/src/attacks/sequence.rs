@@ -1,7 +1,9 @@
 //! Steps in an order that does not occur: checkout without paying, without anything, or without ever having looked at a product.
 
 use super::disguise::{Cast, Rounds};
-use crate::people::{Outcome, Scene, Step, add_to_cart, choose_address, log_in, open_checkout, order, pay, search, see_cart, view};
+use crate::people::{
+    Outcome, Scene, Step, add_to_cart, addresses, choose_address, log_in, open_checkout, order, pay, search, see_cart, view,
+};
 
 /// Everything as it should be, but the payment is left out.
 pub(super) fn payment(cast: &mut Cast<'_, '_>) {
@@ -13,17 +15,11 @@ pub(super) fn payment(cast: &mut Cast<'_, '_>) {
             Step::new(think(5_000.0), view),
             Step::new(think(8_000.0), add_to_cart),
             Step::new(think(3_000.0), open_checkout),
-            Step::new(200, choose_nothing),
+            Step::new(200, addresses),
             Step::new(think(6_000.0), choose_address),
             Step::attack_intent(think(5_000.0), family, order),
         ]
     }));
-}
-
-/// What the page loads before an address is chosen.
-fn choose_nothing(client: &mut crate::people::Client, _: &mut Scene<'_>) -> Option<crate::wire::Call> {
-    client.bearer.as_ref()?;
-    Some(crate::wire::Call::get("/v2/users/me/addresses"))
 }
 
 /// From the open checkout straight to the order.

@@ -1,7 +1,6 @@
 //! Guests who behave oddly for good reasons.
 
 use crate::chance::Chance;
-use crate::ids::UserId;
 use crate::people::{Client, Goal, Kind, Outcome, Scene, Script, Shopper, Step, Supplier, Visit, office, partner_page};
 use crate::shop::PARTNERS;
 use std::net::Ipv4Addr;
@@ -104,8 +103,7 @@ impl Guest {
 }
 
 fn customer(scene: &mut Scene<'_>, kind: Kind) -> Client {
-    let (staff, all) = (scene.shop.accounts.staff() as usize, scene.shop.accounts.len() as usize);
-    let user = UserId((staff + scene.chance.below(all - staff)) as u32);
+    let user = scene.shop.accounts.any_customer(scene.chance);
     Client::of_customer(scene.shop, user, kind, scene.chance)
 }
 

@@ -7,7 +7,7 @@ pub(crate) use guests::partner_client;
 
 use crate::chance::Chance;
 use crate::config::Config;
-use crate::people::{Scene, Shopper, Visit};
+use crate::people::{Rhythm, Scene, Shopper, Visit, level};
 use crate::shop::{Conditions, Span};
 use guests::Guest;
 use std::collections::VecDeque;
@@ -36,7 +36,7 @@ impl Season {
             return Self::default();
         }
         let length = until - from;
-        let at = |share: f64| from + (length as f64 * share) as i64;
+        let at = |share: f64| awake(from + (length as f64 * share) as i64, until);
         let span = |share: f64, most_ms: i64| Some(Span { from: at(share), until: at(share) + most_ms.min(length / 20) });
         let mut guests: Vec<(i64, Guest)> = vec![
             (at(0.22), Guest::Office),
@@ -52,10 +52,10 @@ impl Season {
         }
         guests.sort_by_key(|(at, _)| *at);
         Self {
-            sale: span(0.12, 40 * 60_000),
+            sale: span(0.12, 25 * 60_000),
             outage: span(0.50, 10 * 60_000),
             slow: span(0.70, 10 * 60_000),
-            release: Some(at(0.65)),
+            release: Some(from + length / 100 * 65),
             guests: guests.into(),
         }
     }
@@ -90,7 +90,7 @@ impl Season {
         if self.sale.is_some_and(|s| s.has(at)) {
             return Visit::new(visit.client, visit.group, script.at_pace(0.5));
         }
-        if visit.client.kind.is_app() && self.release.is_some_and(|release| release <= at) && chance.hit(0.3) {
+        if visit.client.kind.is_app() && self.release.is_some_and(|release| release <= at) && chance.hit(0.15) {
             visit.client.wear_version(NEW_VERSION);
             return Visit::new(visit.client, visit.group, script.with_loyalty()).looking_like("new_app_version");
         }
@@ -104,4 +104,11 @@ impl Season {
         scene.now = at;
         Some(guest.visits(scene, self.guests.len()))
     }
+}
+
+/// The first moment from `at` on when people are awake; `at` itself when there is none well before `until`.
+fn awake(at: i64, until: i64) -> i64 {
+    const QUARTER: i64 = 15 * 60_000;
+    let moments = (0..96).map(|n| at + n * QUARTER).take_while(|moment| *moment < until - 4 * QUARTER);
+    moments.into_iter().find(|moment| level(Rhythm::Customers, *moment) >= 0.9).unwrap_or(at)
 }

@@ -102,7 +102,7 @@ pub(crate) fn registration(identity: &Identity, slip: bool, more: impl FnOnce(&m
     Call::post(
         "/v2/auth/register",
         Json::object(|j| {
-            j.str("email", &email).str("password", &format!("{}-{}", identity.password, identity.first));
+            j.str("email", &email).str("password", &identity.password);
             j.str("first_name", identity.first)
                 .str("last_name", identity.last)
                 .bool("newsletter", false)
@@ -174,6 +174,14 @@ fn address_form(client: &Client, scene: &mut Scene<'_>, slip: bool) -> Option<St
 pub(crate) fn add_address(client: &mut Client, scene: &mut Scene<'_>) -> Option<Call> {
     let slip = scene.chance.hit(0.08);
     Some(Call::post("/v2/users/me/addresses", address_form(client, scene, slip)?).slipped(slip))
+}
+
+/// One's first address, when there is none to choose from.
+pub(crate) fn first_address(client: &mut Client, scene: &mut Scene<'_>) -> Option<Call> {
+    if client.bearer.is_none() || client.memory.addresses.last().is_some() {
+        return None;
+    }
+    add_address(client, scene)
 }
 
 /// Corrects an address.

@@ -125,7 +125,6 @@ pub(crate) fn recommendations(client: &mut Client, _: &mut Scene<'_>) -> Option<
 }
 
 /// The public profile of somebody who wrote a review.
-pub(crate) fn profile_of_other(_: &mut Client, scene: &mut Scene<'_>) -> Option<Call> {
-    let number = crate::ids::UserId(scene.chance.rank(scene.shop.accounts.len() as usize) as u32).number();
-    Some(Call::get(format!("/v2/users/{number}")))
+pub(crate) fn profile_of_other(client: &mut Client, scene: &mut Scene<'_>) -> Option<Call> {
+    Some(Call::get(format!("/v2/users/{}", client.memory.users.any(scene.chance)?.number())))
 }

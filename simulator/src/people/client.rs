@@ -4,7 +4,7 @@ use super::network;
 use crate::chance::{Chance, fixed, mix};
 use crate::ids::{ProductId, UserId, Uuid};
 use crate::shop::{Bearer, Handed, Shop};
-use crate::wire::Call;
+use crate::wire::{Call, agent};
 use engine::record::Headers;
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -206,7 +206,7 @@ impl Client {
             (Some(bearer), _) if !call.anonymous => mix(bearer.login, 0x51),
             (_, Kind::Web) => mix(self.device, 0x52),
             (_, Kind::Partner) => mix(self.partner.map_or(self.device, |p| p as u64), 0x53),
-            _ => self.agent.bytes().fold(self.source(), |word, byte| mix(word, u64::from(byte))),
+            _ => agent(self, call).bytes().fold(self.source(), |word, byte| mix(word, u64::from(byte))),
         };
         format!("{word:016x}{:016x}", mix(word, 1))
     }
@@ -220,11 +220,14 @@ impl Client {
     }
 
     /// Headers that clients of this kind always send.
-    pub(crate) fn own_headers(&self, headers: &mut Headers<'static>) {
+    pub(crate) fn own_headers(&self, call: &Call, headers: &mut Headers<'static>) {
         match self.kind {
             Kind::Web => {
-                headers.push("origin", "https://www.shop.example");
-                headers.push("referer", "https://www.shop.example/");
+                for (name, value) in [("origin", "https://www.shop.example"), ("referer", "https://www.shop.example/")] {
+                    if call.header_value(name).is_none() {
+                        headers.push(name, value);
+                    }
+                }
                 headers.push("cookie", format!("sid={:016x}{:016x}; consent=all", self.device, mix(self.device, 9)));
                 headers.push("sec-fetch-mode", "cors");
             }

@@ -14,7 +14,7 @@ mod staff;
 mod talk;
 mod visit;
 
-pub(crate) use account::{log_in, registration};
+pub(crate) use account::{addresses, log_in, registration};
 pub(crate) use browse::{search, search_with, view};
 pub(crate) use buy::{add_to_cart, choose_address, open_checkout, order, pay, see_cart};
 pub(crate) use client::{Client, Kind};

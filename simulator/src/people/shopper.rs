@@ -50,6 +50,8 @@ pub(crate) struct Shopper {
     begun: bool,
     logs_in: bool,
     registers: bool,
+    /// Whether the visit ends with a log-out.
+    logs_out: bool,
     /// Factor on times to think.
     pace: f64,
 }
@@ -62,13 +64,14 @@ impl Shopper {
             goals.push(chance.weighted(GOALS));
         }
         let logs_in = client.user.is_some() && chance.hit(if client.kind.is_app() { 0.95 } else { 0.45 });
+        let logs_out = chance.hit(0.07);
         let pace = chance.lognormal(1.0, 0.35);
-        Self { goals, begun: false, logs_in, registers: false, pace }
+        Self { goals, begun: false, logs_in, registers: false, logs_out, pace }
     }
 
     /// A customer with given goals, in their order, who logs in first.
     pub(crate) fn with(goals: Vec<Goal>) -> Self {
-        Self { goals, begun: false, logs_in: true, registers: false, pace: 1.0 }
+        Self { goals, begun: false, logs_in: true, registers: false, logs_out: false, pace: 1.0 }
     }
 
     /// The same, looking at the loyalty card too.
@@ -132,7 +135,10 @@ impl Script for Shopper {
         }
         let Some(goal) = self.goals.pop() else { return Vec::new() };
         let mut steps = steps_of(goal, client, scene);
-        if self.goals.is_empty() && client.bearer.is_some() && scene.chance.hit(0.07) {
+        if client.kind.is_app() && scene.chance.hit(0.4) {
+            steps.push(Step::new(scene.chance.between(300, 20_000), account::notifications));
+        }
+        if self.goals.is_empty() && client.bearer.is_some() && self.logs_out {
             steps.push(Step::new(scene.chance.think(5_000.0), account::log_out));
         }
         for step in steps.iter_mut().filter(|s| s.after > 900) {
@@ -207,7 +213,7 @@ impl Plan<'_> {
         for _ in 0..self.chance.weighted(&[(0, 10), (1, 35), (2, 30), (3, 15), (5, 10)]) {
             self.product();
         }
-        self.maybe(0.15, 6_000.0, browse::next_page).maybe(0.1, 9_000.0, browse::view_again).maybe(0.04, 8_000.0, browse::profile_of_other)
+        self.maybe(0.15, 6_000.0, browse::next_page).maybe(0.1, 9_000.0, browse::view_again).maybe(0.06, 8_000.0, browse::profile_of_other)
     }
 
     fn search(&mut self) -> &mut Self {
@@ -237,8 +243,11 @@ impl Plan<'_> {
         if self.chance.hit(0.35) {
             return self;
         }
-        self.slow(6_000.0, buy::open_checkout).quick(account::addresses).maybe(0.06, 30_000.0, account::add_address);
-        // A person without an address types one in; the form does nothing when nobody is logged in.
+        self.slow(6_000.0, buy::open_checkout).quick(account::addresses).slow(9_000.0, account::first_address).maybe(
+            0.06,
+            30_000.0,
+            account::add_address,
+        );
         self.slow(8_000.0, buy::choose_address);
         if self.chance.hit(0.12) {
             return self;

@@ -175,30 +175,34 @@ impl Visit {
                 let after = scene.chance.between(900, 3_500);
                 self.plan.push_front(Step { after, what: What::Call(Box::new(call)), truth: step.truth });
             }
-            Some(call) => self.react(step, call, status, scene),
+            Some(call) => self.react(step, Box::new(call), status, scene),
             None => self.tries = 0,
         }
         (Some(sent), took)
     }
 
-    /// What people and programs do about an error. Attacks carry on with their plan.
-    fn react(&mut self, step: Step, call: Call, status: u16, scene: &mut Scene<'_>) {
-        if step.truth.is_some() || self.tries >= MAX_TRIES {
+    /// What people and programs do about an error. Attackers carry on with their plan, but get a new token when theirs ran out.
+    fn react(&mut self, step: Step, call: Box<Call>, status: u16, scene: &mut Scene<'_>) {
+        let in_force = self.client.bearer.as_ref().is_some_and(|b| b.expires > scene.now);
+        let ran_out = status == 401 && !call.anonymous && self.client.user.is_some() && !in_force;
+        if self.tries >= MAX_TRIES || (step.truth.is_some() && !ran_out) {
             self.tries = 0;
             return;
         }
         self.tries += 1;
-        let retry = |after| Step { after, what: What::Call(Box::new(call.clone())), truth: None };
+        let truth = step.truth;
+        let (slip, anonymous, was_refresh) = (call.slip, call.anonymous, call.path.ends_with("/refresh"));
+        let retry = |after| Step { after, what: What::Call(call), truth };
         match status {
-            400..=499 if call.slip && matches!(step.what, What::Intent(_)) => {
+            400..=499 if slip && matches!(step.what, What::Intent(_)) => {
                 self.plan.push_front(Step { after: scene.chance.think(6_000.0), ..step });
             }
-            401 if !call.anonymous && self.client.user.is_some() => {
+            401 if !anonymous && self.client.user.is_some() => {
                 self.plan.push_front(retry(60));
                 let renew: Intent = if self.client.bearer.is_some() { account::refresh } else { account::log_in };
                 self.plan.push_front(Step::new(80, renew));
             }
-            401 if call.path.ends_with("/refresh") => self.plan.push_front(Step::new(4_000, account::log_in)),
+            401 if was_refresh => self.plan.push_front(Step::new(4_000, account::log_in)),
             429 => self.plan.push_front(retry(31_000)),
             500 | 503 | 504 => {
                 let pause = 700 * i64::from(self.tries) + scene.chance.between(0, 900);

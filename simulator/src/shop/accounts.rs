@@ -131,6 +131,16 @@ impl Accounts {
         STAFF
     }
 
+    /// Any account.
+    pub(crate) fn anybody(&self, chance: &mut Chance) -> UserId {
+        UserId(chance.below(self.users.len()) as u32)
+    }
+
+    /// Any account that does not work for the shop.
+    pub(crate) fn any_customer(&self, chance: &mut Chance) -> UserId {
+        UserId(STAFF + chance.below(self.users.len() - STAFF as usize) as u32)
+    }
+
     /// An account, if there is one.
     pub(crate) fn get(&self, user: UserId) -> Option<&User> {
         self.users.get(user.0 as usize)
@@ -204,7 +214,7 @@ impl Accounts {
             phone: format!("{}{:09}", locale.dial, digits % 1_000_000_000),
             locale,
             password: format!(
-                "{}{}{}",
+                "{}{:03}{}",
                 fixed(key >> 20, &["Sommer", "blue-Tiger", "kaffee", "Pa$$word", "l'amour", "qwertz", "Dragon", "correct horse "]),
                 digits % 997,
                 fixed(key >> 12, &["!", "", "#", "?x", "..", "-ok"])

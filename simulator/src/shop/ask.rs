@@ -90,23 +90,12 @@ pub(crate) struct Reply {
     pub(crate) handed: Vec<Handed>,
     /// Milliseconds until the answer stood.
     pub(crate) took_ms: f64,
-    /// Template where the path alone does not tell it (GraphQL operations).
-    pub(crate) template: Option<&'static str>,
 }
 
 impl Reply {
     /// An answer with a JSON body.
     pub(crate) fn json(status: u16, body: String) -> Self {
-        Self {
-            status,
-            body,
-            content_type: "application/json",
-            headers: Vec::new(),
-            public: false,
-            handed: Vec::new(),
-            took_ms: 0.0,
-            template: None,
-        }
+        Self { status, body, content_type: "application/json", headers: Vec::new(), public: false, handed: Vec::new(), took_ms: 0.0 }
     }
 
     /// 200 with an object.

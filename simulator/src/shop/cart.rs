@@ -76,7 +76,7 @@ pub(super) fn add(shop: &mut Shop, ask: &Ask<'_>) -> Reply {
     if shop.catalog.get(product).is_some_and(|p| p.stock < quantity) {
         return Reply::problem(409, "Conflict", "Not enough in stock");
     }
-    let claimed = ask.body.get("price").and_then(serde_json::Value::as_f64).map(|p| (p * 100.0) as i64);
+    let claimed = ask.body.get("price").and_then(serde_json::Value::as_f64).map(|p| (p * 100.0).clamp(0.0, 1e7) as i64);
     let Some(account) = shop.accounts.get_mut(user) else { return Reply::forbidden() };
     let full = account.cart.lines.len() >= MAX_LINES;
     match account.cart.lines.iter_mut().find(|l| l.product == product) {

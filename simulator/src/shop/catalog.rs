@@ -1,12 +1,12 @@
 //! Products: lists, search, single products, categories, recommendations.
 
-use super::Shop;
 use super::ask::{Ask, Handed, Reply};
 use super::reviews::Review;
+use super::{Accounts, Shop};
 use crate::chance::{Chance, fixed, mix};
 use crate::ids::ProductId;
 use crate::json::Json;
-use crate::text::{CATEGORIES, COLOURS, DESCRIPTIONS, LOCALES, MAKES};
+use crate::text::{CATEGORIES, COLOURS, DESCRIPTIONS, MAKES};
 use std::collections::{BTreeMap, VecDeque};
 
 const PRODUCTS: u32 = 1_200;
@@ -43,7 +43,7 @@ pub(crate) struct Catalog {
 
 impl Catalog {
     /// A catalogue with its first reviews.
-    pub(super) fn new(chance: &mut Chance) -> Self {
+    pub(super) fn new(accounts: &Accounts, chance: &mut Chance) -> Self {
         let mut catalog =
             Self { products: Vec::new(), by_word: BTreeMap::new(), by_category: vec![Vec::new(); CATEGORIES.len()], next_review: 81_007 };
         for n in 0..PRODUCTS {
@@ -56,8 +56,7 @@ impl Catalog {
             catalog.by_category[category].push(n);
             catalog.products.push(product);
             for _ in 0..chance.below(9) {
-                let language = chance.pick(LOCALES).tag;
-                let review = Review::made_up(chance, language, noun);
+                let review = Review::made_up(chance, accounts, noun);
                 catalog.add_review(ProductId(n), review);
             }
         }
@@ -155,12 +154,10 @@ impl Product {
     }
 
     fn rating(&self, j: &mut Json) {
-        if self.review_count > 0 {
-            let tenths = i64::from(self.stars * 10 / self.review_count);
-            j.raw("rating", &format!("{}.{}", tenths / 10, tenths % 10));
-        } else {
-            j.null("rating");
-        }
+        match (self.stars * 10).checked_div(self.review_count) {
+            Some(tenths) => j.raw("rating", &format!("{}.{}", tenths / 10, tenths % 10)),
+            None => j.null("rating"),
+        };
         j.int("review_count", self.review_count);
     }
 
@@ -175,7 +172,7 @@ impl Product {
             j.str("url", &format!("https://img.shop.example/p/{}/{n}-1200.webp", self.id.number())).int("width", 1200).int("height", 1600);
         });
         j.nested("shipping", |j| {
-            j.int("min_days", 1 + (self.id.0 % 3)).int("max_days", 3 + (self.id.0 % 5)).bool("express", self.id.0 % 4 == 0);
+            j.int("min_days", 1 + (self.id.0 % 3)).int("max_days", 3 + (self.id.0 % 5)).bool("express", self.id.0.is_multiple_of(4));
         });
         j.list("variants", ["S", "M", "L"], |j, size| {
             j.str("size", size).str("sku", &format!("{}-{size}", &self.sku[..self.sku.len() - 2])).int("stock", self.stock / 3);

@@ -129,7 +129,7 @@ pub(super) fn order(shop: &mut Shop, ask: &Ask<'_>) -> Reply {
     let lines: Vec<_> = match shop.accounts.get_mut(user) {
         Some(account) if !account.cart.lines.is_empty() => {
             account.cart.coupon = None;
-            account.unread += 1;
+            account.unread = account.unread.saturating_add(1);
             account.cart.lines.drain(..).map(|l| (l.product, l.quantity)).collect()
         }
         _ => return Reply::problem(409, "Conflict", "The cart is empty"),

@@ -2,15 +2,32 @@
 
 use super::Shop;
 use super::ask::{Ask, Handed, Reply};
+use super::route::Template;
 use crate::ids::ProductId;
 use crate::json::Json;
+use crate::wire::Call;
 use serde_json::Value;
 
-const HOME_FEED: &str = "POST /v2/graphql#HomeFeed";
-const PRODUCT_CARD: &str = "POST /v2/graphql#ProductCard";
-const ORDER_STATUS: &str = "POST /v2/graphql#OrderStatus";
+const PATH: &str = "/v2/graphql";
+/// Names and templates of the operations.
+const OPERATIONS: [(&str, Template); 3] = [
+    ("HomeFeed", Template("POST /v2/graphql#HomeFeed")),
+    ("ProductCard", Template("POST /v2/graphql#ProductCard")),
+    ("OrderStatus", Template("POST /v2/graphql#OrderStatus")),
+];
+
 /// Templates of the operations.
-pub(super) const OPERATIONS: [&str; 3] = [HOME_FEED, PRODUCT_CARD, ORDER_STATUS];
+pub(super) fn templates() -> impl Iterator<Item = Template> {
+    OPERATIONS.into_iter().map(|(_, template)| template)
+}
+
+/// The operation that a call names, whether or not it is answered.
+pub(super) fn operation(call: &Call) -> Option<Template> {
+    let body = call.body.as_deref().filter(|_| call.path == PATH)?;
+    let (_, rest) = body.split_once("\"operationName\":\"")?;
+    let name = rest.split('"').next()?;
+    OPERATIONS.iter().find(|(known, _)| *known == name).map(|(_, template)| *template)
+}
 
 /// `POST /v2/graphql`.
 pub(super) fn handle(shop: &mut Shop, ask: &Ask<'_>) -> Reply {
@@ -19,15 +36,11 @@ pub(super) fn handle(shop: &mut Shop, ask: &Ask<'_>) -> Reply {
         return introspection();
     }
     match ask.text("operationName") {
-        "HomeFeed" => named(HOME_FEED, home(shop, variable("first").unwrap_or(8), ask.now)),
-        "ProductCard" => named(PRODUCT_CARD, card(shop, variable("id"))),
-        "OrderStatus" => named(ORDER_STATUS, status(shop, ask)),
+        "HomeFeed" => home(shop, variable("first").unwrap_or(8), ask.now),
+        "ProductCard" => card(shop, variable("id")),
+        "OrderStatus" => status(shop, ask),
         _ => errors("Cannot query this operation"),
     }
-}
-
-fn named(template: &'static str, reply: Reply) -> Reply {
-    Reply { template: Some(template), ..reply }
 }
 
 fn errors(message: &str) -> Reply {

@@ -85,8 +85,8 @@ impl Shop {
     /// A shop that opened some time before `now`, with `users` accounts, their addresses and past orders.
     pub(crate) fn new(seed: u64, users: u32, now: i64) -> Self {
         let mut chance = Chance::new(seed, 1);
-        let catalog = Catalog::new(&mut chance);
         let mut accounts = Accounts::new(seed, users, &mut chance);
+        let catalog = Catalog::new(&accounts, &mut chance);
         let mut orders = Orders::new(users);
         for user in (0..accounts.len()).map(UserId) {
             for _ in 0..chance.weighted(&[(0, 30), (1, 30), (2, 20), (4, 15), (7, 5)]) {
@@ -119,7 +119,7 @@ impl Shop {
                     Some(reply) => reply,
                     None => self.serve(call, peer, now, (route, vars)),
                 };
-                (reply, Some(route.template), route.base_ms)
+                (reply, Some(graphql::operation(call).unwrap_or(route.template)), route.base_ms)
             }
             Found::WrongMethod => (Reply::problem(405, "Method not allowed", "This resource has no such method"), None, 3.0),
             Found::Nothing => (ops::nowhere(call), None, 3.0),
@@ -128,7 +128,6 @@ impl Shop {
             let origin = call.header_value("origin").unwrap_or("*").to_owned();
             reply = reply.header("access-control-allow-origin", origin).header("access-control-allow-credentials", "true");
         }
-        let template = reply.template.map(Template).or(template);
         reply.took_ms = self.chance.lognormal(base_ms, 0.35) * self.conditions.slowness(now);
         Served { reply, template }
     }
@@ -184,10 +183,10 @@ impl Shop {
         self.leaked.push_back(bearer.clone());
     }
 
-    /// Somebody's token from the log, chosen by a number.
-    pub(crate) fn leaked_token(&self, choice: u64) -> Option<Bearer> {
-        let at = choice.checked_rem(self.leaked.len() as u64)?;
-        self.leaked.get(at as usize).cloned()
+    /// Somebody's token from the log, good for some minutes yet; one of the latest.
+    pub(crate) fn leaked_token(&self, chance: &mut Chance, now: i64) -> Option<Bearer> {
+        let good: Vec<&Bearer> = self.leaked.iter().filter(|b| self.accounts.who(Some(b), now + 10 * 60_000).is_some()).collect();
+        if good.is_empty() { None } else { Some(chance.pick(&good).clone()) }
     }
 
     /// The next payment of which the provider has to tell the shop.

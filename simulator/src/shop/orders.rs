@@ -123,6 +123,7 @@ impl Order {
     pub(super) fn brief(&self, j: &mut Json, now: i64) {
         j.show("id", self.id).str("number", &format!("SO-{}", self.number)).str("state", self.state(now)).money("total", self.cents);
         j.str("currency", "EUR").str("placed_at", &rfc3339(self.placed)).int("items", self.lines.len() as i64);
+        j.str("invoice", &invoice_number(self.number));
     }
 
     pub(super) fn full(&self, j: &mut Json, shop: &Shop, now: i64) {

@@ -1,10 +1,10 @@
 //! Reviews: free text below products.
 
-use super::Shop;
 use super::ask::{Ask, Handed, Reply};
 use super::catalog::Catalog;
+use super::{Accounts, Shop};
 use crate::chance::Chance;
-use crate::ids::ProductId;
+use crate::ids::{ProductId, UserId};
 use crate::json::Json;
 use crate::text;
 use engine::time::rfc3339;
@@ -19,33 +19,34 @@ pub(super) struct Review {
     stars: u32,
     title: String,
     text: String,
-    author: String,
+    author: UserId,
     written: i64,
     helpful: u32,
 }
 
 impl Review {
     /// A review from before the simulation began.
-    pub(super) fn made_up(chance: &mut Chance, language: &str, noun: &str) -> Self {
+    pub(super) fn made_up(chance: &mut Chance, accounts: &Accounts, noun: &str) -> Self {
+        let author = accounts.any_customer(chance);
+        let language = accounts.identity(author).locale.tag;
         Self {
             id: 0,
             stars: chance.weighted(&[(5, 50), (4, 25), (3, 12), (2, 6), (1, 7)]),
             title: text::title(chance, language, noun),
             text: text::review(chance, language, noun),
-            author: (chance.pick(chance_names(language))).to_owned(),
+            author,
             written: 1_750_000_000_000 + chance.between(0, 15_000_000_000),
             helpful: chance.rank(40) as u32,
         }
     }
 
-    fn write(&self, j: &mut Json) {
-        j.int("id", self.id).int("stars", self.stars).str("title", &self.title).str("text", &self.text).str("author", &self.author);
+    fn write(&self, j: &mut Json, accounts: &Accounts) {
+        j.int("id", self.id).int("stars", self.stars).str("title", &self.title).str("text", &self.text);
+        j.nested("author", |j| {
+            j.int("id", self.author.number()).str("name", accounts.identity(self.author).first);
+        });
         j.int("helpful", self.helpful).str("written_at", &rfc3339(self.written));
     }
-}
-
-fn chance_names(language: &str) -> &'static [&'static str] {
-    text::LOCALES.iter().find(|l| l.tag == language).map_or(text::LOCALES[0].first, |l| l.first)
 }
 
 impl Catalog {
@@ -74,10 +75,10 @@ pub(super) fn list(shop: &mut Shop, ask: &Ask<'_>) -> Reply {
     let reviews = || product.reviews.iter().rev().take(shown);
     Reply::object(|j| {
         j.int("product_id", product.id.number()).int("total", product.review_count);
-        j.list("items", reviews(), |j, r| r.write(j));
+        j.list("items", reviews(), |j, r| r.write(j, &shop.accounts));
     })
     .cacheable()
-    .hand(reviews().take(4).map(|r| Handed::Review(r.id)))
+    .hand(reviews().take(4).flat_map(|r| [Handed::Review(r.id), Handed::User(r.author)]))
 }
 
 /// `POST /v2/products/{id}/reviews`.
@@ -92,19 +93,18 @@ pub(super) fn write(shop: &mut Shop, ask: &Ask<'_>) -> Reply {
     if text.trim().is_empty() || text.len() > MAX_TEXT {
         return Reply::invalid("text", "must have 1 to 4000 characters");
     }
-    let identity = shop.accounts.identity(user);
     let review = Review {
         id: 0,
         stars: stars as u32,
         title: ask.text("title").chars().take(120).collect(),
         text: text.to_owned(),
-        author: identity.first.to_owned(),
+        author: user,
         written: ask.now,
         helpful: 0,
     };
     let copy = review.clone();
     let id = shop.catalog.add_review(product, review);
-    Reply::created(|j| Review { id, ..copy }.write(j)).hand([Handed::Review(id)])
+    Reply::created(|j| Review { id, ..copy }.write(j, &shop.accounts)).hand([Handed::Review(id)])
 }
 
 /// `POST /v2/reviews/{id}/helpful`.

@@ -132,7 +132,7 @@ static ROUTES: &[Route] = &[
 
 /// Templates of all endpoints; GraphQL operations beside their endpoint.
 pub(crate) fn templates() -> impl Iterator<Item = Template> {
-    ROUTES.iter().map(|r| r.template).chain(graphql::OPERATIONS.into_iter().map(Template))
+    ROUTES.iter().map(|r| r.template).chain(graphql::templates())
 }
 
 /// What stands at a path.

@@ -67,7 +67,7 @@ pub(super) fn open(shop: &mut Shop, ask: &Ask<'_>) -> Reply {
     if account.threads.len() >= THREADS {
         account.threads.remove(0);
     }
-    account.unread += 1;
+    account.unread = account.unread.saturating_add(1);
     let reply = Reply::created(|j| thread.full(j)).hand([Handed::Thread(id)]);
     account.threads.push(thread);
     reply

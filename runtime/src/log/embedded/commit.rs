@@ -13,7 +13,7 @@ use crate::log::{CommitError, LogError, Output, partitioner};
 use engine::Offset;
 use fjall::PersistMode;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 /// The writer's state; whoever holds it writes.
@@ -48,8 +48,6 @@ pub(super) struct Durability {
     written: AtomicU64,
     synced: Mutex<Synced>,
     done: Condvar,
-    /// Partition of the next record without a key.
-    keyless: AtomicU32,
 }
 
 #[derive(Debug, Default)]
@@ -123,7 +121,7 @@ impl Store {
             (Some(n), _) if n >= topic.partitions => wrong(format!("there is no partition {n}, only {}", topic.partitions)),
             (Some(n), _) => Ok(n),
             (None, Some(key)) => Ok(partitioner::partition_of(key, topic.partitions)),
-            (None, None) => Ok(self.durability.keyless.fetch_add(1, Ordering::Relaxed) % topic.partitions),
+            (None, None) => Ok(self.keyless.fetch_add(1, Ordering::Relaxed) % topic.partitions),
         }
     }
 
@@ -229,6 +227,14 @@ impl Store {
         writer.active[topic.id as usize] = Active::default();
         old.rotate_memtable().map_err(failed("closing a segment"))?;
         Ok(())
+    }
+
+    /// Brings everything written so far to the disk.
+    ///
+    /// # Errors
+    /// See [`Self::make_durable`].
+    pub(super) fn sync(&self) -> Result<(), LogError> {
+        self.make_durable(self.durability.written.load(Ordering::Acquire))
     }
 
     /// Returns when everything up to a ticket is on the disk. Whoever comes first does it for all that have written by then.

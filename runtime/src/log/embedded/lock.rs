@@ -11,8 +11,16 @@ const LOCK_FILE: &str = "weir.lock";
 /// Holds the data directory until dropped. The operating system lets go of it when the process ends, however it ends.
 #[derive(Debug)]
 pub(super) struct DirectoryLock {
-    #[allow(dead_code, reason = "open for as long as the directory is held")]
     file: File,
+}
+
+impl Drop for DirectoryLock {
+    fn drop(&mut self) {
+        // Closing is not enough: a process that is just being started elsewhere in this one has the file open for a moment, too.
+        if let Err(error) = self.file.unlock() {
+            tracing::warn!(%error, "unlocking the data directory");
+        }
+    }
 }
 
 impl DirectoryLock {

@@ -3,7 +3,7 @@
 //! Same promises as Kafka's behind the same interface. What is particular:
 //! - A [`Producer::append`] that returned `Ok` survives the end of the process and power loss (concurrent appends share an fsync).
 //! - A [`Worker::commit`](crate::log::Worker::commit) is one atomic batch of outputs and positions. It survives the end of the process;
-//!   power loss may take the newest commits back, all of each, in the order in which they came.
+//!   power loss may take back commits since the last append or [`EmbeddedLog::maintain`], newest first and each as a whole.
 //! - Partitions are divided among the workers of a group by number: partition modulo workers.
 //! - Nothing is dropped behind anybody's back: [`EmbeddedLog::maintain`] applies retention and compaction, at the time it is told.
 
@@ -13,6 +13,7 @@ mod compaction;
 mod lock;
 mod members;
 mod options;
+mod repair;
 mod retention;
 mod state;
 mod store;
@@ -59,8 +60,9 @@ impl EmbeddedLog {
         Options::default()
     }
 
-    /// Drops what retention allows to go and compacts compacted topics, as of `now_ms` (epoch milliseconds). To be called every
-    /// ten seconds or so from a thread of its own: it waits for the disk, appends and reads go on meanwhile.
+    /// Drops what retention allows to go, compacts compacted topics, as of `now_ms` (epoch milliseconds), and brings commits of workers
+    /// to the disk. To be called every ten seconds or so from a thread of its own: it waits for the disk, appends and reads go on
+    /// meanwhile.
     ///
     /// # Errors
     /// The disk.
@@ -75,6 +77,7 @@ impl EmbeddedLog {
             }
         }
         self.0.release_journals()?;
+        self.0.sync()?;
         Ok(done)
     }
 

@@ -30,7 +30,6 @@ pub struct Options {
     pub(super) segment_bytes: u64,
     pub(super) cache_bytes: u64,
     pub(super) memtable_bytes: u64,
-    pub(super) journal_bytes: u64,
     pub(super) abort_every: u64,
 }
 
@@ -43,7 +42,6 @@ impl Default for Options {
             segment_bytes: 256 << 20,
             cache_bytes: 64 << 20,
             memtable_bytes: 16 << 20,
-            journal_bytes: 256 << 20,
             abort_every: 0,
         }
     }

@@ -86,7 +86,7 @@ impl Store {
 
     /// Deletes the oldest segments of which nothing is kept.
     fn drop_segments(&self, topic: &Topic) -> Result<u64, LogError> {
-        let _writer = self.lock_writer()?;
+        let writer = self.lock_writer()?;
         let mut segments = topic.segments().as_ref().clone();
         let dead = {
             let visible = self.shared.look();
@@ -105,6 +105,7 @@ impl Store {
         // Deleting files is not in the journal: that they are no longer needed must be on the disk first.
         self.db.persist(PersistMode::SyncAll).map_err(failed("dropping segments"))?;
         topic.set_segments(segments);
+        drop(writer);
         for segment in dropped {
             self.db.delete_keyspace(segment.keyspace).map_err(failed("deleting a segment"))?;
         }

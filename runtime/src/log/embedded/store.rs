@@ -13,6 +13,7 @@ use super::codec::{self, Stamp, damaged};
 use super::commit::{Active, Durability, Tail, Writer};
 use super::lock::DirectoryLock;
 use super::options::Options;
+use super::repair;
 use super::state::{Shared, Visible};
 use super::topic::{Segment, SegmentStart, StoredCleanup, StoredSegment, StoredTopic, Topic};
 use crate::log::{Cleanup, LogError, TopicSpec};
@@ -20,14 +21,19 @@ use engine::TopicPartition;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, OwnedWriteBatch, PersistMode};
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+/// Journals on disk; a topic whose records hold back older ones is written to its segment.
+const JOURNAL_BYTES: u64 = 256 << 20;
 
 /// An open log. Fields are dropped in this order: the lock goes last.
 pub(super) struct Store {
     pub(super) topics: RwLock<HashMap<Arc<str>, Arc<Topic>>>,
     pub(super) writer: Mutex<Writer>,
     pub(super) durability: Durability,
+    /// Partition, modulo the topic's, of the next record without a key.
+    pub(super) keyless: AtomicU32,
     pub(super) shared: Shared,
     pub(super) maintenance: Mutex<()>,
     pub(super) meta: Keyspace,
@@ -81,11 +87,18 @@ pub(super) fn open(directory: &Path, options: Options) -> Result<Store, LogError
     let io = |e: std::io::Error| LogError::Fatal { doing: doing.clone(), why: e.to_string() };
     std::fs::create_dir_all(directory).map_err(io)?;
     let lock = DirectoryLock::take(directory)?;
-    let db = Database::builder(directory.join("log"))
-        .cache_size(options.cache_bytes)
-        .max_journaling_size(options.journal_bytes)
-        .open()
-        .map_err(failed(&doing))?;
+    let open = || Database::builder(directory.join("log")).cache_size(options.cache_bytes).max_journaling_size(JOURNAL_BYTES).open();
+    let db = match open() {
+        Err(fjall::Error::JournalRecovery(_)) => {
+            if let Some(kept) = repair::cut_torn_journal(&directory.join("log")).map_err(io)? {
+                let kept = kept.display();
+                tracing::warn!(%kept, "the log's newest journal was torn, by power loss or by the disk; its end was cut off, and kept");
+            }
+            open()
+        }
+        opened => opened,
+    }
+    .map_err(failed(&doing))?;
     let small = || KeyspaceCreateOptions::default().max_memtable_size(4 << 20);
     let meta = db.keyspace("meta", small).map_err(failed(&doing))?;
     let positions = db.keyspace("positions", small).map_err(failed(&doing))?;
@@ -93,6 +106,7 @@ pub(super) fn open(directory: &Path, options: Options) -> Result<Store, LogError
         topics: RwLock::default(),
         writer: Mutex::default(),
         durability: Durability::default(),
+        keyless: AtomicU32::new(0),
         shared: Shared::default(),
         maintenance: Mutex::default(),
         meta,
@@ -261,16 +275,18 @@ impl Store {
             let segments = self.recover_segments(stored, &mut used)?;
             used.insert(format!("t{}-index", stored.id));
             let first_slot = visible.ends.len();
+            let mut active = Active::default();
             for partition in 0..stored.partitions {
                 let floor = self.meta_number(&meta_key::floor(stored.id, partition))?.unwrap_or(0);
                 let tail = self.recover_tail(stored.id, partition, &segments)?;
+                let start = segments.last().map(|s| s.start(partition)).unwrap_or_default();
+                active.bytes += tail.bytes.saturating_sub(start.bytes);
                 visible.ends.push(tail.next);
                 visible.floors.push(floor);
                 writer.tails.push(tail);
             }
             writer.active.resize(stored.id as usize, Active::default());
-            let bytes = segments.last().map_or(0, |s| s.keyspace.disk_space());
-            writer.active.push(Active { bytes });
+            writer.active.push(active);
             self.add_topic(name, stored, first_slot, segments)?;
         }
         self.recover_positions(&mut visible)?;

@@ -250,6 +250,38 @@ fn an_append_wakes_who_waits_for_it() {
 }
 
 #[test]
+fn appends_at_once_each_get_their_own_places() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = EmbeddedLog::options().segment_bytes(10_000).open(directory.path()).unwrap();
+    log.create_topics(&[topic("a", 3, delete_after(60, None))]).unwrap();
+    let producer = log.producer(None).unwrap();
+    let append = |thread: u32| {
+        let mut places = Vec::new();
+        for n in 0..50 {
+            let name = format!("{thread}-{n}");
+            let outputs = (0..4).map(|i| put("a", (n + i) % 3, &name, Some(b"v"))).collect();
+            places.extend(producer.append(outputs).unwrap().into_iter().map(|(p, o)| (p, o.0, name.clone())));
+        }
+        places
+    };
+    let mut told: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..6)
+            .map(|t| {
+                scope.spawn({
+                    let append = &append;
+                    move || append(t)
+                })
+            })
+            .collect();
+        threads.into_iter().flat_map(|t| t.join().unwrap()).collect()
+    });
+    told.sort();
+    let name = |r: &Record| String::from_utf8(r.key.as_deref().unwrap().to_vec()).unwrap();
+    let there: Vec<_> = (0..3).flat_map(|p| all(&log, "a", p)).map(|r| (r.at.partition, r.offset.0, name(&r))).collect();
+    assert_eq!(there, told);
+}
+
+#[test]
 fn age_moves_the_floor_and_gives_disk_space_back() {
     let directory = tempfile::tempdir().unwrap();
     let hand = Hand::default();
@@ -285,6 +317,10 @@ fn age_moves_the_floor_and_gives_disk_space_back() {
     assert_eq!(log.bounds(&at("a", 0)).unwrap(), (Offset(120), Offset(120)));
     assert!(all(&log, "a", 0).is_empty());
     assert_eq!(log.producer(None).unwrap().append(vec![put("a", 1, "k", None)]).unwrap(), [(1, Offset(120))]);
+    // A topic that fell silent before the restart gives its space back, too.
+    drop(log);
+    let done = open().maintain(10_000 * 60_000).unwrap();
+    assert_eq!((done.expired, done.segments_dropped), (1, 1));
 }
 
 #[test]
@@ -365,6 +401,8 @@ fn compaction_gives_disk_space_back() {
     }
     assert_eq!(log.maintain(60_000).unwrap().compacted, 249 * 100);
     let keyspace = log.0.topic("c").unwrap().segments()[0].keyspace.clone();
-    assert!(keyspace.disk_space() < 1_000_000, "{} bytes for 100 records", keyspace.disk_space());
+    // The store may still be busy with the appends; then the files are rewritten the next time.
+    let is_small = (0..10_000).any(|_| log.maintain(60_000).is_ok() && keyspace.disk_space() < 1_000_000);
+    assert!(is_small, "{} bytes for 100 records", keyspace.disk_space());
     assert_eq!(all(&log, "c", 0).len(), 100);
 }

@@ -1,71 +1,61 @@
-//! Files in, exchanges out: what cannot be read is named with file and line, counted and skipped.
+//! Files in, exchanges out, in time order: what cannot be read is named with file and line, counted and skipped.
 
-use anyhow::Context;
+use anyhow::bail;
 use engine::Exchange;
-use flate2::read::MultiGzDecoder;
 use indicatif::ProgressBar;
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
+use ingest::Preparer;
+use ingest::decode::{Options, ReorderBuffer, Tally};
+use ingest::session::Identities;
+use runtime::config::Config;
+use std::io::Write as _;
+use std::path::PathBuf;
 
-/// Bad lines that are named; further ones are only counted.
-const NAMED: u64 = 10;
+/// Records between two moves of the progress bar.
+const TICK: u64 = 256;
 
-/// What reading has met so far.
-#[derive(Debug, Default)]
-pub(super) struct Reading {
-    /// Exchanges read.
-    pub(super) exchanges: u64,
-    /// Lines that could not be read.
-    pub(super) bad: u64,
-}
-
-/// Reads every file in order and hands each exchange to `take`.
+/// Reads every file and hands each exchange to `take`, in time order. Lines that cannot be read are said above the bar.
 pub(super) fn read(
     files: &[PathBuf],
+    config: &Config,
     bar: &ProgressBar,
-    take: &mut dyn FnMut(Exchange<'_>) -> anyhow::Result<()>,
-) -> anyhow::Result<Reading> {
-    let mut reading = Reading::default();
-    for file in files {
-        let mut lines = open(file, bar)?;
-        let mut line = Vec::new();
-        let mut number = 0u64;
-        loop {
-            line.clear();
-            if lines
-                .by_ref()
-                .take(Exchange::MAX_BYTES as u64 + 1)
-                .read_until(b'\n', &mut line)
-                .with_context(|| format!("reading {}", file.display()))?
-                == 0
-            {
-                break;
-            }
-            number += 1;
-            if line.iter().all(u8::is_ascii_whitespace) {
-                continue;
-            }
-            match Exchange::from_json(&line) {
-                Ok(exchange) => {
-                    reading.exchanges += 1;
-                    take(exchange)?;
-                }
-                Err(error) => {
-                    reading.bad += 1;
-                    if reading.bad <= NAMED {
-                        bar.println(format!("{}:{number}: {error}", file.display()));
-                    }
-                }
-            }
+    mut take: impl FnMut(Exchange<'static>) -> anyhow::Result<()>,
+) -> anyhow::Result<Tally> {
+    let mut records = ReorderBuffer::open(files, &Options::configured(config))?;
+    let preparer = Preparer::local(Identities::configured(config));
+    let mut shown = 0;
+    let mut taken = 0u64;
+    while let Some(record) = records.next() {
+        if taken.is_multiple_of(TICK) {
+            bar.set_position(records.progress().iter().map(ingest::decode::Progress::read).sum());
+            shown = show_bad(records.tally(), shown, bar);
         }
+        taken += 1;
+        take(preparer.prepared(record))?;
     }
-    Ok(reading)
+    let tally = records.tally().clone();
+    show_bad(&tally, shown, bar);
+    if tally.bad_lines() > tally.first_bad.len() as u64 {
+        let counts: Vec<String> = tally.bad.iter().map(|(reason, n)| format!("{n} {}", reason.name())).collect();
+        say(bar, &format!("lines that could not be read: {}", counts.join(", ")));
+    }
+    if tally.read == 0 {
+        let names: Vec<String> = files.iter().map(|f| f.display().to_string()).collect();
+        let why = tally.first_bad.first().map_or_else(|| "nothing in there".to_owned(), ToString::to_string);
+        bail!("no request could be read from {} ({why})", names.join(", "));
+    }
+    Ok(tally)
 }
 
-fn open(path: &Path, bar: &ProgressBar) -> anyhow::Result<Box<dyn BufRead>> {
-    let file = File::open(path).with_context(|| format!("opening {}", path.display()))?;
-    let mut reader = BufReader::with_capacity(1 << 16, bar.wrap_read(file));
-    let gzip = reader.fill_buf().with_context(|| format!("reading {}", path.display()))?.starts_with(&[0x1f, 0x8b]);
-    Ok(if gzip { Box::new(BufReader::with_capacity(1 << 16, MultiGzDecoder::new(reader))) } else { Box::new(reader) })
+/// Names bad lines that have not been named yet; returns how many have been.
+fn show_bad(tally: &Tally, shown: usize, bar: &ProgressBar) -> usize {
+    for bad in tally.first_bad.iter().skip(shown) {
+        say(bar, &bad.to_string());
+    }
+    tally.first_bad.len()
+}
+
+/// Says something on standard error without tearing the bar.
+pub(super) fn say(bar: &ProgressBar, what: &str) {
+    // Nobody is left to be told when standard error is gone.
+    bar.suspend(|| drop(writeln!(std::io::stderr(), "{what}")));
 }

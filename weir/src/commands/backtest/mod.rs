@@ -5,9 +5,13 @@ mod summary;
 mod tally;
 
 use crate::terminal::{Paint, count};
-use anyhow::{Context, bail};
-use engine::{Effect, History, HistoryLimits, LearnConfig, Limits, Model, Offset, Partition, RecordPosition, TopicPartition, learn};
+use anyhow::Context;
+use engine::features::Extractor;
+use engine::{Effect, History, HistoryLimits, LearnConfig, Model, Offset, Partition, RecordPosition, TopicPartition, learn};
 use indicatif::{ProgressBar, ProgressStyle};
+use ingest::decode::Tally as Reading;
+use runtime::config::{AlertLevel, Config};
+use runtime::model_file::{self, About, ModelFile, TrainingRange};
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -15,6 +19,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use summary::{Stages, Summary};
 use tally::Tally;
+
+/// Bytes of history that a backtest keeps, at most: what serves the several looks that learning takes.
+const HISTORY_BYTES: usize = 384 << 20;
+
+/// Examples for `--help`.
+pub(crate) const EXAMPLES: &str = "Examples:
+  weir backtest --train monday.har --score tuesday.ndjson --verdicts verdicts.ndjson
+  weir backtest --train access.log.1.gz --score access.log --verdicts - | jq 'select(.label == \"anomalous\")'
+  weir backtest --train a.ndjson --score b.ndjson --verdicts v.ndjson --model shop.weir
+
+Formats are detected: exchanges as NDJSON, HAR 1.2, combined access log, nginx and other JSON logs; plain, gzip or zstd; `-` is
+standard input. The same file may stand on both sides.";
 
 /// Learn from some files and judge others, without any service.
 #[derive(Debug, clap::Args)]
@@ -40,14 +56,14 @@ pub(crate) struct Args {
 }
 
 /// Learns, judges, reports.
-pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+pub(crate) fn run(args: &Args, config: &Config) -> anyhow::Result<()> {
     let mut stages = Stages::default();
-    let model = obtain_model(args, &mut stages)?;
-    if let Some(path) = &args.model {
-        bail!("writing {} is not possible yet", path.display());
-    }
+    let model = match &args.use_model {
+        Some(path) => read_model(path)?,
+        None => learn_model(args, config, &mut stages)?,
+    };
     let started = Instant::now();
-    let (tally, reading) = judge_files(args, &model)?;
+    let (tally, reading) = judge_files(args, config, &model)?;
     stages.judge = started.elapsed();
     let summary = Summary { model: &model, tally: &tally, read: reading, stages, peak_bytes: peak_memory() };
     if let Some(path) = &args.report {
@@ -60,44 +76,72 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     out.write_all(summary.to_text(Paint::of_stdout()).as_bytes())?;
     writeln!(out, "Verdicts are in {}.", args.verdicts.display())?;
+    if let Some(path) = &args.model {
+        writeln!(out, "The model is in {0}; its endpoints: weir endpoints --model {0}", path.display())?;
+    }
     Ok(())
 }
 
-/// Learns from the training files, or reads the model that was asked for.
-fn obtain_model(args: &Args, stages: &mut Stages) -> anyhow::Result<Arc<Model>> {
+/// Learns from the training files, and writes the model where that was asked for.
+fn learn_model(args: &Args, config: &Config, stages: &mut Stages) -> anyhow::Result<Arc<Model>> {
     let started = Instant::now();
     let bar = bytes_bar("learning from", &args.train)?;
-    let mut history = History::new(HistoryLimits::default());
-    let reading = input::read(&args.train, &bar, &mut |exchange| {
-        history.add(engine::Features::of(&exchange));
+    let limits = HistoryLimits {
+        max_exchanges: config.history.max_exchanges,
+        max_bytes: config.history.max_bytes.min(HISTORY_BYTES),
+        keep_ms: i64::try_from(config.history.keep.as_millis()).unwrap_or(i64::MAX),
+    };
+    let mut history = History::new(limits);
+    let mut extractor = Extractor::default();
+    let reading = input::read(&args.train, config, &bar, |exchange| {
+        history.add(extractor.extract(&exchange));
         Ok(())
     })?;
     bar.finish_and_clear();
     stages.read = started.elapsed();
-    stages.trained_on = reading.exchanges;
-    if reading.exchanges == 0 {
-        bail!("nothing to learn from: none of {} could be read", named(&args.train));
+    stages.trained_on = reading.read;
+    if reading.read < config.learning.min_requests {
+        let least = count(config.learning.min_requests);
+        input::say(&bar, &format!("warning: {} requests are little to learn from; a service waits for {least}", count(reading.read)));
     }
     let started = Instant::now();
     let bar = phase_bar();
-    let model = learn(&history, &LearnConfig::default(), &mut |progress| {
-        bar.set_position((progress.done * 1000.0) as u64);
-        bar.set_message(progress.phase);
-    })?;
+    let (alpha, alerts_per_day) = match config.alerts {
+        AlertLevel::Alpha(alpha) => (alpha, None),
+        AlertLevel::PerDay(n) => (LearnConfig::default().alpha, Some(n)),
+    };
+    let model =
+        learn(&history, &LearnConfig { alpha, alerts_per_day, groups: config.apis.clone(), ..LearnConfig::default() }, &mut |progress| {
+            bar.set_position((progress.done * 1000.0) as u64);
+            bar.set_message(progress.phase);
+        })?;
     bar.finish_and_clear();
     stages.learn = started.elapsed();
+    if let Some(path) = &args.model {
+        let training = TrainingRange { exchanges: reading.read, ..TrainingRange::default() };
+        let file = ModelFile::of(&model, About { training, ..About::default() })?;
+        std::fs::write(path, model_file::write(&file)?).with_context(|| format!("writing {}", path.display()))?;
+    }
     Ok(Arc::new(model))
 }
 
+/// Reads a model file.
+pub(crate) fn read_model(path: &Path) -> anyhow::Result<Arc<Model>> {
+    let bytes = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+    let file = model_file::read(&bytes).with_context(|| path.display().to_string())?;
+    Ok(Arc::new(file.model().with_context(|| path.display().to_string())?))
+}
+
 /// Judges the files to be scored in one partition and writes a verdict for each record that could be read.
-fn judge_files(args: &Args, model: &Arc<Model>) -> anyhow::Result<(Tally, input::Reading)> {
+fn judge_files(args: &Args, config: &Config, model: &Arc<Model>) -> anyhow::Result<(Tally, Reading)> {
     let bar = bytes_bar("judging", &args.score)?;
     let mut out = create(&args.verdicts)?;
-    let mut partition = Partition::new(TopicPartition::new("weir.traffic", 0), Limits::default());
+    let at = TopicPartition::new(format!("{}traffic", config.topics.prefix), 0);
+    let mut partition = Partition::new(at, config.state.limits).with_client_ip(config.privacy.client_ip);
     partition.apply(Effect::Model(Arc::clone(model)));
     let mut offset = Offset(0);
     let mut tally = Tally::default();
-    let reading = input::read(&args.score, &bar, &mut |exchange| {
+    let reading = input::read(&args.score, config, &bar, |exchange| {
         let judged = partition.judge(RecordPosition { offset, appended_ms: None }, &exchange);
         offset = offset.next();
         let mut line = judged.verdict.to_json().context("writing a verdict as JSON")?;
@@ -108,9 +152,6 @@ fn judge_files(args: &Args, model: &Arc<Model>) -> anyhow::Result<(Tally, input:
     })?;
     out.flush().with_context(|| format!("writing {}", args.verdicts.display()))?;
     bar.finish_and_clear();
-    if reading.exchanges == 0 && !args.score.is_empty() {
-        bail!("nothing to judge: none of {} could be read", named(&args.score));
-    }
     Ok((tally, reading))
 }
 
@@ -120,11 +161,6 @@ fn create(path: &Path) -> anyhow::Result<Box<dyn Write>> {
     }
     let file = File::create(path).with_context(|| format!("creating {}", path.display()))?;
     Ok(Box::new(BufWriter::with_capacity(1 << 16, file)))
-}
-
-fn named(files: &[PathBuf]) -> String {
-    let names: Vec<String> = files.iter().map(|f| f.display().to_string()).collect();
-    names.join(", ")
 }
 
 /// A bar over the bytes of files as they lie on disk; standard input has no length, so it shows a count only.
@@ -162,8 +198,13 @@ fn peak_memory() -> Option<u64> {
     Some(kilobytes * 1024)
 }
 
-/// `12,345 exchanges`, and how many lines could not be read.
-fn read_of(reading: &input::Reading) -> String {
-    let bad = if reading.bad == 0 { String::new() } else { format!(" ({} lines could not be read)", count(reading.bad)) };
-    format!("{} exchanges{bad}", count(reading.exchanges))
+/// `12,345 exchanges`, how many lines could not be read, and how many came late.
+fn read_of(reading: &Reading) -> String {
+    let mut text = format!("{} exchanges", count(reading.read));
+    for (n, what) in [(reading.bad_lines(), "lines could not be read"), (reading.late, "came too late to be put in order")] {
+        if n > 0 {
+            text.push_str(&format!(", {} {what}", count(n)));
+        }
+    }
+    text
 }

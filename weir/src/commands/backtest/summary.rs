@@ -1,6 +1,6 @@
 //! The end of a backtest, for a person and as JSON.
 
-use super::input::Reading;
+use super::Reading;
 use super::read_of;
 use super::tally::{Distinct, Tally};
 use crate::terminal::{Paint, count};
@@ -52,7 +52,7 @@ impl Summary<'_> {
         }
         let _ = writeln!(text, "{}", paint.bold("Summary"));
         line(&mut text, "learned from", &self.learned());
-        line(&mut text, "judged", &format!("{} at {}/s", read_of(&self.read), count(self.rate())));
+        line(&mut text, "judged", &format!("{} ({}/s)", read_of(&self.read), count(self.rate())));
         line(
             &mut text,
             "endpoints",
@@ -94,7 +94,7 @@ impl Summary<'_> {
     /// Records judged a second.
     fn rate(&self) -> u64 {
         let seconds = self.stages.judge.as_secs_f64();
-        if seconds > 0.0 { (self.read.exchanges as f64 / seconds) as u64 } else { 0 }
+        if seconds > 0.0 { (self.read.read as f64 / seconds) as u64 } else { 0 }
     }
 
     /// For a program.
@@ -104,8 +104,9 @@ impl Summary<'_> {
             "model": self.model.label,
             "apis": self.model.summary(),
             "trained_on": self.stages.trained_on,
-            "judged": self.read.exchanges,
-            "bad_lines": self.read.bad,
+            "judged": self.read.read,
+            "bad_lines": self.read.bad_lines(),
+            "late": self.read.late,
             "endpoints": {"discovered": self.model.endpoints().len(), "judged": tally.endpoints()},
             "sessions": tally.sessions(),
             "verdicts": {"benign": tally.benign, "anomalous": tally.anomalous, "insufficient": tally.insufficient},

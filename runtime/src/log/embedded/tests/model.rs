@@ -191,7 +191,7 @@ impl System {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
     #[test]
     fn the_log_does_what_the_model_does(steps in proptest::collection::vec(step(), 1..40)) {
         let mut system = System::new();

@@ -1,0 +1,354 @@
+//! `source`: refused log-ins, by network source and by account. Many on one account is guessing a password, few on many accounts is
+//! stuffing leaked ones or finding out who has an account; a colleague's typing errors among an office's log-ins are neither.
+//!
+//! Servers differ in how they refuse: by status, or with 200 and another answer than the one that brings a credential. Which it is, is
+//! learned. Looks at one partition; what only shows over several is for facts and notes.
+
+use crate::detect::{Aspect, Class, Explanation, Level, Seen, Signal};
+use crate::features::hash::{hash, hash_folded, mix};
+use crate::features::{Features, decode};
+use crate::learn::{Row, is_password};
+use crate::partition::Live;
+use crate::paths::Route;
+use crate::record::Family;
+use crate::suspicion::{Peers, Suspicion, remember};
+use rustc_hash::{FxHashMap, FxHashSet};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Suspicion halves in this time, milliseconds: of a source, of an account (which the patient try slowly).
+const SOURCE_HALF_LIFE: f32 = 1_800_000.0;
+const ACCOUNT_HALF_LIFE: f32 = 7_200_000.0;
+/// Log-ins beyond the usual share that are refused to somebody who guesses: the alternative of the odds.
+const GUESSING: f32 = 0.4;
+/// One refusal counts at most so much, nats.
+const MOST: f32 = 1.5;
+/// What everybody may come to by forgetting a password, nats: three refusals in a row.
+const SPARE: f32 = 5.0;
+/// Callers under more suspicion than this are no peers of others.
+const TRUSTED: f32 = 6.0;
+/// Addresses that an account must be refused from before it, not they, is under attack.
+const SPREAD: usize = 3;
+/// Accounts, and addresses, remembered of one another.
+const REMEMBERED: usize = 32;
+/// Share of log-ins that an answer must be to count as one of the usual ones.
+const FORM: f32 = 0.01;
+/// Distinct values counted of a field while the one that names the account is looked for.
+const DISTINCT: usize = 64;
+
+/// Refused log-ins of one source (or session), or on one account.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Refused {
+    suspicion: Suspicion,
+    count: u32,
+    /// Of a source: accounts; of an account: sources. Hashes.
+    others: Vec<u32>,
+    /// Of an account: the source that was let in last.
+    home: u32,
+}
+
+impl Refused {
+    /// Whether there is nothing to remember.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        self.suspicion.is_none()
+    }
+
+    fn add(&mut self, trial: &Trial, other: u64, now: i64, half_life: f32) {
+        self.suspicion.add(trial.nats, trial.occasion, now, half_life);
+        if self.suspicion.is_none() {
+            *self = Self { home: self.home, ..Self::default() };
+        } else if trial.is_refused {
+            self.count = self.count.saturating_add(1);
+            remember(&mut self.others, other as u32, REMEMBERED);
+        }
+    }
+}
+
+/// Where log-ins of one endpoint say whose they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+enum AccountAt {
+    /// A field, by id.
+    Field(u64),
+    /// The first variable of the path.
+    Path,
+}
+
+/// What is known of one authentication endpoint.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Door {
+    endpoint: u32,
+    account: AccountAt,
+    /// Answers that bring a credential, sorted; empty where none does.
+    grants: Vec<u64>,
+    n: f32,
+    refused: f32,
+}
+
+/// The authentication endpoints of one API.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Accounts {
+    /// By endpoint, sorted.
+    doors: Vec<Door>,
+}
+
+/// One log-in, weighed.
+struct Trial {
+    nats: f32,
+    is_refused: bool,
+    occasion: u64,
+    account: u64,
+}
+
+#[derive(Default)]
+struct Counts {
+    n: f32,
+    forms: BTreeMap<u64, Form>,
+    fields: FxHashMap<u64, FieldCounts>,
+    has_path: bool,
+}
+
+/// One form of answer.
+#[derive(Default)]
+struct Form {
+    n: f32,
+    /// Answers that bring what may be a credential, and what is presented as one later.
+    issues: f32,
+    presented: f32,
+}
+
+#[derive(Default)]
+struct FieldCounts {
+    is_named: bool,
+    n: u32,
+    values: FxHashSet<u64>,
+}
+
+/// Whether a name is one that accounts go by.
+fn names_account(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["user", "login", "mail", "account", "phone", "mobile", "member", "customer"].iter().any(|w| name.contains(w)) || name == "name"
+}
+
+/// What kind of answer this is: its members, and whether a cookie came with it.
+fn form(features: &Features) -> u64 {
+    mix(features.response.keys, u64::from(sets_cookie(features)))
+}
+
+fn sets_cookie(features: &Features) -> bool {
+    features.response.headers.binary_search(&hash(b"set-cookie")).is_ok()
+}
+
+impl Counts {
+    fn add(&mut self, row: &Row<'_>, presented: &FxHashSet<u64>) {
+        let features = row.features;
+        self.n += row.weight;
+        self.has_path |= !row.route.variables.is_empty();
+        if features.status() < 400 {
+            let form = form(features);
+            if self.forms.len() < DISTINCT || self.forms.contains_key(&form) {
+                let counts = self.forms.entry(form).or_default();
+                let issued = &features.response.issued;
+                counts.n += row.weight;
+                counts.issues += if issued.is_empty() && !sets_cookie(features) { 0.0 } else { row.weight };
+                counts.presented += if issued.iter().any(|i| presented.contains(i)) { row.weight } else { 0.0 };
+            }
+        }
+        for field in features.fields.iter().filter(|f| f.place.is_of_endpoint() && f.repeat == 0) {
+            let name = features.name(field);
+            if is_password(name) || (self.fields.len() >= DISTINCT && !self.fields.contains_key(&field.id)) {
+                continue;
+            }
+            let counts = self.fields.entry(field.id).or_default();
+            counts.n += 1;
+            counts.is_named = names_account(name);
+            if counts.values.len() < DISTINCT {
+                counts.values.insert(field.value_hash);
+            }
+        }
+    }
+
+    /// Answers that let somebody in: those whose credentials are presented later; where none is seen to be, those that bring any.
+    fn grants(&self) -> Vec<u64> {
+        let usual = || self.forms.iter().filter(|(_, f)| f.n >= FORM * self.n);
+        let presented: Vec<u64> = usual().filter(|(_, f)| f.presented > 0.0).map(|(form, _)| *form).collect();
+        if presented.is_empty() { usual().filter(|(_, f)| f.issues * 2.0 > f.n).map(|(form, _)| *form).collect() } else { presented }
+    }
+
+    /// The field that names the account: by its name, else by how much its values differ.
+    fn account(&self) -> Option<AccountAt> {
+        let most = self.fields.values().map(|f| f.n).max().unwrap_or(0);
+        let usual = self.fields.iter().filter(|(_, f)| f.n * 2 > most);
+        let best = usual.max_by_key(|(id, f)| (f.is_named, f.values.len(), **id));
+        match best {
+            Some((id, f)) if f.is_named || f.values.len() >= 10 => Some(AccountAt::Field(*id)),
+            _ => self.has_path.then_some(AccountAt::Path),
+        }
+    }
+}
+
+impl Accounts {
+    /// Learns from rows of one API.
+    pub(crate) fn learn<'r>(rows: impl Iterator<Item = &'r Row<'r>> + Clone) -> Self {
+        let at_door = |r: &&Row<'_>| r.class == Class::Authentication && r.features.status() != 0;
+        let presented: FxHashSet<u64> = rows.clone().map(|r| r.features.credential_hash).filter(|c| *c != 0).collect();
+        let mut counts: BTreeMap<u32, Counts> = BTreeMap::new();
+        for row in rows.clone().filter(at_door) {
+            let Some(endpoint) = row.endpoint else { continue };
+            counts.entry(endpoint.0).or_default().add(row, &presented);
+        }
+        let doors = counts.iter().filter_map(|(endpoint, counts)| {
+            Some(Door { endpoint: *endpoint, account: counts.account()?, grants: counts.grants(), n: 0.0, refused: 0.0 })
+        });
+        let mut accounts = Self { doors: doors.collect() };
+        for row in rows.filter(at_door) {
+            let Some(endpoint) = row.endpoint else { continue };
+            let Ok(at) = accounts.doors.binary_search_by_key(&endpoint.0, |d| d.endpoint) else { continue };
+            let door = &mut accounts.doors[at];
+            if let Some(is_refused) = door.refuses(row.features) {
+                door.n += row.weight;
+                door.refused += if is_refused { row.weight } else { 0.0 };
+            }
+        }
+        accounts
+    }
+
+    fn door(&self, seen: &Seen<'_>) -> Option<&Door> {
+        let endpoint = seen.endpoint?.0;
+        self.doors.binary_search_by_key(&endpoint, |d| d.endpoint).ok().map(|at| &self.doors[at])
+    }
+
+    /// A log-in's log-odds of somebody who guesses against everybody else. `None`: no log-in, or its outcome says nothing.
+    fn weigh(&self, seen: &Seen<'_>, live: &Live<'_>) -> Option<Trial> {
+        let door = self.door(seen)?;
+        let is_refused = door.refuses(seen.features)?;
+        let account = door.account_of(seen.features, seen.route)?;
+        let nats = if is_refused {
+            let others = live.shared.peers.read(&place(seen), |peers| peers.share(live.caller(), seen.now)).unwrap_or(0.0);
+            let usual = door.usual().max(others);
+            ((usual + GUESSING * (1.0 - usual)) / usual).ln().min(MOST)
+        } else {
+            (1.0 - GUESSING).ln()
+        };
+        let of_endpoint = seen.features.fields.iter().filter(|f| f.place.is_of_endpoint());
+        let occasion = of_endpoint.fold(account, |key, f| mix(key, f.value_hash));
+        Some(Trial { nats, is_refused, occasion, account })
+    }
+
+    /// What stands against the source, and against whoever tries this account.
+    fn stands(&self, trial: &Trial, seen: &Seen<'_>, live: &Live<'_>) -> (f32, f32) {
+        let of_source = live.refused().suspicion.after(trial.nats, trial.occasion, seen.now, SOURCE_HALF_LIFE);
+        let of_account = live.shared.accounts.read(&trial.account, |refused| {
+            // Its owner, at home, is not the one who guesses.
+            if refused.others.len() < SPREAD || (!trial.is_refused && refused.home == live.caller() as u32) {
+                return 0.0;
+            }
+            refused.suspicion.after(trial.nats, mix(trial.occasion, live.caller()), seen.now, ACCOUNT_HALF_LIFE)
+        });
+        (of_source, of_account.unwrap_or(0.0))
+    }
+
+    /// Answers [`Aspect::Accounts`], at authentication endpoints only.
+    pub fn score(&self, seen: &Seen<'_>, live: &Live<'_>, out: &mut Vec<Signal>) {
+        if live.caller() == 0 {
+            return;
+        }
+        let Some(trial) = self.weigh(seen, live) else { return };
+        let (of_source, of_account) = self.stands(&trial, seen, live);
+        let score = (of_source.max(of_account) - SPARE).max(0.0);
+        out.push(Signal { aspect: Aspect::Accounts, score, level: Level::Own, bet: 6 });
+    }
+
+    /// Takes note of a log-in.
+    pub fn observe(&self, seen: &Seen<'_>, live: &mut Live<'_>) {
+        if live.caller() == 0 {
+            return;
+        }
+        let Some(trial) = self.weigh(seen, live) else { return };
+        let (of_source, _) = self.stands(&trial, seen, live);
+        let caller = live.caller();
+        live.refused_mut().add(&trial, trial.account, seen.now, SOURCE_HALF_LIFE);
+        let knows = live.shared.accounts.read(&trial.account, |_| ()).is_some();
+        if trial.is_refused || knows {
+            let mut refused = live.shared.accounts.take(&trial.account).unwrap_or_default();
+            let weighed = Trial { occasion: mix(trial.occasion, caller), ..trial };
+            refused.add(&weighed, caller, seen.now, ACCOUNT_HALF_LIFE);
+            if !trial.is_refused {
+                refused.home = caller as u32;
+            }
+            if !refused.is_nothing() {
+                live.shared.accounts.put(trial.account, seen.now, refused);
+            }
+        }
+        if of_source < TRUSTED {
+            live.note_peer(place(seen), trial.is_refused, seen.now);
+        }
+    }
+
+    /// Explains [`Aspect::Accounts`].
+    #[must_use]
+    pub fn explain(&self, seen: &Seen<'_>, live: &Live<'_>) -> Option<Explanation> {
+        let door = self.door(seen)?;
+        let trial = self.weigh(seen, live)?;
+        let (of_source, of_account) = self.stands(&trial, seen, live);
+        if of_source.max(of_account) <= SPARE {
+            return None;
+        }
+        let one = u32::from(trial.is_refused);
+        let (place, observed) = if of_source >= of_account {
+            let place = if live.source_key.is_some() { "client.ip" } else { "session" };
+            let refused = live.refused();
+            let is_new = trial.is_refused && !refused.others.contains(&(trial.account as u32));
+            let (count, on) = (refused.count + one, refused.others.len() + usize::from(is_new));
+            let on = if on >= REMEMBERED { format!("{on} accounts or more") } else { format!("{on} account{}", plural(on)) };
+            (place, format!("{count} refused log-ins on {on}"))
+        } else {
+            let (count, from) = live.shared.accounts.read(&trial.account, |r| (r.count, r.others.len())).unwrap_or_default();
+            ("account", format!("{} refused log-ins on this account from {from} addresses", count + one))
+        };
+        Some(Explanation {
+            family: Family::AccountTakeover,
+            place: place.to_owned(),
+            observed,
+            expected: format!("{:.1} % of log-ins here are refused, and not to others now", 100.0 * door.usual()),
+            support: door.n as u64,
+        })
+    }
+}
+
+fn plural(n: usize) -> &'static str {
+    if n == 1 { "" } else { "s" }
+}
+
+impl Door {
+    /// Whether a log-in was refused; `None` where the answer does not say (an error of the server, throttling, no body).
+    fn refuses(&self, features: &Features) -> Option<bool> {
+        match features.status() {
+            0 | 429 | 500.. => None,
+            400..=499 => Some(true),
+            _ if self.grants.is_empty() => Some(false),
+            _ if features.response.keys == 0 && !sets_cookie(features) => None,
+            _ => Some(self.grants.binary_search(&form(features)).is_err()),
+        }
+    }
+
+    fn account_of(&self, features: &Features, route: &Route) -> Option<u64> {
+        match self.account {
+            AccountAt::Field(id) => features.fields.iter().find(|f| f.id == id).map(|f| mix(f.value_hash, 0xacc0)),
+            AccountAt::Path => {
+                let segment = features.segments().nth(usize::from(*route.variables.first()?))?;
+                Some(mix(hash_folded(&decode::percent(segment, false)), 0xacc0))
+            }
+        }
+    }
+
+    /// Share of refused log-ins.
+    fn usual(&self) -> f32 {
+        ((self.refused + 0.5) / (self.n + 10.0)).clamp(1e-6, 0.999)
+    }
+}
+
+/// Where callers are compared.
+fn place(seen: &Seen<'_>) -> u64 {
+    Peers::key(seen.id.0, 2)
+}

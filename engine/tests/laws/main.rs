@@ -1,0 +1,10 @@
+//! What holds of the engine whatever the traffic, and what it says of small cases written by hand.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failure is a failed test")]
+
+mod arbitrary;
+mod damage;
+mod levels;
+mod replay;
+mod tape;
+mod traffic;

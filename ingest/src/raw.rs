@@ -1,0 +1,142 @@
+//! Topics that gateways write themselves, in their own format and order: re-keyed by session onto the traffic topic.
+//!
+//! Exchanges, dead letters and positions of a batch are one transaction: every record of a raw topic becomes its exchanges, or a dead letter
+//! with the reason and the position, exactly once.
+
+use crate::decode::{BadLine, Fault, Options, Reader, Reason};
+use crate::service::IngestError;
+use crate::{Preparer, traffic};
+use bytes::Bytes;
+use engine::{Offset, TopicPartition};
+use runtime::config::{Config, RawTopic};
+use runtime::keys::SessionKey;
+use runtime::log::{Batch, CommitError, Event, Log, LogError, Output, Record, Worker, WorkerSpec};
+use runtime::shutdown::Shutdown;
+use runtime::topics::Topics;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Most records of a batch.
+const BATCH: usize = 2_000;
+
+/// Longest wait for a batch.
+const POLL: Duration = Duration::from_millis(100);
+
+/// Wait before the log is tried again.
+const AGAIN: Duration = Duration::from_millis(500);
+
+/// Reads the configured raw topics until it is to stop; returns at once when there are none.
+pub(crate) async fn run(config: &Config, key: &SessionKey, log: Arc<dyn Log>, shutdown: Shutdown) -> Result<(), IngestError> {
+    if config.ingest.topics.is_empty() {
+        return Ok(());
+    }
+    let rekeying = Rekeying::configured(config, Preparer::configured(config, key)?);
+    let topics = Topics::new(config);
+    let spec = WorkerSpec {
+        group: topics.groups.ingest,
+        topics: config.ingest.topics.iter().map(|topic| topic.name.as_str().into()).collect(),
+        instance: config.instance.clone(),
+        number: 0,
+        of: 1,
+    };
+    let worker = log.worker(&spec)?;
+    let reading = tokio::task::spawn_blocking(move || rekeying.run(worker, &shutdown));
+    reading.await.unwrap_or(Err(IngestError::RawTopics))
+}
+
+/// What becomes of the records of raw topics.
+pub(crate) struct Rekeying {
+    readers: HashMap<Arc<str>, Reader>,
+    preparer: Preparer,
+    traffic: Arc<str>,
+    deadletter: Arc<str>,
+    /// Whether dead letters hold the bytes.
+    keep: bool,
+}
+
+impl Rekeying {
+    fn configured(config: &Config, preparer: Preparer) -> Self {
+        let topics = Topics::new(config);
+        let options = Options::configured(config);
+        let reader = |topic: &RawTopic| {
+            let field_map = topic.field_map.as_ref().and_then(|name| config.ingest.field_maps.get(name)).cloned();
+            Reader::new(&Options { format: topic.format, field_map, ..options.clone() })
+        };
+        let readers = config.ingest.topics.iter().map(|topic| (topic.name.as_str().into(), reader(topic))).collect();
+        Self { readers, preparer, traffic: topics.traffic, deadletter: topics.deadletter, keep: config.deadletter.keep }
+    }
+
+    /// Polls, re-keys, commits.
+    fn run(&self, mut worker: Box<dyn Worker>, shutdown: &Shutdown) -> Result<(), IngestError> {
+        while !shutdown.is_cancelled() {
+            let events = match worker.poll(BATCH, POLL) {
+                Ok(events) => events,
+                Err(LogError::Retriable { doing, why }) => {
+                    tracing::warn!(doing, why, "raw topics cannot be read; trying again");
+                    std::thread::sleep(AGAIN);
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
+            let records = events.into_iter().filter_map(|event| match event {
+                Event::Records(records) => Some(records),
+                // Nothing is held back between batches, so partitions may come and go.
+                Event::Assigned(_) | Event::Revoked(_) => None,
+            });
+            let batch = self.batch(records.flatten());
+            if batch.positions.is_empty() {
+                continue;
+            }
+            match worker.commit(batch) {
+                Ok(()) => {}
+                // The records come again.
+                Err(CommitError::Aborted(why)) => tracing::info!(why, "a batch of raw records was aborted"),
+                Err(CommitError::Fenced(why)) => return Err(LogError::Fatal { doing: "commit raw records".to_owned(), why }.into()),
+                Err(CommitError::Fatal(error)) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// What a batch of records writes.
+    fn batch(&self, records: impl Iterator<Item = Record>) -> Batch {
+        let mut outputs = Vec::new();
+        let mut positions: BTreeMap<TopicPartition, Offset> = BTreeMap::new();
+        for record in records {
+            self.rekey(&record, &mut outputs);
+            positions.insert(record.at, record.offset.next());
+        }
+        Batch { outputs, positions: positions.into_iter().collect() }
+    }
+
+    /// Exchanges of one record, each to the traffic topic; what cannot be read of it, to the dead letters.
+    fn rekey(&self, record: &Record, outputs: &mut Vec<Output>) {
+        let before = outputs.len();
+        if let (Some(reader), Some(value)) = (self.readers.get(&record.at.topic), &record.value) {
+            for decoded in reader.read(&record.at.topic, value.clone()) {
+                let output = match decoded {
+                    Ok(decoded) => traffic::record(&self.preparer.prepared(decoded), &self.traffic),
+                    Err(BadLine { fault, .. }) => Err(fault),
+                };
+                outputs.push(output.unwrap_or_else(|fault| self.dead_letter(record, &fault)));
+            }
+        }
+        if outputs.len() == before {
+            outputs.push(self.dead_letter(record, &Fault::new(Reason::NotARequest, "the record holds no exchange")));
+        }
+    }
+
+    fn dead_letter(&self, record: &Record, fault: &Fault) -> Output {
+        let headers = vec![
+            traffic::FORMAT,
+            ("reason", Bytes::from_static(fault.reason.name().as_bytes())),
+            ("detail", Bytes::copy_from_slice(fault.detail.as_bytes())),
+            ("topic", Bytes::copy_from_slice(record.at.topic.as_bytes())),
+            ("partition", Bytes::from(record.at.partition.to_string())),
+            ("offset", Bytes::from(record.offset.to_string())),
+        ];
+        let value = if self.keep { record.value.clone() } else { None };
+        Output { topic: Arc::clone(&self.deadletter), partition: None, key: None, value, headers }
+    }
+}

@@ -1,0 +1,132 @@
+//! Ingest as a service: what the configuration says, put together and run.
+
+use crate::decode::Options;
+use crate::listener::{self, ListenerOptions, Token};
+use crate::masking::MaskingError;
+use crate::session::Identities;
+use crate::{Preparer, raw};
+use axum::Router;
+use runtime::config::Config;
+use runtime::keys::SessionKey;
+use runtime::log::{Log, LogError};
+use runtime::shutdown::Shutdown;
+use runtime::topics::Topics;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+
+/// Longest wait for requests that are being answered when the service stops.
+const FINISH_WITHIN: Duration = Duration::from_secs(10);
+
+/// Why ingest stopped, or did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum IngestError {
+    /// The listener cannot listen.
+    #[error("cannot listen on {address}: {error}")]
+    Listen {
+        /// Address from the configuration (`listen`).
+        address: SocketAddr,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// The listener broke down.
+    #[error("the listener broke down: {0}")]
+    Serve(std::io::Error),
+    /// The log cannot be used.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// Masking could not be set up.
+    #[error(transparent)]
+    Masking(#[from] MaskingError),
+    /// The thread that reads raw topics is gone.
+    #[error("the reader of raw topics ended unexpectedly")]
+    RawTopics,
+}
+
+impl Options {
+    /// For files given by hand: the format is detected, fields that extractors ask for are taken along.
+    #[must_use]
+    pub fn configured(config: &Config) -> Self {
+        Self { fields: Identities::configured(config).fields(), ..Self::default() }
+    }
+}
+
+impl Preparer {
+    /// For exchanges that are to be written, as the configuration wants them.
+    ///
+    /// # Errors
+    /// Never in practice; see [`Preparer::new`].
+    pub fn configured(config: &Config, key: &SessionKey) -> Result<Self, MaskingError> {
+        Self::new(Identities::configured(config), &config.privacy.rules, key.as_bytes())
+    }
+}
+
+/// The routes of the listener as the configuration wants it, to be merged with others.
+///
+/// # Errors
+/// The log gives no producer.
+pub fn routes(config: &Config, key: &SessionKey, log: &dyn Log) -> Result<Router, IngestError> {
+    let options = ListenerOptions {
+        topic: Topics::new(config).traffic,
+        token: config.token.as_ref().map(|token| Token::new(token.expose())),
+        max_body: config.ingest.max_body,
+        max_pending: config.ingest.max_pending,
+    };
+    Ok(listener::router(options, Preparer::configured(config, key)?, log.producer(None)?))
+}
+
+/// Listens on the configured address (`listen`).
+///
+/// # Errors
+/// The address cannot be listened on.
+pub async fn listen(config: &Config) -> Result<TcpListener, IngestError> {
+    let address = config.listen;
+    let listen = |error| IngestError::Listen { address, error };
+    let socket = TcpListener::bind(address).await.map_err(listen)?;
+    tracing::info!(address = %socket.local_addr().map_err(listen)?, "listening for exchanges");
+    Ok(socket)
+}
+
+/// Answers requests until it is to stop; requests that are being answered then are finished, for at most 10 s.
+///
+/// # Errors
+/// The listener breaks down.
+pub async fn serve(socket: TcpListener, routes: Router, shutdown: Shutdown) -> Result<(), IngestError> {
+    let stop = shutdown.clone();
+    let serving = axum::serve(socket, routes).with_graceful_shutdown(async move { stop.cancelled().await });
+    let overdue = async {
+        shutdown.cancelled().await;
+        tokio::time::sleep(FINISH_WITHIN).await;
+    };
+    tokio::select! {
+        served = serving => served.map_err(IngestError::Serve),
+        () = overdue => {
+            tracing::warn!("stopped with requests unanswered: their senders took too long");
+            Ok(())
+        }
+    }
+}
+
+/// Runs the whole of ingest: the listener, and the topics that gateways write themselves.
+///
+/// # Errors
+/// One of them cannot start or breaks down; the other is stopped then.
+pub async fn run(config: &Config, key: &SessionKey, log: Arc<dyn Log>, shutdown: Shutdown) -> Result<(), IngestError> {
+    let routes = routes(config, key, &*log)?;
+    let socket = listen(config).await?;
+    let listener = async {
+        let ended = serve(socket, routes, shutdown.clone()).await;
+        shutdown.cancel();
+        ended
+    };
+    let topics = async {
+        let ended = raw::run(config, key, log, shutdown.clone()).await;
+        if ended.is_err() {
+            shutdown.cancel();
+        }
+        ended
+    };
+    let (listener, topics) = tokio::join!(listener, topics);
+    listener.and(topics)
+}

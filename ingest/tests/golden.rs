@@ -1,0 +1,71 @@
+//! Each folder of `testdata` holds an input, a line why it is there, and what is read from it: `read.ndjson`, one canonical exchange or bad line
+//! a line, and `prepared.ndjson`, the exchanges as they would be written. `UPDATE_GOLDEN=1` writes them anew, to be looked at.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on is to fail")]
+
+use ingest::Preparer;
+use ingest::decode::{Options, Source};
+use ingest::session::Identities;
+use runtime::config::{Config, Sources};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const KEY: [u8; 32] = [42; 32];
+
+fn identities() -> Identities {
+    Identities::configured(&Config::resolve(&Sources { host_name: "test".to_owned(), ..Sources::default() }).unwrap())
+}
+
+fn cases() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata");
+    let mut cases: Vec<PathBuf> = fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect();
+    cases.sort();
+    cases
+}
+
+fn input(case: &Path) -> PathBuf {
+    fs::read_dir(case)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.file_stem().is_some_and(|stem| stem == "input"))
+        .unwrap()
+}
+
+/// Compares with a golden file, or writes it when asked to.
+fn check(path: &Path, text: &str) {
+    if std::env::var("UPDATE_GOLDEN").is_ok_and(|asked| asked == "1") {
+        fs::write(path, text).unwrap();
+        return;
+    }
+    let expected = fs::read_to_string(path).unwrap_or_default();
+    for (i, (got, wanted)) in text.lines().zip(expected.lines()).enumerate() {
+        assert_eq!(got, wanted, "{}:{}", path.display(), i + 1);
+    }
+    assert_eq!(text.lines().count(), expected.lines().count(), "{}", path.display());
+}
+
+#[test]
+fn every_case_reads_as_it_did() {
+    let cases = cases();
+    assert!(!cases.is_empty());
+    for case in cases {
+        let mut read = String::new();
+        let mut prepared = String::new();
+        let preparer = Preparer::new(identities(), &[], &KEY).unwrap();
+        let bytes = fs::read(input(&case)).unwrap();
+        let source = Source::from_reader("input", std::io::Cursor::new(bytes), &Options::default()).unwrap();
+        for record in source {
+            match record {
+                Ok(decoded) => {
+                    let gateway = [&decoded.gateway.session, &decoded.gateway.subject, &decoded.gateway.forwarded_for];
+                    let line = serde_json::json!({ "at": decoded.at.to_string(), "exchange": decoded.exchange, "session, subject, forwarded for": gateway });
+                    read += &format!("{line}\n");
+                    prepared += &format!("{}\n", serde_json::to_string(&preparer.prepared(decoded)).unwrap());
+                }
+                Err(bad) => read += &format!("{}\n", serde_json::json!({ "bad": bad.to_string() })),
+            }
+        }
+        check(&case.join("read.ndjson"), &read);
+        check(&case.join("prepared.ndjson"), &prepared);
+    }
+}

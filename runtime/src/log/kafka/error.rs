@@ -1,0 +1,98 @@
+//! librdkafka's errors, told apart by what can be done about them.
+
+use crate::log::{CommitError, LogError};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+/// What can be done about an error of a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Remedy {
+    /// The same call again.
+    Retry,
+    /// Abort, and begin anew.
+    Abort,
+    /// Nothing: another has our name.
+    Yield,
+    /// Nothing.
+    Stop,
+}
+
+/// Sorts an error of a transactional call.
+pub(super) fn remedy(error: &KafkaError) -> Remedy {
+    use RDKafkaErrorCode::{Fenced, FencedInstanceId, InvalidProducerEpoch, ProducerFenced};
+    if matches!(error.rdkafka_error_code(), Some(Fenced | FencedInstanceId | InvalidProducerEpoch | ProducerFenced)) {
+        return Remedy::Yield;
+    }
+    match error {
+        KafkaError::Transaction(e) if e.is_fatal() => Remedy::Stop,
+        KafkaError::Transaction(e) if e.txn_requires_abort() => Remedy::Abort,
+        KafkaError::Transaction(e) if e.is_retriable() => Remedy::Retry,
+        KafkaError::Flush(_) | KafkaError::MessageProduction(_) => Remedy::Abort,
+        _ => Remedy::Stop,
+    }
+}
+
+/// What is left to say when an error of a transaction has no remedy.
+pub(super) fn give_up(doing: &str, error: &KafkaError) -> CommitError {
+    match remedy(error) {
+        Remedy::Yield => CommitError::Fenced(format!("{doing}: {error}")),
+        _ => CommitError::Fatal(fatal(doing, error)),
+    }
+}
+
+/// An error outside of transactions: whether waiting helps is in its code.
+pub(super) fn sort(doing: impl Into<String>, error: &KafkaError) -> LogError {
+    use RDKafkaErrorCode as Code;
+    let passing = matches!(
+        error.rdkafka_error_code(),
+        Some(
+            Code::AllBrokersDown
+                | Code::BrokerTransportFailure
+                | Code::OperationTimedOut
+                | Code::RequestTimedOut
+                | Code::Resolve
+                | Code::TimedOutQueue
+                | Code::MessageTimedOut
+                | Code::QueueFull
+                | Code::WaitingForCoordinator
+                | Code::CoordinatorLoadInProgress
+                | Code::CoordinatorNotAvailable
+                | Code::NotCoordinator
+                | Code::LeaderNotAvailable
+                | Code::NotLeaderForPartition
+                | Code::NotEnoughReplicas
+                | Code::NotEnoughReplicasAfterAppend
+                | Code::NetworkException
+                | Code::RebalanceInProgress
+                | Code::UnstableOffsetCommit
+                | Code::State
+        )
+    );
+    let (doing, why) = (doing.into(), error.to_string());
+    if passing { LogError::Retriable { doing, why } } else { LogError::Fatal { doing, why } }
+}
+
+/// An error that no waiting helps.
+pub(super) fn fatal(doing: &str, why: &(impl ToString + ?Sized)) -> LogError {
+    LogError::Fatal { doing: doing.to_owned(), why: why.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_outside_of_transactions_passes_or_stays() {
+        let passes = |code| matches!(sort("reading", &KafkaError::Global(code)), LogError::Retriable { .. });
+        assert!(passes(RDKafkaErrorCode::AllBrokersDown));
+        assert!(passes(RDKafkaErrorCode::LeaderNotAvailable));
+        assert!(!passes(RDKafkaErrorCode::TopicAuthorizationFailed));
+        assert!(!passes(RDKafkaErrorCode::Authentication));
+    }
+
+    #[test]
+    fn whoever_is_fenced_yields() {
+        assert_eq!(remedy(&KafkaError::MessageProduction(RDKafkaErrorCode::Fenced)), Remedy::Yield);
+        assert_eq!(remedy(&KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut)), Remedy::Abort);
+        assert!(matches!(give_up("committing", &KafkaError::Global(RDKafkaErrorCode::ProducerFenced)), CommitError::Fenced(_)));
+    }
+}

@@ -1,0 +1,289 @@
+//! A member of a consumer group with its own transactions, after Kafka Streams' thread model: one thread polls, and between two polls a
+//! batch is judged and committed whole. So nothing is under way when partitions move, and there is nothing to drain.
+
+use super::Options;
+use super::context::{Change, Membership, limits, start_offsets};
+use super::convert::{self, Names};
+use super::error;
+use super::settings::ANSWER_LIMIT;
+use super::transaction::{Ending, Positions, Transactions};
+use crate::log::{Batch, CommitError, Event, LogError, Record, Worker, WorkerSpec};
+use engine::{Offset, TopicPartition};
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+/// How long a partition that cannot be sought yet is given to become so.
+const SEEK_PATIENCE: Duration = Duration::from_millis(500);
+
+/// A member of a consumer group.
+pub(super) struct KafkaWorker {
+    consumer: BaseConsumer<Membership>,
+    transactions: Transactions,
+    names: Names,
+    /// Partitions that are ours, with the next offset to be handed out.
+    owned: BTreeMap<TopicPartition, Offset>,
+    paused: BTreeSet<TopicPartition>,
+    /// An error that came after records: they are handed out before it.
+    deferred: Option<LogError>,
+    commits: u64,
+    abort_every: u64,
+}
+
+/// What one poll brings: records, then what changed after them.
+#[derive(Default)]
+struct Polled {
+    records: Vec<Record>,
+    changes: Vec<Event>,
+}
+
+impl KafkaWorker {
+    pub(super) fn new(options: &Options, spec: &WorkerSpec) -> Result<Self, LogError> {
+        let names = || Names::new(&spec.topics);
+        // The transactional id is taken over before the group is joined: offsets of a former self's open transaction are settled then.
+        let transactions = Transactions::new(&options.member_producer(spec), options.record_limit)?;
+        let context = Membership::new(names());
+        let consumer: BaseConsumer<Membership> =
+            options.member(spec).create_with_context(context).map_err(|e| error::fatal("creating a consumer", &e))?;
+        let topics: Vec<&str> = spec.topics.iter().map(|topic| &**topic).collect();
+        consumer.subscribe(&topics).map_err(|e| error::fatal("joining the group", &e))?;
+        let abort_every = options.abort_every;
+        Ok(Self {
+            consumer,
+            transactions,
+            names: names(),
+            owned: BTreeMap::new(),
+            paused: BTreeSet::new(),
+            deferred: None,
+            commits: 0,
+            abort_every,
+        })
+    }
+
+    /// Collects what a poll brings, as far as there is no error.
+    fn collect(&mut self, limit: usize, wait: Duration, polled: &mut Polled) -> Result<(), LogError> {
+        let began = Instant::now();
+        while polled.records.len() < limit {
+            // Waits for the first record only: what comes while a batch is judged is the next batch.
+            let left = if polled.records.is_empty() { wait.saturating_sub(began.elapsed()) } else { Duration::ZERO };
+            let message = self.consumer.poll(left).map(|message| message.map(|m| convert::record(&m, &self.names)));
+            let is_idle = message.is_none();
+            match message {
+                Some(Ok(record)) => self.accept(record, &mut polled.records),
+                Some(Err(e)) => self.weigh(&e)?,
+                None => {}
+            }
+            let changes = self.consumer.context().take();
+            if !changes.is_empty() {
+                return self.note(changes, polled);
+            }
+            if is_idle && (!polled.records.is_empty() || began.elapsed() >= wait) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps book of what changed, and turns it into events.
+    fn note(&mut self, changes: Vec<Change>, polled: &mut Polled) -> Result<(), LogError> {
+        for change in changes {
+            match change {
+                Change::Assigned(starts) => {
+                    self.owned.extend(starts.iter().cloned());
+                    polled.changes.push(Event::Assigned(starts));
+                }
+                Change::Revoked(gone) => {
+                    for at in &gone {
+                        self.owned.remove(at);
+                        self.paused.remove(at);
+                    }
+                    // What was read of them and is not committed will be read by another.
+                    polled.records.retain(|record| !gone.contains(&record.at));
+                    polled.changes.push(Event::Revoked(gone));
+                }
+                Change::Failed(e) => return Err(e),
+            }
+        }
+        Ok(())
+    }
+
+    /// A record that a poll brought: ours and new, or left over from before a seek or a rebalance.
+    fn accept(&mut self, record: Record, records: &mut Vec<Record>) {
+        if let Some(next) = self.owned.get_mut(&record.at)
+            && record.offset >= *next
+        {
+            *next = record.offset.next();
+            records.push(record);
+        }
+    }
+
+    /// What an error between records means for the reader of them; `Ok`: librdkafka gets over it by itself.
+    fn weigh(&self, e: &KafkaError) -> Result<(), LogError> {
+        use RDKafkaErrorCode as Code;
+        match (e, e.rdkafka_error_code()) {
+            (KafkaError::MessageConsumptionFatal(_), _) => Err(error::fatal("reading", &e)),
+            (_, Some(Code::AutoOffsetReset | Code::OffsetOutOfRange)) => Err(self.gone()),
+            (_, Some(Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition)) => {
+                let topics: Vec<_> = self.names.iter().map(|name| &**name).collect();
+                Err(LogError::NoTopic(topics.join("`, `")))
+            }
+            (
+                _,
+                Some(
+                    Code::TopicAuthorizationFailed
+                    | Code::GroupAuthorizationFailed
+                    | Code::ClusterAuthorizationFailed
+                    | Code::Authentication
+                    | Code::UnsupportedSASLMechanism,
+                ),
+            ) => Err(error::fatal("reading", &e)),
+            _ => {
+                tracing::debug!(error = %e, "kafka client: reading goes on");
+                Ok(())
+            }
+        }
+    }
+
+    /// The partition whose records are gone before we read them.
+    fn gone(&self) -> LogError {
+        let partitions: Vec<_> = self.owned.keys().cloned().collect();
+        let oldest = match limits(&self.consumer, &partitions, rdkafka::Offset::Beginning, &self.names) {
+            Ok(oldest) => oldest,
+            Err(e) => return e,
+        };
+        let overtaken = oldest.into_iter().find_map(|(at, oldest)| {
+            let wanted = *self.owned.get(&at)?;
+            (wanted < oldest).then_some(LogError::OffsetGone { at, wanted, oldest })
+        });
+        overtaken
+            .unwrap_or_else(|| error::fatal("reading", "the committed offset is behind the end of its partition: was the topic made anew?"))
+    }
+
+    /// Brings all positions back to the committed ones.
+    fn rewind(&mut self) -> Result<(), LogError> {
+        if self.consumer.assignment_lost() {
+            return Ok(()); // The next poll says so, and gives them all up.
+        }
+        let mine = convert::list(self.owned.keys().map(|at| (at, rdkafka::Offset::Invalid))).map_err(|e| error::fatal("rewinding", &e))?;
+        let starts = start_offsets(&self.consumer, &mine, &self.names)?;
+        self.seek_all(&starts)
+    }
+
+    fn seek_all(&mut self, targets: &[(TopicPartition, Offset)]) -> Result<(), LogError> {
+        let began = Instant::now();
+        let mut open = targets.to_vec();
+        while !open.is_empty() && began.elapsed() < SEEK_PATIENCE {
+            let list = convert::list(open.iter().map(|(at, offset)| (at, convert::to_raw(*offset))));
+            let sought = list.and_then(|list| self.consumer.seek_partitions(list, ANSWER_LIMIT)).map_err(|e| error::sort("seeking", &e))?;
+            for element in sought.elements().iter().filter(|element| element.error().is_ok()) {
+                open.retain(|(at, _)| *at.topic != *element.topic() || convert::to_kafka(at.partition) != element.partition());
+            }
+        }
+        self.take_anew(&open).map_err(|e| error::fatal("seeking", &e))?;
+        self.owned.extend(targets.iter().cloned());
+        Ok(())
+    }
+
+    /// Begins anew with partitions that cannot be sought, because they were assigned a moment ago or what was wanted of them is gone.
+    fn take_anew(&self, targets: &[(TopicPartition, Offset)]) -> KafkaResult<()> {
+        if targets.is_empty() {
+            return Ok(());
+        }
+        let list = convert::list(targets.iter().map(|(at, offset)| (at, convert::to_raw(*offset))))?;
+        self.consumer.incremental_unassign(&list)?;
+        self.consumer.incremental_assign(&list)?;
+        let paused = targets.iter().filter(|(at, _)| self.paused.contains(at));
+        self.consumer.pause(&convert::list(paused.map(|(at, offset)| (at, convert::to_raw(*offset))))?)
+    }
+
+    fn list_of(&self, partitions: &[TopicPartition]) -> Result<TopicPartitionList, LogError> {
+        if let Some(foreign) = partitions.iter().find(|at| !self.owned.contains_key(at)) {
+            return Err(not_ours(foreign));
+        }
+        convert::list(partitions.iter().map(|at| (at, rdkafka::Offset::Invalid))).map_err(|e| error::fatal("listing partitions", &e))
+    }
+
+    fn write(&mut self, batch: &Batch) -> Result<(), CommitError> {
+        let offsets = convert::list(batch.positions.iter().map(|(at, offset)| (at, convert::to_raw(*offset))))
+            .map_err(|e| error::fatal("listing positions", &e))?;
+        let member = self.consumer.group_metadata().ok_or_else(|| error::fatal("committing", "the consumer has left its group"))?;
+        // In this order: a member that lost its partitions before its metadata was taken has metadata that says nothing, and brokers
+        // would take offsets that come with it.
+        if self.consumer.assignment_lost() {
+            return Err(CommitError::Aborted("the group gave our partitions to others".to_owned()));
+        }
+        self.commits += 1;
+        let ending = if self.abort_every > 0 && self.commits.is_multiple_of(self.abort_every) { Ending::Abort } else { Ending::Commit };
+        let positions = (!batch.positions.is_empty()).then_some(Positions { offsets, member });
+        self.transactions.write(&batch.outputs, positions.as_ref(), ending).map(drop)
+    }
+}
+
+impl Worker for KafkaWorker {
+    fn poll(&mut self, limit: usize, wait: Duration) -> Result<Vec<Event>, LogError> {
+        if let Some(e) = self.deferred.take() {
+            return Err(e);
+        }
+        let mut polled = Polled::default();
+        let collected = self.collect(limit, wait, &mut polled);
+        let mut events = Vec::new();
+        if !polled.records.is_empty() {
+            events.push(Event::Records(polled.records));
+        }
+        events.append(&mut polled.changes);
+        match collected {
+            Err(e) if events.is_empty() => return Err(e),
+            Err(e) => self.deferred = Some(e),
+            Ok(()) => {}
+        }
+        Ok(events)
+    }
+
+    fn commit(&mut self, batch: Batch) -> Result<(), CommitError> {
+        if batch.outputs.is_empty() && batch.positions.is_empty() {
+            return Ok(());
+        }
+        let written = self.write(&batch);
+        if let Err(CommitError::Aborted(why)) = &written {
+            tracing::warn!(why, "transaction aborted");
+            self.rewind()?;
+        }
+        written
+    }
+
+    fn seek(&mut self, at: &TopicPartition, offset: Offset) -> Result<(), LogError> {
+        if !self.owned.contains_key(at) {
+            return Err(not_ours(at));
+        }
+        self.seek_all(&[(at.clone(), offset)])
+    }
+
+    fn pause(&mut self, partitions: &[TopicPartition]) -> Result<(), LogError> {
+        let list = self.list_of(partitions)?;
+        self.paused.extend(partitions.iter().cloned());
+        self.consumer.pause(&list).map_err(|e| error::fatal("pausing partitions", &e))
+    }
+
+    fn resume(&mut self, partitions: &[TopicPartition]) -> Result<(), LogError> {
+        let list = self.list_of(partitions)?;
+        self.paused.retain(|at| !partitions.contains(at));
+        self.consumer.resume(&list).map_err(|e| error::fatal("resuming partitions", &e))
+    }
+
+    fn ends(&mut self) -> Result<Vec<(TopicPartition, Offset)>, LogError> {
+        let partitions: Vec<_> = self.owned.keys().cloned().collect();
+        limits(&self.consumer, &partitions, rdkafka::Offset::End, &self.names)
+    }
+}
+
+impl Drop for KafkaWorker {
+    fn drop(&mut self) {
+        self.consumer.context().leave();
+    }
+}
+
+fn not_ours(at: &TopicPartition) -> LogError {
+    error::fatal("steering the reading", &format!("{at} is not assigned to this worker"))
+}

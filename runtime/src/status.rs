@@ -1,0 +1,101 @@
+//! Records of `weir.status` (compacted): what each API and each scorer is at. Written by trainer and scorers, read by scorers, `weir status` and people.
+
+use engine::{ApiName, Family, Stage};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Keys of [`ApiStatus`] records begin so.
+pub const API: &str = "api/";
+/// Keys of [`ScorerStatus`] records begin so.
+pub const SCORER: &str = "scorer/";
+
+/// Where an API is in its life; key `api/<name>`, written by the trainer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ApiStatus {
+    /// The API.
+    pub api: ApiName,
+    /// Its stage.
+    pub stage: Stage,
+    /// Hosts that belong to it, lower case.
+    pub hosts: Vec<String>,
+    /// Requests seen.
+    pub seen: u64,
+    /// Requests still needed before the first training.
+    pub needed: u64,
+    /// Append time of the first request, epoch milliseconds.
+    pub since_ms: i64,
+    /// Label of the model that judges it.
+    pub model: Option<String>,
+    /// Level below which a verdict is anomalous.
+    pub alpha: Option<f64>,
+    /// How far a training is that is going on.
+    pub training: Option<TrainingStatus>,
+}
+
+/// How far a training is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrainingStatus {
+    /// What is being done.
+    pub phase: String,
+    /// 0 to 1.
+    pub done: f64,
+}
+
+/// What one scorer process does; key `scorer/<instance>`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ScorerStatus {
+    /// Its stable name.
+    pub instance: String,
+    /// Version of Weir.
+    pub version: String,
+    /// Format of the records it writes.
+    pub format: u32,
+    /// Label of the model in use.
+    pub model: Option<String>,
+    /// Its partitions.
+    pub partitions: BTreeMap<u32, PartitionStatus>,
+    /// Verdicts since it started, per API.
+    pub apis: BTreeMap<ApiName, VerdictCounts>,
+    /// Records that could not be read since it started.
+    pub dead_letters: u64,
+}
+
+/// One partition of a scorer.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct PartitionStatus {
+    /// Next offset to be judged.
+    pub position: u64,
+    /// Records that wait.
+    pub lag: u64,
+    /// Live sessions.
+    pub sessions: u64,
+    /// Sessions evicted because of the cap.
+    pub evicted: u64,
+    /// Whether its state is being restored.
+    pub restoring: bool,
+}
+
+/// Verdicts by label and family.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct VerdictCounts {
+    /// Label `benign`.
+    pub benign: u64,
+    /// Label `anomalous`.
+    pub anomalous: u64,
+    /// Label `insufficient`.
+    pub insufficient: u64,
+    /// Anomalous verdicts by family; a verdict with two counts in both.
+    pub families: BTreeMap<Family, u64>,
+}
+
+impl VerdictCounts {
+    /// Takes the counts of another scorer in.
+    pub fn add(&mut self, other: &Self) {
+        self.benign += other.benign;
+        self.anomalous += other.anomalous;
+        self.insufficient += other.insufficient;
+        for (family, n) in &other.families {
+            *self.families.entry(*family).or_default() += n;
+        }
+    }
+}

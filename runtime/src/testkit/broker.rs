@@ -1,0 +1,244 @@
+//! One Apache Kafka broker (KRaft, one node) on free loopback ports, as a child process.
+//!
+//! The JVM runs under a small shell that waits for the end of its standard input. So the broker goes, and its data with it, whenever the
+//! test process goes: at the end, on a panic, on kill -9.
+
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Longest time for a broker to come up, on a machine that is busy with something else.
+const START_LIMIT: Duration = Duration::from_secs(120);
+
+/// Runs a command until told on standard input how to end it (`term`, `kill`), or until that closes: then `$DIR` goes as well.
+const KEEPER: &str = r#"
+"$@" >>"$DIR/broker.log" 2>&1 </dev/null &
+broker=$!
+echo "$broker"
+read -r how
+case "$how" in
+  term) kill -TERM "$broker" ;;
+  *) kill -KILL "$broker" ;;
+esac 2>/dev/null
+wait "$broker" 2>/dev/null
+[ -n "$how" ] || rm -rf "$DIR"
+"#;
+
+/// A running broker. It is killed and its data removed when this is dropped or the process ends, however it ends.
+pub struct Broker {
+    directory: PathBuf,
+    port: u16,
+    process: Mutex<Option<Process>>,
+}
+
+struct Process {
+    keeper: Child,
+    pid: String,
+}
+
+impl Broker {
+    /// The broker that the tests of this process share. Use topic names of your own.
+    ///
+    /// # Panics
+    /// See [`Broker::start`].
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<Broker> = OnceLock::new();
+        SHARED.get_or_init(Self::start)
+    }
+
+    /// Starts a broker of its own and waits until it answers.
+    ///
+    /// # Panics
+    /// The jars or Java are missing, or the broker does not come up.
+    #[must_use]
+    pub fn start() -> Self {
+        let directory = tempfile::Builder::new().prefix("weir-broker-").tempdir().expect("a temporary directory").keep();
+        let port = (0..3).find_map(|_| {
+            let (port, controller) = free_ports();
+            std::fs::write(directory.join("server.properties"), properties(&directory, port, controller)).expect("the temporary directory");
+            format_storage(&directory);
+            let process = launch(&directory);
+            is_ready(port, &process.pid).then_some((port, process))
+        });
+        let Some((port, process)) = port else { panic!("the test broker does not come up:\n{}", tail(&directory)) };
+        Self { directory, port, process: Mutex::new(Some(process)) }
+    }
+
+    /// Bootstrap servers.
+    #[must_use]
+    pub fn brokers(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Stops the broker as an operator would, keeping its data.
+    pub fn stop(&self) {
+        self.end("term\n");
+    }
+
+    /// kill -9, keeping the data.
+    pub fn kill(&self) {
+        self.end("kill\n");
+    }
+
+    /// Starts the broker again on the same ports and data, and waits until it answers.
+    ///
+    /// # Panics
+    /// It does not come up.
+    pub fn restart(&self) {
+        self.stop();
+        let process = launch(&self.directory);
+        assert!(is_ready(self.port, &process.pid), "the test broker does not come up again:\n{}", tail(&self.directory));
+        *self.process() = Some(process);
+    }
+
+    /// Changes properties of a topic (`name=value,…`), as an operator does.
+    ///
+    /// # Panics
+    /// The tool cannot be run or fails.
+    pub fn alter_topic(&self, topic: &str, properties: &str) {
+        let arguments = ["--alter", "--entity-type", "topics", "--entity-name", topic, "--add-config", properties];
+        let _told = self.tool("kafka.admin.ConfigCommand", &arguments);
+    }
+
+    /// Runs one of Kafka's own tools (`org.apache.kafka.tools.…`) against this broker and returns what it printed.
+    ///
+    /// # Panics
+    /// The tool cannot be run or fails.
+    #[must_use]
+    pub fn tool(&self, class: &str, arguments: &[&str]) -> String {
+        let output = java().arg(class).args(["--bootstrap-server", &self.brokers()]).args(arguments).output().expect("java runs");
+        assert!(output.status.success(), "{class}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    fn process(&self) -> MutexGuard<'_, Option<Process>> {
+        self.process.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn end(&self, how: &str) {
+        let Some(mut process) = self.process().take() else { return };
+        if let Some(stdin) = &mut process.keeper.stdin {
+            stdin.write_all(how.as_bytes()).ok();
+        }
+        process.keeper.wait().ok();
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        self.kill();
+        std::fs::remove_dir_all(&self.directory).ok();
+    }
+}
+
+fn jars() -> PathBuf {
+    let jars = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.cache/kafka/lib");
+    assert!(
+        jars.join("pom.xml").is_file(),
+        "this test needs Apache Kafka's jars, which are not in {}: run `make test`, or scripts/fetch-kafka.sh and then this again",
+        jars.display()
+    );
+    jars
+}
+
+fn java() -> Command {
+    let mut java = Command::new("java");
+    java.args(["-Xmx384m", "-Xms128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-cp"]);
+    java.arg(jars().join("*"));
+    java
+}
+
+fn format_storage(directory: &Path) {
+    let output = java()
+        .args(["kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", "V2VpcidzIHRlc3Qga2l0Lg", "-c"])
+        .arg(directory.join("server.properties"))
+        .output()
+        .unwrap_or_else(|e| panic!("this test needs Java 17 or newer for its Kafka broker: {e}"));
+    assert!(output.status.success(), "formatting the broker's storage: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn launch(directory: &Path) -> Process {
+    let java = java();
+    let mut keeper = Command::new("sh")
+        .args(["-c", KEEPER, "broker"])
+        .arg(java.get_program())
+        .args(java.get_args())
+        .arg("kafka.Kafka")
+        .arg(directory.join("server.properties"))
+        .env("DIR", directory)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("sh runs");
+    let mut pid = String::new();
+    BufReader::new(keeper.stdout.take().expect("standard output is a pipe")).read_line(&mut pid).expect("the broker's process id");
+    Process { keeper, pid: pid.trim().to_owned() }
+}
+
+/// Asks until the broker answers; false when it has ended or takes too long.
+fn is_ready(port: u16, pid: &str) -> bool {
+    let client: BaseConsumer =
+        ClientConfig::new().set("bootstrap.servers", format!("127.0.0.1:{port}")).create().expect("a client without options");
+    let began = Instant::now();
+    while began.elapsed() < START_LIMIT {
+        if client.fetch_metadata(None, Duration::from_millis(500)).is_ok_and(|answer| !answer.brokers().is_empty()) {
+            return true;
+        }
+        let alive = Command::new("kill").args(["-0", pid]).stderr(Stdio::null()).status().is_ok_and(|status| status.success());
+        if !alive {
+            return false;
+        }
+    }
+    false
+}
+
+fn tail(directory: &Path) -> String {
+    let log = std::fs::read_to_string(directory.join("broker.log")).unwrap_or_default();
+    let lines: Vec<_> = log.lines().collect();
+    lines[lines.len().saturating_sub(20)..].join("\n")
+}
+
+/// Two ports that were free a moment ago; [`Broker::start`] tries others when one was taken since.
+fn free_ports() -> (u16, u16) {
+    let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
+    let [broker, controller] = listeners.map(|l| l.local_addr().expect("a bound address").port());
+    (broker, controller)
+}
+
+fn properties(directory: &Path, port: u16, controller: u16) -> String {
+    let data = directory.join("data");
+    format!(
+        "process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+controller.listener.names=CONTROLLER
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+log.dirs={}
+auto.create.topics.enable=false
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=4
+transaction.abort.timed.out.transaction.cleanup.interval.ms=500
+group.initial.rebalance.delay.ms=0
+broker.session.timeout.ms=2000
+broker.heartbeat.interval.ms=500
+log.index.size.max.bytes=262144
+log.cleaner.dedupe.buffer.size=8388608
+log.cleaner.io.buffer.size=262144
+log.cleaner.backoff.ms=200
+num.network.threads=2
+num.io.threads=4
+background.threads=2
+",
+        data.display()
+    )
+}

@@ -1,0 +1,117 @@
+//! The thread that follows what does not stand on the traffic topic: model versions, and the stages of APIs.
+
+use crate::models::{ModelFeed, Models};
+use crate::state::Stages;
+use arc_swap::ArcSwapOption;
+use runtime::keys::TrustedKeys;
+use runtime::log::{Log, LogError, Reader, Record, Start};
+use runtime::shutdown::Shutdown;
+use runtime::status::{API, ApiStatus};
+use runtime::topics::Topics;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Records of one read.
+const READ: usize = 512;
+/// Longest wait of one read, and so the longest wait for the end.
+const WAIT: Duration = Duration::from_millis(100);
+
+/// What workers read of it.
+#[derive(Clone)]
+pub(crate) struct Published {
+    pub(crate) models: Models,
+    stages: Arc<ArcSwapOption<Stages>>,
+}
+
+impl Published {
+    /// The stages of APIs, once the trainer has said any.
+    pub(crate) fn stages(&self) -> Option<Arc<Stages>> {
+        self.stages.load_full()
+    }
+}
+
+/// Reads both topics; made by [`Feed::open`], which returns once all that stood there has been read.
+pub(crate) struct Feed {
+    reader: Box<dyn Reader>,
+    status: Arc<str>,
+    models: ModelFeed,
+    apis: BTreeMap<Vec<u8>, ApiStatus>,
+    published: Published,
+}
+
+impl Feed {
+    /// Opens the feed and reads it to its present end.
+    pub(crate) fn open(log: &Arc<dyn Log>, topics: &Topics, trusted: TrustedKeys) -> Result<Self, LogError> {
+        let whole = |topic: &Arc<str>| (engine::TopicPartition::new(Arc::clone(topic), 0), Start::Oldest);
+        let reader = log.reader(&[whole(&topics.models), whole(&topics.status)])?;
+        let models = Models::new(Arc::clone(log), Arc::clone(&topics.models));
+        let published = Published { models: models.clone(), stages: Arc::default() };
+        let models = ModelFeed::new(models, trusted);
+        let mut feed = Self { reader, status: Arc::clone(&topics.status), models, apis: BTreeMap::new(), published };
+        let mut waiting = Vec::new();
+        loop {
+            let records = feed.read()?;
+            let may_be_all = records.len() < READ;
+            // Only pointers and statuses are kept: parts of models are large.
+            waiting.extend(records.into_iter().filter(|r| r.at.topic == feed.status || r.key.as_deref().is_some_and(|k| k == b"pointer")));
+            if may_be_all && feed.reader.at_end()? {
+                break;
+            }
+        }
+        feed.take(&waiting);
+        Ok(feed)
+    }
+
+    /// What it has read, for workers.
+    pub(crate) fn published(&self) -> Published {
+        self.published.clone()
+    }
+
+    /// Follows the topics until the end.
+    pub(crate) fn follow(mut self, shutdown: &Shutdown) -> Result<(), LogError> {
+        while !shutdown.is_cancelled() {
+            let records = self.read()?;
+            self.take(&records);
+        }
+        Ok(())
+    }
+
+    fn read(&mut self) -> Result<Vec<Record>, LogError> {
+        match self.reader.read(READ, WAIT) {
+            Err(LogError::Retriable { doing, why }) => {
+                tracing::warn!(doing, why, "following models and stages");
+                Ok(Vec::new())
+            }
+            read => read,
+        }
+    }
+
+    fn take(&mut self, records: &[Record]) {
+        self.models.take(records);
+        let mut is_new = false;
+        for record in records.iter().filter(|r| r.at.topic == self.status) {
+            let Some(key) = record.key.as_deref().filter(|k| k.starts_with(API.as_bytes())) else { continue };
+            match record.value.as_deref().map(serde_json::from_slice) {
+                Some(Ok(status)) => drop(self.apis.insert(key.to_vec(), status)),
+                Some(Err(error)) => tracing::warn!(%error, key = %key.escape_ascii(), "a status record cannot be read"),
+                None => drop(self.apis.remove(key)),
+            }
+            is_new = true;
+        }
+        if is_new {
+            self.publish_stages();
+        }
+    }
+
+    fn publish_stages(&self) {
+        let mut stages = Stages::default();
+        for status in self.apis.values() {
+            stages.stages.insert(status.api.clone(), status.stage);
+            stages.hosts.extend(status.hosts.iter().map(|host| (host.clone(), status.api.clone())));
+        }
+        if self.published.stages.load().as_deref() != Some(&stages) {
+            self.published.stages.store(Some(Arc::new(stages)));
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! One partition with its live state: the step from records to outputs, effects, checkpoints.
+
+use crate::alert;
+use crate::board::Counts;
+use crate::dead_letter::{self, Unreadable};
+use crate::feed::Published;
+use crate::settings::Settings;
+use crate::state::{EffectKey, Mark, ModelRef, Stages, StateWriter, Taken, format_header};
+use crate::worker::WorkerError;
+use engine::{Effect, Exchange, Incident, Offset, Partition, RecordPosition, TopicPartition, Verdict};
+use runtime::log::{Output, Record};
+use runtime::status::PartitionStatus;
+use std::sync::Arc;
+
+/// An idle partition with open incidents is told the time after this, milliseconds.
+const IDLE: i64 = 60_000;
+
+/// What one turn of a worker writes, and what it came to.
+#[derive(Default)]
+pub(crate) struct Work {
+    pub(crate) outputs: Vec<Output>,
+    pub(crate) touched: Vec<TopicPartition>,
+    pub(crate) counts: Counts,
+}
+
+impl Work {
+    /// Notes that a partition's state changed by this turn.
+    pub(crate) fn touch(&mut self, at: &TopicPartition) {
+        if !self.touched.contains(at) {
+            self.touched.push(at.clone());
+        }
+    }
+}
+
+/// A partition that is ours and whose state is whole.
+pub(crate) struct Lane {
+    pub(crate) at: TopicPartition,
+    pub(crate) next: Offset,
+    partition: Partition,
+    writer: StateWriter,
+    model: Option<ModelRef>,
+    stages: Option<Stages>,
+    /// Effects taken since the mark.
+    effects: Vec<EffectKey>,
+    /// When the last checkpoint was, by the settings' clock; `None`: there is none yet.
+    checkpointed_ms: Option<i64>,
+    is_changed: bool,
+    active_ms: i64,
+}
+
+impl Lane {
+    /// Empty, at the beginning of a partition.
+    pub(crate) fn new(settings: &Settings, at: TopicPartition) -> Self {
+        let writer = StateWriter { topic: Arc::clone(&settings.topics.state), partition: at.partition };
+        let partition = Partition::new(at.clone(), settings.limits).with_client_ip(settings.client_ip);
+        Self {
+            at,
+            next: Offset(0),
+            partition,
+            writer,
+            model: None,
+            stages: None,
+            effects: Vec::new(),
+            checkpointed_ms: None,
+            is_changed: false,
+            active_ms: (settings.clock)(),
+        }
+    }
+
+    /// Stands where a mark stood; the entries come by [`Self::entries`].
+    pub(crate) fn stand_at(&mut self, mark: Mark, settings: &Settings) {
+        self.next = mark.next;
+        self.model = mark.model;
+        self.stages = mark.stages;
+        self.checkpointed_ms = Some((settings.clock)());
+    }
+
+    /// The version that the state refers to.
+    pub(crate) fn model(&self) -> Option<&ModelRef> {
+        self.model.as_ref()
+    }
+
+    /// The engine's state, to be restored.
+    pub(crate) fn partition(&mut self) -> &mut Partition {
+        &mut self.partition
+    }
+
+    /// Takes a record in again, without an outcome: its outcome was committed before.
+    pub(crate) fn fold(&mut self, record: &Record) {
+        if let Some(Ok(exchange)) = record.value.as_deref().map(Exchange::from_json) {
+            self.partition.fold(position(record), &exchange);
+        }
+        self.next = record.offset.next();
+        self.is_changed = true;
+    }
+
+    /// Takes an effect again that was taken before.
+    pub(crate) fn retake(&mut self, key: EffectKey, taken: &Taken, published: &Published) {
+        self.remember(taken);
+        if let Some(effect) = effect_of(taken, published) {
+            self.partition.apply(effect);
+        }
+        self.effects.push(key);
+        self.is_changed = true;
+    }
+
+    /// Takes what has been published since as effects before the next record.
+    pub(crate) fn catch_up(&mut self, published: &Published, settings: &Settings, work: &mut Work) -> Result<(), WorkerError> {
+        if let Some(active) = published.models.active()
+            && self.model.as_ref().is_none_or(|m| m.counter < active.version.counter && m.id != active.version.id)
+        {
+            self.take(&Taken::Model(active.version.clone()), Effect::Model(Arc::clone(&active.model)), settings, work)?;
+        }
+        if let Some(stages) = published.stages()
+            && self.stages.as_ref() != Some(&*stages)
+        {
+            let stages = Stages::clone(&stages);
+            let effect = Effect::Stages { hosts: stages.hosts.clone(), stages: stages.stages.clone() };
+            self.take(&Taken::Stages(stages), effect, settings, work)?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, taken: &Taken, effect: Effect, settings: &Settings, work: &mut Work) -> Result<(), WorkerError> {
+        let number = self.effects.last().map_or(0, |last| last.number + 1);
+        let key = EffectKey { offset: self.next, number };
+        work.outputs.push(self.writer.effect(key, taken)?);
+        self.remember(taken);
+        let ended = self.partition.apply(effect);
+        alerts(&ended, settings, work)?;
+        self.effects.push(key);
+        self.is_changed = true;
+        work.touch(&self.at);
+        Ok(())
+    }
+
+    fn remember(&mut self, taken: &Taken) {
+        match taken {
+            Taken::Model(version) => self.model = Some(version.clone()),
+            Taken::Stages(stages) => self.stages = Some(stages.clone()),
+            Taken::Tick(_) => {}
+        }
+    }
+
+    /// Brings a record to its end: a verdict and perhaps alerts, or a dead letter.
+    pub(crate) fn judge(&mut self, record: &Record, settings: &Settings, work: &mut Work) -> Result<(), WorkerError> {
+        let read = record.value.as_deref().ok_or(Unreadable::NoValue).and_then(|value| Ok(Exchange::from_json(value)?));
+        match read {
+            Ok(exchange) => {
+                let judged = self.partition.judge(position(record), &exchange);
+                work.counts.add(&judged.verdict);
+                work.outputs.push(verdict_record(&judged.verdict, self.at.partition, settings)?);
+                alerts(&judged.incidents, settings, work)?;
+            }
+            Err(why) => {
+                work.counts.dead_letters += 1;
+                work.outputs.push(dead_letter::letter(&settings.topics.deadletter, record, &why, settings.keep_dead_letters));
+            }
+        }
+        self.next = record.offset.next();
+        self.is_changed = true;
+        self.active_ms = (settings.clock)();
+        work.touch(&self.at);
+        Ok(())
+    }
+
+    /// Moves the clock of an idle partition on, so that its open incidents can end.
+    pub(crate) fn tick(&mut self, settings: &Settings, work: &mut Work) -> Result<(), WorkerError> {
+        let now = (settings.clock)();
+        let idle = now.saturating_sub(self.active_ms);
+        let view = self.partition.view();
+        let (true, true, Some(clock)) = (idle >= IDLE, view.incidents > 0, view.clock_ms) else { return Ok(()) };
+        self.active_ms = now;
+        let to = clock.saturating_add(idle);
+        self.take(&Taken::Tick(to), Effect::Tick(to), settings, work)
+    }
+
+    /// Whether a checkpoint is due by time.
+    pub(crate) fn is_due(&self, settings: &Settings) -> bool {
+        let every = i64::try_from(settings.checkpoint.as_millis()).unwrap_or(i64::MAX);
+        self.is_changed && self.checkpointed_ms.is_none_or(|last| last.saturating_add(every) <= (settings.clock)())
+    }
+
+    /// Writes what changed since the last checkpoint, and the mark, if anything did.
+    pub(crate) fn checkpoint(&mut self, settings: &Settings, work: &mut Work) -> Result<(), WorkerError> {
+        if !self.is_changed {
+            return Ok(());
+        }
+        work.outputs.extend(self.partition.checkpoint().into_iter().map(|entry| self.writer.entry(entry)));
+        let mark = Mark { next: self.next, model: self.model.clone(), stages: self.stages.clone() };
+        work.outputs.push(self.writer.mark(&mark)?);
+        work.outputs.extend(self.effects.drain(..).map(|key| self.writer.forget(key)));
+        self.checkpointed_ms = Some((settings.clock)());
+        self.is_changed = false;
+        work.touch(&self.at);
+        Ok(())
+    }
+
+    /// For status; `end`: the next offset to be written.
+    pub(crate) fn status(&self, end: Offset) -> PartitionStatus {
+        let view = self.partition.view();
+        PartitionStatus {
+            position: self.next.0,
+            lag: end.0.saturating_sub(self.next.0),
+            sessions: view.sessions,
+            evicted: view.evicted,
+            restoring: false,
+        }
+    }
+}
+
+/// The engine's effect of one that was written down. A model that cannot be had any more is said and left out.
+pub(crate) fn effect_of(taken: &Taken, published: &Published) -> Option<Effect> {
+    match taken {
+        Taken::Model(version) => match published.models.get(&version.id) {
+            Ok(model) => Some(Effect::Model(model)),
+            Err(error) => {
+                tracing::error!(%error, "a state refers to a model that cannot be had: it is restored without it");
+                None
+            }
+        },
+        Taken::Stages(stages) => Some(Effect::Stages { hosts: stages.hosts.clone(), stages: stages.stages.clone() }),
+        Taken::Tick(to) => Some(Effect::Tick(*to)),
+    }
+}
+
+fn position(record: &Record) -> RecordPosition {
+    RecordPosition { offset: record.offset, appended_ms: Some(record.timestamp_ms) }
+}
+
+fn verdict_record(verdict: &Verdict, partition: u32, settings: &Settings) -> Result<Output, WorkerError> {
+    let mut headers = vec![("label", verdict.label.name().into()), ("score", verdict.score.to_string().into())];
+    headers.extend(verdict.model.as_ref().map(|model| ("model", model.clone().into())));
+    headers.push(format_header());
+    Ok(Output {
+        topic: Arc::clone(&settings.topics.verdicts),
+        partition: Some(partition),
+        key: verdict.session.clone().map(Into::into),
+        value: Some(verdict.to_json()?.into()),
+        headers,
+    })
+}
+
+fn alerts(incidents: &[Incident], settings: &Settings, work: &mut Work) -> Result<(), WorkerError> {
+    for incident in incidents {
+        work.outputs.push(Output {
+            topic: Arc::clone(&settings.topics.alerts),
+            partition: None,
+            key: Some(incident.uid.clone().into()),
+            value: Some(serde_json::to_vec(&alert::finding(incident))?.into()),
+            headers: vec![format_header()],
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,114 @@
+//! Which model is active, and any version that a state refers to: the reader half of `weir.models`.
+
+use crate::state::ModelRef;
+use arc_swap::ArcSwapOption;
+use engine::Model;
+use runtime::keys::{PointerError, TrustedKeys};
+use runtime::log::{Log, Record};
+use runtime::model_file::ModelFileError;
+use runtime::model_topic::{self, ModelTopicError, POINTER};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Versions kept ready besides the active one: the one before, and one that a state refers to.
+const READY: usize = 3;
+
+/// A model that was verified, and the pointer that named it.
+#[derive(Debug)]
+pub(crate) struct Active {
+    pub(crate) version: ModelRef,
+    pub(crate) model: Arc<Model>,
+}
+
+/// Why a model is not followed.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelFeedError {
+    /// The pointer is not to be trusted.
+    #[error(transparent)]
+    Pointer(#[from] PointerError),
+    /// The version cannot be had.
+    #[error(transparent)]
+    Topic(#[from] ModelTopicError),
+    /// The version is no model.
+    #[error("model version {id}: {why}")]
+    Model {
+        /// Its id.
+        id: String,
+        /// What is wrong.
+        why: ModelFileError,
+    },
+}
+
+/// A version that is kept, by its id.
+type Ready = (String, Arc<Model>);
+
+/// What workers read: the active model, and other versions by id.
+#[derive(Clone)]
+pub(crate) struct Models {
+    log: Arc<dyn Log>,
+    topic: Arc<str>,
+    active: Arc<ArcSwapOption<Active>>,
+    ready: Arc<Mutex<Vec<Ready>>>,
+}
+
+impl Models {
+    pub(crate) fn new(log: Arc<dyn Log>, topic: Arc<str>) -> Self {
+        Self { log, topic, active: Arc::default(), ready: Arc::default() }
+    }
+
+    /// The model that judges from now on.
+    pub(crate) fn active(&self) -> Option<Arc<Active>> {
+        self.active.load_full()
+    }
+
+    /// A version by its id.
+    pub(crate) fn get(&self, id: &str) -> Result<Arc<Model>, ModelFeedError> {
+        let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, model)) = ready.iter().find(|(kept, _)| kept == id) {
+            return Ok(Arc::clone(model));
+        }
+        let unusable = |why| ModelFeedError::Model { id: id.to_owned(), why };
+        let model = Arc::new(model_topic::fetch(&*self.log, &self.topic, id)?.model().map_err(unusable)?);
+        if ready.len() >= READY {
+            ready.remove(0);
+        }
+        ready.push((id.to_owned(), Arc::clone(&model)));
+        Ok(model)
+    }
+}
+
+/// What the feed thread writes: follows pointers that are signed, count up and name a whole model; keeps the good one otherwise.
+pub(crate) struct ModelFeed {
+    models: Models,
+    trusted: TrustedKeys,
+    newest: Option<u64>,
+}
+
+impl ModelFeed {
+    pub(crate) fn new(models: Models, trusted: TrustedKeys) -> Self {
+        Self { models, trusted, newest: None }
+    }
+
+    /// Takes the newest pointer of several records of the topic.
+    pub(crate) fn take(&mut self, records: &[Record]) {
+        let pointers = records.iter().filter(|r| r.key.as_deref() == Some(POINTER.as_bytes())).filter_map(|r| r.value.as_deref());
+        let mut newest = None;
+        for record in pointers {
+            match self.trusted.verify_pointer(record, self.newest) {
+                Ok(pointer) => {
+                    self.newest = Some(pointer.counter);
+                    newest = Some(pointer);
+                }
+                Err(error) => tracing::warn!(%error, "a model pointer is not followed"),
+            }
+        }
+        let Some(pointer) = newest else { return };
+        match self.models.get(&pointer.active) {
+            Ok(model) => {
+                tracing::info!(model = model.label, id = pointer.active, "a model is active");
+                let version = ModelRef { id: pointer.active, counter: pointer.counter };
+                self.models.active.store(Some(Arc::new(Active { version, model })));
+            }
+            Err(error) => tracing::error!(%error, "the model that is active on the topic cannot be used; the one before stays"),
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! What the scorer is told.
+
+use engine::{ClientIp, Limits};
+use runtime::config::Config;
+use runtime::keys::TrustedKeys;
+use runtime::topics::Topics;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Tells the time in epoch milliseconds.
+pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
+
+/// What the scorer is told.
+#[derive(Clone)]
+pub struct Settings {
+    /// Names of topics and groups.
+    pub topics: Topics,
+    /// Stable name of this process.
+    pub instance: String,
+    /// Worker threads.
+    pub workers: usize,
+    /// Caps of the tables of a partition.
+    pub limits: Limits,
+    /// Longest time between checkpoints.
+    pub checkpoint: Duration,
+    /// Whether dead letters hold the bytes themselves.
+    pub keep_dead_letters: bool,
+    /// How verdicts show client addresses.
+    pub client_ip: ClientIp,
+    /// Who may publish models.
+    pub trusted: TrustedKeys,
+    /// When a checkpoint is due and a partition idle.
+    pub clock: Clock,
+}
+
+impl Settings {
+    /// As configured, by the system's clock.
+    #[must_use]
+    pub fn new(config: &Config, trusted: TrustedKeys) -> Self {
+        Self {
+            topics: Topics::new(config),
+            instance: config.instance.clone(),
+            workers: config.scorer.workers,
+            limits: config.state.limits,
+            checkpoint: config.state.checkpoint,
+            keep_dead_letters: config.deadletter.keep,
+            client_ip: config.privacy.client_ip,
+            trusted,
+            clock: Arc::new(system_clock),
+        }
+    }
+}
+
+fn system_clock() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}

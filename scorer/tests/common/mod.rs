@@ -1,0 +1,195 @@
+//! A scorer on an embedded log in a fresh directory, with simulated traffic.
+
+use engine::{Features, History, HistoryLimits, LearnConfig, Offset, TopicPartition, learn};
+use runtime::config::{Config, FlagValue, Sources};
+use runtime::keys::{Pointer, SigningKey, TrustedKeys};
+use runtime::log::embedded::EmbeddedLog;
+use runtime::log::{Log, Output, Reader, Record, Start};
+use runtime::model_file::{About, ModelFile};
+use runtime::model_topic::{POINTER, version_records};
+use runtime::shutdown::Shutdown;
+use runtime::topics::Topics;
+use scorer::{ScorerError, Settings};
+use simulator::Simulation;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+pub(crate) const PARTITIONS: u32 = 4;
+const LEARNED: usize = 2_000;
+
+/// Simulated exchanges.
+pub(crate) struct Traffic {
+    learned: Vec<Vec<u8>>,
+    /// Session and record.
+    pub(crate) judged: Vec<(String, Vec<u8>)>,
+}
+
+/// The traffic that models are learned from, and that which is judged.
+pub(crate) fn traffic() -> &'static Traffic {
+    static TRAFFIC: OnceLock<Traffic> = OnceLock::new();
+    TRAFFIC.get_or_init(|| {
+        let mut config = simulator::Config::new(11, 0.2, 20_000);
+        config.learning = 0.5;
+        config.launches = 1;
+        let mut judged = Vec::new();
+        let mut learned = Vec::new();
+        for (exchange, _) in Simulation::new(config) {
+            let bytes = serde_json::to_vec(&exchange).unwrap();
+            if learned.len() < LEARNED {
+                learned.push(bytes);
+            } else {
+                judged.push((exchange.session.as_deref().unwrap_or_default().to_owned(), bytes));
+            }
+        }
+        Traffic { learned, judged }
+    })
+}
+
+/// Two models of the same API, learned from different stretches of it.
+fn model(label: &str) -> ModelFile {
+    static FILES: OnceLock<[ModelFile; 2]> = OnceLock::new();
+    let files = FILES.get_or_init(|| {
+        ["v1", "v2"].map(|label| {
+            let mut history = History::new(HistoryLimits::default());
+            let skip = if label == "v1" { 0 } else { LEARNED / 4 };
+            for bytes in traffic().learned.iter().skip(skip) {
+                history.add(Features::of(&engine::Exchange::from_json(bytes).unwrap()));
+            }
+            let config = LearnConfig { label: label.to_owned(), ..LearnConfig::default() };
+            ModelFile::of(&learn(&history, &config, &mut |_| {}).unwrap(), About::default()).unwrap()
+        })
+    });
+    files[usize::from(label == "v2")].clone()
+}
+
+pub(crate) struct Bench {
+    pub(crate) log: Arc<dyn Log>,
+    pub(crate) settings: Settings,
+    key: SigningKey,
+    _directory: tempfile::TempDir,
+    running: Option<(Shutdown, JoinHandle<Result<(), ScorerError>>)>,
+    outcomes: Box<dyn Reader>,
+}
+
+/// How a bench runs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Plan {
+    pub(crate) workers: usize,
+    pub(crate) abort_every: u64,
+    /// Milliseconds of the bench's clock, which goes on by one with each look at it.
+    pub(crate) checkpoint: u64,
+}
+
+impl Bench {
+    pub(crate) fn new(plan: Plan) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let flag = |key: &str, value: &str| FlagValue { key: key.to_owned(), value: value.to_owned() };
+        let flags = vec![flag("embedded.partitions", &PARTITIONS.to_string()), flag("traffic.keep", "36500d"), flag("data", "unused")];
+        let config = Config::resolve(&Sources { flags, host_name: "bench".to_owned(), ..Sources::default() }).unwrap();
+        let topics = Topics::new(&config);
+        let options = EmbeddedLog::options().abort_every(plan.abort_every).topic_record_limit(Arc::clone(&topics.traffic), 6 << 20);
+        let log: Arc<dyn Log> = Arc::new(options.open(directory.path().join("log")).unwrap());
+        log.create_topics(topics.specs()).unwrap();
+        let key = key(directory.path());
+        let trusted = TrustedKeys::new(vec![key.public()]);
+        let mut settings = Settings::new(&config, trusted);
+        settings.workers = plan.workers;
+        settings.checkpoint = Duration::from_millis(plan.checkpoint);
+        let clock = AtomicI64::new(0);
+        settings.clock = Arc::new(move || clock.fetch_add(1, Ordering::Relaxed));
+        let whole = |topic: &Arc<str>, n| (TopicPartition::new(Arc::clone(topic), n), Start::Oldest);
+        let mut from: Vec<_> = (0..PARTITIONS).map(|n| whole(&topics.verdicts, n)).collect();
+        from.push(whole(&topics.deadletter, 0));
+        let outcomes = log.reader(&from).unwrap();
+        Self { log, settings, key, _directory: directory, running: None, outcomes }
+    }
+
+    pub(crate) fn start(&mut self) {
+        let (settings, log, shutdown) = (self.settings.clone(), Arc::clone(&self.log), Shutdown::new());
+        let asked = shutdown.clone();
+        self.running = Some((shutdown, std::thread::spawn(move || scorer::run(&settings, &log, &asked))));
+    }
+
+    pub(crate) fn stop(&mut self) {
+        let (shutdown, thread) = self.running.take().unwrap();
+        shutdown.cancel();
+        thread.join().unwrap().unwrap();
+    }
+
+    pub(crate) fn publish(&self, label: &str, counter: u64) {
+        let file = model(label);
+        let topic = &self.settings.topics.models;
+        let pointer = Pointer { active: file.manifest().id.clone(), previous: None, pinned: Vec::new(), counter };
+        let mut records = version_records(topic, &file, scorer::FORMAT).unwrap();
+        records.push(Output {
+            topic: Arc::clone(topic),
+            partition: Some(0),
+            key: Some(POINTER.into()),
+            value: Some(self.key.sign_pointer(pointer).unwrap().into()),
+            headers: Vec::new(),
+        });
+        self.log.producer(None).unwrap().append(records).unwrap();
+    }
+
+    /// Appends records in small pieces, each once the one before has its outcomes: many transactions.
+    pub(crate) fn send(&mut self, records: &[(String, Vec<u8>)]) -> Vec<Record> {
+        let producer = self.log.producer(None).unwrap();
+        let mut outcomes = Vec::new();
+        for piece in records.chunks(40) {
+            let outputs = piece.iter().map(|(session, bytes)| Output {
+                topic: Arc::clone(&self.settings.topics.traffic),
+                partition: None,
+                key: Some(session.clone().into()),
+                value: Some(bytes.clone().into()),
+                headers: Vec::new(),
+            });
+            producer.append(outputs.collect()).unwrap();
+            outcomes.extend(self.outcomes(piece.len()));
+        }
+        outcomes
+    }
+
+    /// Waits for this many verdicts and dead letters.
+    pub(crate) fn outcomes(&mut self, count: usize) -> Vec<Record> {
+        let mut outcomes = Vec::new();
+        while outcomes.len() < count {
+            let read = self.outcomes.read(count - outcomes.len(), Duration::from_secs(20)).unwrap();
+            if read.is_empty() {
+                let (shutdown, thread) = self.running.take().unwrap();
+                shutdown.cancel();
+                panic!("{} of {count} outcomes came, the scorer ended with {:?}", outcomes.len(), thread.join());
+            }
+            outcomes.extend(read);
+        }
+        outcomes
+    }
+
+    /// Everything that stands on a topic, by partition.
+    pub(crate) fn all(&self, topic: &Arc<str>) -> BTreeMap<u32, Vec<Record>> {
+        let mut all: BTreeMap<u32, Vec<Record>> = BTreeMap::new();
+        let from: Vec<_> =
+            (0..self.log.partitions(topic).unwrap()).map(|n| (TopicPartition::new(Arc::clone(topic), n), Start::Oldest)).collect();
+        runtime::log::read_to_end(&*self.log, &from, |record| all.entry(record.at.partition).or_default().push(record)).unwrap();
+        all
+    }
+
+    /// Verdict bytes by partition.
+    pub(crate) fn verdicts(&self) -> BTreeMap<u32, Vec<String>> {
+        let text = |record: Record| String::from_utf8(record.value.unwrap().to_vec()).unwrap();
+        let verdicts = self.all(&self.settings.topics.verdicts);
+        verdicts.into_iter().map(|(n, records)| (n, records.into_iter().map(text).collect())).collect()
+    }
+
+    pub(crate) fn committed(&self, partition: u32) -> Option<Offset> {
+        let at = TopicPartition::new(Arc::clone(&self.settings.topics.traffic), partition);
+        self.log.committed(&self.settings.topics.groups.scorer, &at).unwrap()
+    }
+}
+
+fn key(directory: &Path) -> SigningKey {
+    SigningKey::create(&directory.join("key.pem")).unwrap()
+}

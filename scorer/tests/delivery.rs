@@ -1,0 +1,127 @@
+//! Every exchange ends in exactly one verdict or dead letter, and the bytes are the same whatever happens to the scorer.
+//!
+//! What is compared: runs over the same records with the same effects at the same offsets. Model versions are published while the scorer
+//! stands, so each is taken before the next record of every partition, in every run.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests are not in #[test] functions")]
+
+mod common;
+
+use common::{Bench, PARTITIONS, Plan, traffic};
+use std::collections::{BTreeMap, BTreeSet};
+
+const CALM: Plan = Plan { workers: 1, abort_every: 0, checkpoint: 1_000_000_000 };
+
+/// The whole journey: nothing learned yet, then one model, then another; stopped and started in between.
+fn journey(plan: Plan) -> BTreeMap<u32, Vec<String>> {
+    let mut bench = Bench::new(plan);
+    let records = &traffic().judged[..1_200];
+    for (part, label) in records.chunks(400).zip([None, Some("v1"), Some("v2")]) {
+        if let Some(label) = label {
+            bench.publish(label, if label == "v1" { 1 } else { 2 });
+        }
+        bench.start();
+        bench.send(part);
+        bench.stop();
+    }
+    bench.verdicts()
+}
+
+fn calm() -> &'static BTreeMap<u32, Vec<String>> {
+    static CALMLY: std::sync::OnceLock<BTreeMap<u32, Vec<String>>> = std::sync::OnceLock::new();
+    CALMLY.get_or_init(|| journey(CALM))
+}
+
+#[test]
+fn every_exchange_gets_one_verdict_in_its_own_partition_and_models_are_named() {
+    let verdicts = calm();
+    assert_eq!(verdicts.values().map(Vec::len).sum::<usize>(), 1_200);
+    let mut models = BTreeSet::new();
+    for (partition, verdicts) in verdicts {
+        for (offset, verdict) in verdicts.iter().enumerate() {
+            let verdict: engine::Verdict = serde_json::from_str(verdict).unwrap();
+            assert_eq!(verdict.id, format!("weir.traffic-{partition}-{offset}"));
+            models.insert(verdict.model);
+        }
+    }
+    assert_eq!(models, BTreeSet::from([None, Some("v1".to_owned()), Some("v2".to_owned())]));
+}
+
+#[test]
+fn an_abort_at_every_seventh_transaction_changes_no_byte() {
+    assert_eq!(&journey(Plan { abort_every: 7, ..CALM }), calm());
+}
+
+#[test]
+fn when_checkpoints_are_taken_changes_no_byte() {
+    assert_eq!(&journey(Plan { checkpoint: 0, abort_every: 5, ..CALM }), calm());
+    assert_eq!(&journey(Plan { checkpoint: 300, abort_every: 3, ..CALM }), calm());
+}
+
+#[test]
+fn two_workers_write_what_one_writes() {
+    assert_eq!(&journey(Plan { workers: 2, ..CALM }), calm());
+    assert_eq!(&journey(Plan { workers: 3, abort_every: 4, ..CALM }), calm());
+}
+
+#[test]
+fn what_cannot_be_read_becomes_a_dead_letter_and_nothing_else_suffers() {
+    let mut bench = Bench::new(CALM);
+    bench.settings.keep_dead_letters = true;
+    let good = &traffic().judged[..40];
+    let poison = |bytes: &[u8]| ("s".to_owned(), bytes.to_vec());
+    let deep = ["[".repeat(100_000), "]".repeat(100_000)].concat();
+    let huge = format!("{{\"method\":\"GET\",\"path\":\"/{}\"}}", "a".repeat(5 << 20));
+    let long = format!("{{\"id\":\"{0}\",\"session\":\"{0}\",\"method\":\"GET\",\"path\":\"/{0}\"}}", "é".repeat(300_000));
+    let mut records = good.to_vec();
+    records.extend([
+        poison(b"not json"),
+        poison(deep.as_bytes()),
+        poison(huge.as_bytes()),
+        poison(b"{\"method\":\"\",\"path\":\"/\"}"),
+        poison(b"\xff"),
+    ]);
+    records.push(poison(long.as_bytes()));
+    bench.start();
+    bench.send(&records);
+    bench.stop();
+    let letters = &bench.all(&bench.settings.topics.deadletter)[&0];
+    let mut reasons: Vec<_> = letters.iter().map(|l| std::str::from_utf8(l.header("reason").unwrap()).unwrap()).collect();
+    reasons.sort_unstable();
+    assert_eq!(reasons, ["field_empty", "not_an_exchange", "not_an_exchange", "too_deep", "too_large"]);
+    assert_eq!(letters.iter().filter(|l| l.value.is_some()).count(), 4, "five megabytes do not fit into a dead letter");
+    assert!(letters.iter().all(|l| l.header("topic") == Some(b"weir.traffic") && l.header("offset").is_some()));
+    assert_eq!(bench.verdicts().values().map(Vec::len).sum::<usize>(), good.len() + 1);
+    assert!(bench.verdicts().values().flatten().all(|verdict| verdict.len() < 100_000));
+}
+
+#[test]
+fn a_stop_leaves_nothing_to_take_in_again() {
+    let mut bench = Bench::new(CALM);
+    bench.start();
+    bench.send(&traffic().judged[..200]);
+    bench.stop();
+    let ends: Vec<usize> = bench.verdicts().values().map(Vec::len).collect();
+    for (partition, end) in (0..PARTITIONS).zip(ends) {
+        assert_eq!(bench.committed(partition).unwrap().0 as usize, end);
+        let marks = bench.all(&bench.settings.topics.state)[&partition].iter().filter(|r| r.key.as_deref() == Some(b"m")).count();
+        assert!(marks >= 2, "one with the first batch, one at the end");
+    }
+}
+
+#[test]
+fn an_older_pointer_does_not_turn_the_model_back() {
+    let mut bench = Bench::new(CALM);
+    bench.publish("v2", 9);
+    bench.start();
+    bench.send(&traffic().judged[..100]);
+    bench.stop();
+    // The scorer that starts now sees 9 and then 3 again.
+    bench.publish("v1", 3);
+    bench.start();
+    bench.send(&traffic().judged[100..200]);
+    bench.stop();
+    let models: BTreeSet<_> =
+        bench.verdicts().values().flatten().map(|v| serde_json::from_str::<engine::Verdict>(v).unwrap().model).collect();
+    assert_eq!(models, BTreeSet::from([Some("v2".to_owned())]));
+}

@@ -1,0 +1,222 @@
+//! Where each API is in its life: how much was seen of it, when its training is due, what `weir.status` says of it.
+
+use crate::settings::Settings;
+use crate::{FORMAT, publish};
+use engine::api::Directory;
+use engine::{ApiName, Features, Model, Progress, Stage};
+use runtime::config::Learning;
+use runtime::log::{Log, LogError, Output, Start, read_to_end};
+use runtime::status::{API, ApiStatus, TrainingStatus};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A status is written anew when this many more requests were seen, at most.
+const TELL_EVERY: u64 = 250;
+
+/// All APIs.
+pub(crate) struct Apis {
+    directory: Directory,
+    known: BTreeMap<ApiName, Api>,
+    learning: Learning,
+    every_ms: i64,
+    newest_ms: i64,
+    trained_ms: Option<i64>,
+}
+
+/// One API.
+struct Api {
+    status: ApiStatus,
+    /// What was told last.
+    told: Option<ApiStatus>,
+    /// Requests of it at the last training.
+    trained_on: u64,
+    /// Requests of it that the history does not hold any more: the directory counts the others.
+    base: u64,
+}
+
+impl Apis {
+    /// As `weir.status` has them.
+    pub(crate) fn open(settings: &Settings, log: &dyn Log) -> Result<Self, LogError> {
+        let mut known: BTreeMap<ApiName, Api> = BTreeMap::new();
+        let from = [(engine::TopicPartition::new(Arc::clone(&settings.topics.status), 0), Start::Oldest)];
+        read_to_end(log, &from, |record| {
+            let is_api = record.key.as_deref().is_some_and(|key| key.starts_with(API.as_bytes()));
+            let Some(status) = record.value.as_deref().filter(|_| is_api).and_then(|v| serde_json::from_slice::<ApiStatus>(v).ok()) else {
+                return;
+            };
+            // A training that was going on went with its process.
+            let status =
+                ApiStatus { stage: if status.model.is_some() { status.stage } else { Stage::Listening }, training: None, ..status };
+            let trained_on = if status.model.is_some() { status.seen } else { 0 };
+            let api = Api { trained_on, base: 0, told: None, status };
+            known.insert(api.status.api.clone(), api);
+        })?;
+        let every_ms = i64::try_from(settings.every.as_millis()).unwrap_or(i64::MAX);
+        let directory = Directory::new(settings.groups.clone());
+        Ok(Self { directory, known, learning: settings.learning, every_ms, newest_ms: 0, trained_ms: None })
+    }
+
+    /// Takes in an exchange that was remembered before this process started.
+    pub(crate) fn recall(&mut self, features: &Features) {
+        self.directory.add(features);
+    }
+
+    /// All has been taken in that was remembered: what was seen and is not among it counts on its own.
+    pub(crate) fn recalled(&mut self) {
+        for (name, count) in self.directory.counts().clone() {
+            let api = self.known.entry(name.clone()).or_insert_with(|| Api::new(name, 0));
+            api.base = api.status.seen.saturating_sub(count);
+            api.see(count, self.learning);
+        }
+    }
+
+    /// Counts a request; `at_ms`: its append time.
+    pub(crate) fn count(&mut self, features: &Features, at_ms: i64) {
+        self.newest_ms = self.newest_ms.max(at_ms);
+        let name = self.directory.add(features);
+        self.known.entry(name.clone()).or_insert_with(|| Api::new(name.clone(), at_ms));
+        // A host that earns an API of its own takes its requests along from `other`.
+        for name in [name, ApiName::new(ApiName::OTHER)] {
+            if let (Some(api), Some(count)) = (self.known.get_mut(&name), self.directory.counts().get(&name)) {
+                api.see(*count, self.learning);
+            }
+        }
+    }
+
+    /// Append time of the newest request.
+    pub(crate) fn newest_ms(&self) -> i64 {
+        self.newest_ms
+    }
+
+    /// APIs whose first training is due; or all that have a model, when it is time to learn again and there is something new.
+    pub(crate) fn due(&self) -> Vec<ApiName> {
+        let first: Vec<ApiName> = self.known.values().filter(|api| self.is_ripe(api)).map(|api| api.status.api.clone()).collect();
+        let is_time = self.trained_ms.is_some_and(|last| self.newest_ms - last >= self.every_ms);
+        let has_news = self.known.values().any(|api| api.status.model.is_some() && api.status.seen > api.trained_on);
+        if first.is_empty() && is_time && has_news { self.modelled_names() } else { first }
+    }
+
+    fn is_ripe(&self, api: &Api) -> bool {
+        let waited = Duration::from_millis(u64::try_from(self.newest_ms - api.status.since_ms).unwrap_or(0));
+        let is_patient = waited >= self.learning.max_wait && api.status.seen >= self.learning.min_requests;
+        api.status.model.is_none() && api.trained_on < api.status.seen && (api.status.seen >= self.learning.requests || is_patient)
+    }
+
+    fn modelled_names(&self) -> Vec<ApiName> {
+        self.known.values().filter(|api| api.status.model.is_some()).map(|api| api.status.api.clone()).collect()
+    }
+
+    /// Begins a training of these and of all that have a model; returns whom it is of.
+    pub(crate) fn start_training(&mut self, due: &[ApiName]) -> Vec<ApiName> {
+        let mut all = self.modelled_names();
+        all.extend(due.iter().filter(|name| !all.contains(name)).cloned().collect::<Vec<_>>());
+        for name in &all {
+            if let Some(api) = self.known.get_mut(name) {
+                api.trained_on = api.status.seen;
+                api.status.training = Some(TrainingStatus { phase: "starting".to_owned(), done: 0.0 });
+                if api.status.model.is_none() {
+                    api.status.stage = Stage::Training;
+                }
+            }
+        }
+        self.trained_ms = Some(self.newest_ms);
+        all
+    }
+
+    /// A training goes on.
+    pub(crate) fn progress(&mut self, progress: &Progress) {
+        for api in self.known.values_mut().filter(|api| api.status.training.is_some()) {
+            // Whole percents: a status is written for each that changes.
+            let done = (progress.done * 100.0).round() / 100.0;
+            api.status.training = Some(TrainingStatus { phase: progress.phase.to_owned(), done });
+        }
+    }
+
+    /// A model judges these APIs now.
+    pub(crate) fn modelled(&mut self, model: &Model) {
+        for learned in model.apis() {
+            let since = self.newest_ms;
+            let api = self.known.entry(learned.name.clone()).or_insert_with(|| Api::new(learned.name.clone(), since));
+            api.status.stage = Stage::Evaluating;
+            api.status.model = Some(model.label.clone());
+            api.status.alpha = Some(learned.alpha);
+            api.status.needed = 0;
+        }
+        self.trained_ms = self.trained_ms.or(Some(self.newest_ms));
+        self.end_training();
+    }
+
+    /// No model came of it: what has none listens on, and is not trained again before there is something new.
+    pub(crate) fn failed(&mut self) {
+        for api in self.known.values_mut().filter(|api| api.status.model.is_none()) {
+            api.status.stage = Stage::Listening;
+        }
+        self.end_training();
+    }
+
+    fn end_training(&mut self) {
+        for api in self.known.values_mut() {
+            api.status.training = None;
+        }
+    }
+
+    /// Status records of the APIs that changed by more than a few requests.
+    pub(crate) fn changed(&mut self, topic: &Arc<str>) -> Result<Vec<Output>, serde_json::Error> {
+        let mut hosts: BTreeMap<ApiName, Vec<String>> = BTreeMap::new();
+        for (host, api) in self.directory.hosts() {
+            hosts.entry(api).or_default().push(host);
+        }
+        let mut outputs = Vec::new();
+        for (name, api) in &mut self.known {
+            api.status.hosts = hosts.remove(name).unwrap_or_default();
+            if api.told.as_ref().is_some_and(|told| is_same(told, &api.status)) {
+                continue;
+            }
+            outputs.push(Output {
+                topic: Arc::clone(topic),
+                partition: Some(0),
+                key: Some(format!("{API}{name}").into()),
+                value: Some(serde_json::to_vec(&api.status)?.into()),
+                headers: vec![publish::format_header(FORMAT)],
+            });
+            api.told = Some(api.status.clone());
+        }
+        Ok(outputs)
+    }
+
+    /// What was told last did not arrive.
+    pub(crate) fn tell_again(&mut self) {
+        self.known.values_mut().for_each(|api| api.told = None);
+    }
+}
+
+impl Api {
+    fn new(name: ApiName, since_ms: i64) -> Self {
+        let status = ApiStatus {
+            api: name,
+            stage: Stage::Listening,
+            hosts: Vec::new(),
+            seen: 0,
+            needed: 0,
+            since_ms,
+            model: None,
+            alpha: None,
+            training: None,
+        };
+        Self { status, told: None, trained_on: 0, base: 0 }
+    }
+
+    /// So many requests of it are in the directory.
+    fn see(&mut self, count: u64, learning: Learning) {
+        self.status.seen = self.base + count;
+        self.status.needed = if self.status.model.is_some() { 0 } else { learning.requests.saturating_sub(self.status.seen) };
+    }
+}
+
+/// Whether a status is as good as the one that was told.
+fn is_same(told: &ApiStatus, now: &ApiStatus) -> bool {
+    let seen = now.seen - now.seen % TELL_EVERY;
+    let rounded = |status: &ApiStatus| ApiStatus { seen: 0, needed: 0, ..status.clone() };
+    (seen..=now.seen).contains(&told.seen) && rounded(told) == rounded(now)
+}

@@ -1,0 +1,81 @@
+//! `weir endpoints`: the discovered API map, for a person or as OpenAPI 3.1.
+
+use super::backtest::read_model;
+use crate::openapi;
+use crate::terminal::{Paint, clean, count};
+use anyhow::Context as _;
+use engine::Model;
+use engine::model::EndpointView;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::PathBuf;
+
+/// Examples for `--help`.
+pub(crate) const EXAMPLES: &str = "Examples:
+  weir backtest --train a.ndjson --score a.ndjson --verdicts v.ndjson --model shop.weir
+  weir endpoints --model shop.weir
+  weir endpoints --model shop.weir --openapi > openapi.json";
+
+/// Shows the discovered endpoints of a model.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Model file.
+    #[arg(long, value_name = "FILE.weir")]
+    model: PathBuf,
+    /// Write an OpenAPI 3.1 document instead.
+    #[arg(long)]
+    openapi: bool,
+    /// Only this API.
+    #[arg(long, value_name = "NAME")]
+    api: Option<String>,
+    /// Say why each variable is one.
+    #[arg(long)]
+    why: bool,
+}
+
+/// Shows endpoints.
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let model = read_model(&args.model)?;
+    let endpoints = wanted(&model, args.api.as_deref())?;
+    let mut out = std::io::stdout().lock();
+    if args.openapi {
+        let title = args.api.clone().unwrap_or_else(|| format!("APIs of model {}", model.label));
+        serde_json::to_writer_pretty(&mut out, &openapi::document(&title, &endpoints))?;
+        writeln!(out)?;
+    } else {
+        out.write_all(table(&endpoints, args.why, Paint::of_stdout()).as_bytes())?;
+    }
+    Ok(())
+}
+
+fn wanted(model: &Model, api: Option<&str>) -> anyhow::Result<Vec<EndpointView>> {
+    let mut endpoints = model.endpoints();
+    if let Some(api) = api {
+        endpoints.retain(|e| &*e.api.0 == api);
+        let names = || model.apis().iter().map(|a| a.name.to_string()).collect::<Vec<_>>().join(", ");
+        (!endpoints.is_empty()).then_some(()).with_context(|| format!("the model knows no API `{api}`; it knows {}", names()))?;
+    }
+    endpoints.sort_by(|a, b| (&a.api, &a.host, &a.template, &a.method).cmp(&(&b.api, &b.host, &b.template, &b.method)));
+    Ok(endpoints)
+}
+
+fn table(endpoints: &[EndpointView], why: bool, paint: Paint) -> String {
+    let mut text = String::new();
+    let mut api = None;
+    for endpoint in endpoints {
+        if api != Some(&endpoint.api) {
+            api = Some(&endpoint.api);
+            let _ = writeln!(text, "{}", paint.bold(&clean(&endpoint.api.0)));
+        }
+        let operation = endpoint.operation.as_deref().map_or_else(String::new, |o| format!("#{o}"));
+        let place = clean(&format!("{}{}{operation}", endpoint.host, endpoint.template));
+        let counts =
+            format!("{} requests, {} succeeded, {} fields", count(endpoint.requests), count(endpoint.successes), endpoint.fields.len());
+        let _ = writeln!(text, "  {:<7} {place}  {}", clean(&endpoint.method), paint.dim(&counts));
+        for evidence in endpoint.evidence.iter().filter(|_| why) {
+            let _ = writeln!(text, "            {}", paint.dim(&clean(evidence)));
+        }
+    }
+    let _ = writeln!(text, "{} endpoints", count(endpoints.len() as u64));
+    text
+}

@@ -1,0 +1,77 @@
+//! The binary as a shell sees it: exit codes, what goes to which stream, what stays secret.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic like tests")]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// Runs `weir` in a directory, with nothing of the tests' own environment that could configure it.
+fn weir(directory: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("WEIR_")) {
+        command.env_remove(name);
+    }
+    command.args(arguments).envs(environment.iter().copied()).current_dir(directory).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+#[test]
+fn wrong_use_is_2_and_says_everything_on_standard_error() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("weir.toml"), "tokn = \"hunter2\"\n[topics]\npartitions = \"many\"\n").unwrap();
+    let output = weir(directory.path(), &["config", "check", "--listen", "0.0.0.0:1"], &[("WEIR_KAFKA__PROPERTIES__GROUP_ID", "mine")]);
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(text(&output.stdout), "");
+    let said = text(&output.stderr);
+    let expected = [
+        "the configuration has 4 errors",
+        "weir.toml:1: `tokn`: there is no such key (did you mean `token`?)",
+        "weir.toml:3: `topics.partitions`: `many` is not a whole number",
+        "environment variable WEIR_KAFKA__PROPERTIES__GROUP_ID: `kafka.properties.group.id`: this property cannot be set",
+        "flag --listen: `listen`: 0.0.0.0:1 can be reached from other machines",
+    ];
+    for part in expected {
+        assert!(said.contains(part), "{part} is missing in {said}");
+    }
+    assert!(!said.contains("hunter2"), "{said}");
+
+    assert_eq!(weir(directory.path(), &["no-such-command"], &[]).status.code(), Some(2));
+    assert_eq!(weir(directory.path(), &["config", "check", "--config", "nowhere.toml"], &[]).status.code(), Some(2));
+}
+
+#[test]
+fn a_file_named_by_a_variable_is_shown_with_its_lines_and_without_secrets() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("other.toml"), "learning.requests = 5000\ntoken = \"hunter2\"\n").unwrap();
+    let output = weir(directory.path(), &["config", "show"], &[("WEIR_CONFIG", "other.toml"), ("WEIR_DATA", "d")]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let shown = text(&output.stdout);
+    let line =
+        |key: &str| shown.lines().find(|line| line.starts_with(key)).unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(line("learning.requests"), "learning.requests = 5000 # other.toml:1");
+    assert_eq!(line("data"), "data = \"d\" # environment variable WEIR_DATA");
+    assert_eq!(line("token"), "token = \"[redacted]\" # other.toml:2");
+    assert!(!shown.contains("hunter2"), "{shown}");
+}
+
+#[test]
+fn keys_are_made_once_and_a_foreign_public_key_is_noticed() {
+    let directory = tempfile::tempdir().unwrap();
+    let first = weir(directory.path(), &["keys", "create", "--dir", "keys"], &[]);
+    assert_eq!(first.status.code(), Some(0), "{}", text(&first.stderr));
+    assert_eq!(text(&first.stdout).matches("made").count(), 3);
+    let session = std::fs::read(directory.path().join("keys/session.key")).unwrap();
+
+    let second = weir(directory.path(), &["keys", "create", "--dir", "keys"], &[]);
+    assert_eq!(text(&second.stdout).matches("kept").count(), 3);
+    assert_eq!(std::fs::read(directory.path().join("keys/session.key")).unwrap(), session);
+
+    weir(directory.path(), &["keys", "create", "--dir", "others"], &[]);
+    std::fs::copy(directory.path().join("others/model-public.pem"), directory.path().join("keys/model-public.pem")).unwrap();
+    let third = weir(directory.path(), &["keys", "create", "--dir", "keys"], &[]);
+    assert_eq!(third.status.code(), Some(1));
+    assert!(text(&third.stderr).contains("does not belong to"), "{}", text(&third.stderr));
+}
