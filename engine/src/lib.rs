@@ -21,6 +21,7 @@ pub mod paths;
 pub mod probe;
 pub mod record;
 pub mod replay;
+pub mod response;
 pub mod rooms;
 pub mod sequence;
 pub mod source;

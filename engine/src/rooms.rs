@@ -10,6 +10,7 @@ use crate::paths::Paths;
 use crate::probe::Probe;
 use crate::record::{Capability, DetectorKind};
 use crate::replay::Replay;
+use crate::response::Responses;
 use crate::sequence::Sequence;
 use crate::source::Accounts;
 use crate::volume::Volume;
@@ -32,6 +33,8 @@ pub struct Rooms {
     pub replay: Replay,
     /// Whose objects are whose.
     pub access: Access,
+    /// What comes back.
+    pub responses: Responses,
     /// Who tries things out.
     pub probe: Probe,
     /// Whose log-ins are refused.
@@ -57,6 +60,7 @@ impl Rooms {
         self.volume.score(seen, live, out);
         self.replay.score(seen, live, out);
         self.access.score(seen, live, out);
+        self.responses.score(seen, live, out);
         self.probe.score(seen, live, out);
         self.accounts.score(seen, live, out);
     }
@@ -67,6 +71,7 @@ impl Rooms {
         self.volume.observe(seen, live);
         self.replay.observe(seen, live);
         self.access.observe(seen, live);
+        self.responses.observe(seen, live);
         self.links.observe(seen, live);
         self.probe.observe(seen, live);
         self.accounts.observe(seen, live);
@@ -82,9 +87,9 @@ impl Rooms {
             DetectorKind::Content => self.content.explain(seen, aspect, scratch),
             DetectorKind::Replay => self.replay.explain(seen, live, aspect),
             DetectorKind::Access => self.access.explain(seen, live, paths, aspect),
+            DetectorKind::Response => self.responses.explain(seen, live, aspect),
             DetectorKind::Probe => self.probe.explain(seen, live),
             DetectorKind::Source => self.accounts.explain(seen, live),
-            _ => None,
         }
     }
 
@@ -101,7 +106,12 @@ impl Rooms {
                 DetectorKind::Volume => !has_session || !seen.is_timely,
                 DetectorKind::Probe => !has_caller || !capabilities.has(Capability::ResponseStatus),
                 DetectorKind::Source => !has_caller,
-                _ => false,
+                DetectorKind::Content => false,
+                DetectorKind::Response => !capabilities.has(Capability::ResponseBody) && !capabilities.has(Capability::Sizes),
+                DetectorKind::Access => !has_session && !capabilities.has(Capability::Subject),
+                DetectorKind::Replay => {
+                    !has_session && !capabilities.has(Capability::RequestHeaders) && !capabilities.has(Capability::RequestBody)
+                }
             })
             .collect()
     }

@@ -21,6 +21,7 @@ use crate::paths;
 use crate::probe::Probe;
 use crate::record::ApiName;
 use crate::replay::Replay;
+use crate::response::Responses;
 use crate::rooms::Rooms;
 use crate::sequence::Sequence;
 use crate::source::Accounts;
@@ -153,6 +154,7 @@ fn stateful(rows: &[Row<'_>], without: Option<u8>, endpoints: usize, ties: &Ties
         links: ties.links.clone(),
         replay: Replay::learn(rows()),
         access: ties.access.with_cohorts_of(&kept),
+        responses: Responses::learn(rows()),
         probe: Probe::learn(rows(), endpoints),
         accounts: Accounts::learn(rows()),
     }

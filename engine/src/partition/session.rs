@@ -8,6 +8,7 @@ use crate::fuse::Wealth;
 use crate::links::{Issue, Linked};
 use crate::probe::Tried;
 use crate::replay::{Beginnings, Sighting};
+use crate::response::{Recent, Taken};
 use crate::sequence::Trace;
 use crate::source::Refused;
 use crate::suspicion::Peers;
@@ -31,6 +32,8 @@ pub struct Session {
     pub beginnings: Beginnings,
     /// What it was shown and asked for.
     pub footprint: Footprint,
+    /// What it got in all.
+    pub taken: Taken,
     /// What it tried out in vain.
     pub tried: Tried,
     /// Log-ins refused to it, where its source is not known.
@@ -67,6 +70,8 @@ pub struct Shared {
     pub tokens: Table<u64, Sighting>,
     /// Objects and whose they are.
     pub objects: Table<u64, Owner>,
+    /// What endpoints give now.
+    pub answers: Table<u64, Recent>,
     /// Network sources that something speaks against.
     pub sources: Table<u64, Source>,
     /// Accounts that log-ins were refused on.
@@ -84,6 +89,7 @@ impl Shared {
             credentials: Table::new(b'l', limits.tokens),
             tokens: Table::new(b'n', limits.tokens),
             objects: Table::new(b'o', limits.objects),
+            answers: Table::new(b'r', limits.endpoints),
             sources: Table::new(b'w', limits.sources),
             accounts: Table::new(b'k', limits.sources),
             peers: Table::new(b'e', limits.endpoints),
@@ -98,6 +104,7 @@ impl Shared {
         self.accounts.checkpoint(out);
         self.peers.checkpoint(out);
         self.objects.checkpoint(out);
+        self.answers.checkpoint(out);
     }
 
     pub(super) fn restore(&mut self, entry: &StateEntry) -> Result<bool, StateError> {
@@ -107,7 +114,8 @@ impl Shared {
             || self.sources.restore(entry)?
             || self.accounts.restore(entry)?
             || self.peers.restore(entry)?
-            || self.objects.restore(entry)?)
+            || self.objects.restore(entry)?
+            || self.answers.restore(entry)?)
     }
 
     /// Takes a source's state out, to be put back by [`Self::put_source`].
