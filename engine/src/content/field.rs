@@ -160,6 +160,9 @@ const KINDS: [ValueKind; ValueKind::COUNT] = [
     ValueKind::Free,
 ];
 
+/// Values that the pool of free texts counts for beside a field's own.
+const BACK_OFF: f32 = 30.0;
+
 /// What a field's values look like, and how odd its benign values get.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct FieldProfile {
@@ -364,12 +367,18 @@ impl FieldProfile {
     }
 
     /// Surprisal of personal data that the field hardly ever carries; 0 when it does carry it.
-    pub(super) fn sensitive_surprisal(&self, found: Sensitive) -> f32 {
+    pub(super) fn sensitive_surprisal(&self, found: Sensitive, pool: Option<&Self>) -> f32 {
+        // One free text is like another: what none of them ever carried is rarer than the values of one field alone can tell.
+        let pool = pool.filter(|_| self.is_free_text);
+        let least = |k: usize| match pool {
+            Some(pool) => BACK_OFF * pool.sensitive[k].max(0.5) / (pool.n + 1.0) / (self.n + BACK_OFF),
+            None => 0.5 / (self.n + 1.0),
+        };
         found
             .iter()
-            .map(|k| self.sensitive[k as usize] / self.n.max(1.0))
-            .filter(|rate| *rate < 1e-2)
-            .map(|rate| -(rate.max(0.5 / (self.n + 1.0))).ln())
+            .map(|kind| (kind as usize, self.sensitive[kind as usize] / self.n.max(1.0)))
+            .filter(|(_, rate)| *rate < 1e-2)
+            .map(|(k, rate)| -rate.max(least(k)).ln())
             .fold(0.0, f32::max)
     }
 

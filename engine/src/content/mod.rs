@@ -160,7 +160,7 @@ impl Content {
                 && let Some((_, profile, level)) = self.profile_for(seen.endpoint, &valued.field)
                 && level != Level::Global
             {
-                let nats = profile.sensitive_surprisal(valued.field.sensitive);
+                let nats = profile.sensitive_surprisal(valued.field.sensitive, self.pool());
                 if nats > sensitive.0 {
                     sensitive = (nats, level, valued.field.id);
                 }
