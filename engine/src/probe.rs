@@ -141,7 +141,9 @@ impl Probe {
         if status == 429 || (seen.class == Class::Authentication && matches!(status, 401 | 403)) {
             return None;
         }
-        let others = live.shared.peers.read(&place(seen), |peers| peers.share(live.caller(), seen.now)).unwrap_or(0.0);
+        let others_at = |place| live.shared.peers.read(&place, |peers: &Peers| peers.share(live.caller(), seen.now)).unwrap_or(0.0);
+        // A server that breaks does so at many endpoints at once.
+        let others = if kind == 1 { others_at(place(seen)).max(others_at(server(seen))) } else { others_at(place(seen)) };
         let usual = self.usual(seen, kind).max(others);
         let mut nats = ((usual + PROBING * (1.0 - usual)) / usual).ln().min(MOST_FAILURE);
         if is_astray && others <= 0.0 {
@@ -195,6 +197,7 @@ impl Probe {
         }
         if session.max(source) < TRUSTED {
             live.note_peer(place(seen), weight.has_failed, seen.now);
+            live.note_peer(server(seen), failure(seen.features.status()) == Some(1), seen.now);
         }
     }
 
@@ -228,4 +231,9 @@ fn place(seen: &Seen<'_>) -> u64 {
         Some(_) => Peers::key(seen.id.0, 0),
         None => Peers::key(hash(seen.features.path.as_bytes()) % ASTRAY_GROUPS, 1),
     }
+}
+
+/// Where callers are compared by whether the server breaks.
+fn server(seen: &Seen<'_>) -> u64 {
+    Peers::key(hash(seen.features.host.as_bytes()), 3)
 }
