@@ -26,39 +26,49 @@ fn stubborn_process() {
     });
 }
 
+/// The stubborn process; it goes when the test does.
+struct Stubborn(Child);
+
+impl Drop for Stubborn {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// Starts it and waits until it listens to signals.
-fn start() -> (Child, Lines<BufReader<ChildStdout>>) {
+fn start() -> (Stubborn, Lines<BufReader<ChildStdout>>) {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "stubborn_process", "--nocapture"]).env(STUBBORN, "1").stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut child = command.spawn().unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut process = Stubborn(command.spawn().unwrap());
+    let mut lines = BufReader::new(process.0.stdout.take().unwrap()).lines();
     wait_for(&mut lines, "running");
-    (child, lines)
+    (process, lines)
 }
 
 fn wait_for(lines: &mut Lines<BufReader<ChildStdout>>, wanted: &str) {
     assert!(lines.any(|line| line.unwrap() == wanted), "the process ended before it said `{wanted}`");
 }
 
-fn signal(child: &Child, name: &str) {
-    assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
+fn signal(process: &Stubborn, name: &str) {
+    assert!(Command::new("kill").args([name, &process.0.id().to_string()]).status().unwrap().success());
 }
 
 #[test]
 fn a_second_interrupt_ends_at_once() {
-    let (mut child, mut lines) = start();
-    signal(&child, "-INT");
+    let (mut process, mut lines) = start();
+    signal(&process, "-INT");
     wait_for(&mut lines, "asked to stop");
-    signal(&child, "-INT");
-    assert_eq!(child.wait().unwrap().code(), Some(130));
+    signal(&process, "-INT");
+    assert_eq!(process.0.wait().unwrap().code(), Some(130));
 }
 
 #[test]
 fn terminate_asks_and_only_an_interrupt_ends_at_once() {
-    let (mut child, mut lines) = start();
-    signal(&child, "-TERM");
+    let (mut process, mut lines) = start();
+    signal(&process, "-TERM");
     wait_for(&mut lines, "asked to stop");
-    signal(&child, "-TERM");
-    signal(&child, "-INT");
-    assert_eq!(child.wait().unwrap().code(), Some(130));
+    signal(&process, "-TERM");
+    signal(&process, "-INT");
+    assert_eq!(process.0.wait().unwrap().code(), Some(130));
 }
