@@ -64,7 +64,7 @@ impl Extractor {
         }
         let agent = exchange.client.user_agent.as_deref().or_else(|| headers.and_then(|h| h.get("user-agent")));
         Features {
-            time: exchange.time,
+            time: exchange.time.and_then(crate::time::plausible),
             capabilities: exchange.capabilities(),
             method: exchange.method.to_ascii_uppercase().chars().take(16).collect::<String>().into(),
             host: host_of(exchange).into(),
