@@ -8,7 +8,7 @@ use crate::links::{Issue, Linked};
 use crate::probe::Tried;
 use crate::replay::{Beginnings, Sighting};
 use crate::sequence::Trace;
-use crate::source::Refused;
+use crate::source::{Refused, Rush};
 use crate::suspicion::Peers;
 use crate::volume::{Counters, Crowd};
 use serde::{Deserialize, Serialize};
@@ -66,6 +66,8 @@ pub struct Shared {
     pub sources: Table<u64, Source>,
     /// Accounts that log-ins were refused on.
     pub accounts: Table<u64, Refused>,
+    /// Log-ins of the latest minutes, by endpoint.
+    pub rushes: Table<u64, Rush>,
     /// How callers fare this minute, by place.
     pub peers: Table<u64, Peers>,
 }
@@ -80,6 +82,7 @@ impl Shared {
             tokens: Table::new(b'n', limits.tokens),
             sources: Table::new(b'w', limits.sources),
             accounts: Table::new(b'k', limits.sources),
+            rushes: Table::new(b'h', limits.endpoints),
             peers: Table::new(b'e', limits.endpoints),
         }
     }
@@ -90,6 +93,7 @@ impl Shared {
         self.tokens.checkpoint(out);
         self.sources.checkpoint(out);
         self.accounts.checkpoint(out);
+        self.rushes.checkpoint(out);
         self.peers.checkpoint(out);
     }
 
@@ -99,6 +103,7 @@ impl Shared {
             || self.tokens.restore(entry)?
             || self.sources.restore(entry)?
             || self.accounts.restore(entry)?
+            || self.rushes.restore(entry)?
             || self.peers.restore(entry)?)
     }
 
