@@ -281,7 +281,7 @@ fn unique_fields<'r>(rows: impl Iterator<Item = &'r Row<'r>>) -> Vec<(u64, Uniqu
             let slot = tried.entry(key).or_insert_with(|| Some(Tried::default()));
             let Some((counts, values)) = slot else { continue };
             match values.get(&field.value_hash) {
-                Some((session, at)) if *session == caller && now - at <= RETRY => continue,
+                Some((session, at)) if *session == caller && now.saturating_sub(*at) <= RETRY => continue,
                 Some(_) => counts.repeats += 1,
                 None if values.len() < MAX_VALUES => {
                     values.insert(field.value_hash, (caller, now));

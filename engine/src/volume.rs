@@ -141,7 +141,7 @@ impl Volume {
         }
         let mut by_endpoint: Vec<Vec<[f32; 3]>> = vec![Vec::new(); endpoints];
         let mut by_class: Vec<Vec<[f32; 3]>> = vec![Vec::new(); Class::COUNT];
-        let mut all: Vec<(&(u32, u64), &([f32; 3], Class))> = largest.iter().collect();
+        let mut all: Vec<_> = largest.iter().collect();
         all.sort_unstable_by_key(|(key, _)| **key);
         for ((endpoint, _), (most, class)) in all {
             by_endpoint[*endpoint as usize].push(*most);

@@ -1,7 +1,8 @@
 //! p-values mean what they say on traffic that nobody learned.
 
 use crate::traffic::{SHOP, judging, position};
-use engine::Verdict;
+use engine::record::{Label, Verdict};
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 /// Verdicts on the day after the one that was learned.
@@ -20,30 +21,34 @@ fn realised<'v>(verdicts: impl Iterator<Item = &'v Verdict>, level: f64) -> (f64
     (below as f64 / all as f64, all)
 }
 
-// Bounds: a session's requests stand or fall together, and a day of this shop has a thousand sessions, so at 0.01 the rate of a faultless
-// calibration spreads by √(0.01 · 0.99 / 1000) = 0.3 %: twice the level is three deviations away, and a level that is off by as much as
-// would double an operator's alerts is found. A calibration that is too careful misses attacks: a quarter of the level is its bound.
-#[test]
-fn levels_hold_on_the_next_day() {
-    for level in [0.1, 0.03, 0.01] {
-        let (rate, all) = realised(VERDICTS.iter(), level);
-        eprintln!("{level} {rate} {all}");
-        assert!((level / 4.0..=level * 2.0).contains(&rate), "{rate:.4} of {all} at {level}");
+// Bounds. A session's requests stand or fall together, and this day has a thousand sessions: at 0.01 the rate of a faultless calibration
+// spreads by √(0.01 · 0.99 / 1000) = 0.3 %, so that twice the level is three deviations away, and a calibration that doubles an operator's
+// alerts is found. One that is too careful misses attacks: a quarter of the level is its bound.
+fn check<'v>(what: &str, verdicts: impl Iterator<Item = &'v Verdict> + Clone, levels: &[f64]) {
+    for level in levels {
+        let (rate, all) = realised(verdicts.clone(), *level);
+        assert!(rate <= level * 2.0, "{what}: {rate:.4} of {all} below {level}");
+        assert!(rate >= level / 4.0, "{what}: no more than {rate:.4} of {all} below {level}");
     }
 }
 
 #[test]
-fn x() {
-    for class in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
-        for level in [0.1, 0.03, 0.01] {
-            let of_class = VERDICTS.iter().filter(|v| v.endpoint.starts_with(class));
-            eprintln!("{class} {level} {:?}", realised(of_class, level));
-            let of_class = VERDICTS.iter().filter(|v| v.endpoint.starts_with(class) && !v.path.starts_with("/webhooks/"));
-            eprintln!("{class} {level} {:?} no hooks", realised(of_class, level));
-        }
-    }
-    let l = VERDICTS.iter().filter(|v| v.endpoint.contains("auth/"));
-    for level in [0.1, 0.03, 0.01] {
-        eprintln!("auth {:?}", realised(l.clone(), level));
-    }
+fn levels_hold_on_the_next_day() {
+    check("all", VERDICTS.iter(), &[0.1, 0.03, 0.01]);
+}
+
+#[test]
+fn levels_hold_for_reads_and_for_writes() {
+    // What only one machine ever calls is not known, and has no class to be level with.
+    let of = |method: &'static str| VERDICTS.iter().filter(move |v| v.endpoint.starts_with(method) && !v.path.starts_with("/webhooks/"));
+    check("reads", of("GET "), &[0.1, 0.03, 0.01]);
+    check("writes", of("POST "), &[0.1]);
+}
+
+#[test]
+fn a_benign_day_gives_few_alerts() {
+    let sessions = VERDICTS.iter().filter_map(|v| v.session.as_deref()).collect::<BTreeSet<_>>().len();
+    let alerted =
+        VERDICTS.iter().filter(|v| v.label == Label::Anomalous).filter_map(|v| v.session.as_deref()).collect::<BTreeSet<_>>().len();
+    assert!(alerted * 66 <= sessions, "{alerted} of {sessions} benign sessions alert");
 }
