@@ -297,7 +297,7 @@ pub struct Wealth {
 
 impl Wealth {
     /// Most bets remembered.
-    const MAX_BETS: usize = 48;
+    const MAX_BETS: usize = 32;
     /// ln M halves in this time, milliseconds.
     const HALF_LIFE: f64 = 3_600_000.0;
 

@@ -15,7 +15,7 @@ use smallvec::SmallVec;
 const WINDOWS: [i64; 3] = [10_000, 60_000, 600_000];
 const WINDOW_NAMES: [&str; 3] = ["10 s", "1 min", "10 min"];
 /// Endpoints counted for one session; the least recently used goes.
-const SLOTS: usize = 16;
+const SLOTS: usize = 12;
 /// Sessions that an endpoint's own history rests on, at least.
 const SUPPORT: usize = 50;
 /// Peers of the moment kept of one endpoint, and needed to ask them.

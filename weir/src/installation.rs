@@ -49,7 +49,7 @@ fn kafka_at(brokers: &str, config: &Config) -> Result<KafkaLog, LogError> {
     let properties = config.kafka.properties.expose().map(|(name, value)| (name.to_owned(), value.to_owned()));
     KafkaLog::options(brokers)
         .properties(properties)
-        .replication(u16::try_from(config.topics.replication).unwrap_or(u16::MAX))
+        .replication(config.topics.replication)
         .at_least_once(config.delivery == Delivery::AtLeastOnce)
         .open()
 }

@@ -176,6 +176,6 @@ fn bounded(mut counts: Vec<(u64, u32)>, cap: usize) -> Vec<(u64, u32)> {
     counts
 }
 
-fn find<K: Ord>(sorted: &[(K, u32)], key: K) -> Option<u32> {
+fn find<K: Ord + Copy>(sorted: &[(K, u32)], key: K) -> Option<u32> {
     sorted.binary_search_by(|(k, _)| k.cmp(&key)).ok().map(|at| sorted[at].1)
 }

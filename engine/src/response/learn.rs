@@ -72,9 +72,9 @@ impl<'h> Collected<'h> {
         members.sort_unstable_by_key(|(path, _)| *path);
         Profile {
             n: self.with_body,
-            amounts: amounts(self.answers.iter().map(|(_, m)| *m), OWN),
+            amounts: amounts(&self.answers.iter().map(|(_, m)| *m).collect::<Vec<_>>(), OWN),
             page,
-            by_page: by_page.into_iter().filter_map(|(size, sample)| Some((size, amounts(sample.into_iter(), PAGES)?))).collect(),
+            by_page: by_page.into_iter().filter_map(|(size, sample)| Some((size, amounts(&sample, PAGES)?))).collect(),
             kinds: members.iter().fold(Sensitive::default(), |all, (_, kinds)| all.union(*kinds)),
             new_member: if is_open { 0.0 } else { surprisal(once) },
             new_kind: surprisal(self.kinds.iter().flatten().filter(|(_, by_others)| !by_others).count()),
@@ -101,14 +101,14 @@ impl Responses {
         profiles.sort_unstable_by_key(|(key, _)| *key);
         Self {
             profiles,
-            classes: classes.into_iter().map(|sample| amounts(sample.into_iter(), OWN)).collect(),
+            classes: classes.into_iter().map(|sample| amounts(&sample, OWN)).collect(),
             sums: amount(sums.into_values().map(f32::ln_1p).collect(), SESSIONS),
         }
     }
 }
 
-fn amounts(sample: impl Iterator<Item = [Option<f32>; MEASURES]> + Clone, least: usize) -> Option<Amounts> {
-    let amounts: Amounts = std::array::from_fn(|at| amount(sample.clone().filter_map(|m| m[at]).collect(), least));
+fn amounts(sample: &[[Option<f32>; MEASURES]], least: usize) -> Option<Amounts> {
+    let amounts: Amounts = std::array::from_fn(|at| amount(sample.iter().filter_map(|m| m[at]).collect(), least));
     amounts.iter().any(Option::is_some).then_some(amounts)
 }
 

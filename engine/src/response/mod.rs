@@ -165,7 +165,7 @@ impl Responses {
     }
 
     /// What never came before in such an answer.
-    fn new<'s>(&self, seen: &Seen<'s>) -> Option<New<'s>> {
+    fn novelty<'s>(&self, seen: &Seen<'s>) -> Option<New<'s>> {
         let response = &seen.features.response;
         let profile = self.profile(seen).filter(|p| p.n >= SUPPORT && seen.features.capabilities.has(Capability::ResponseBody))?;
         let mut new = New { nats: 0.0, member: None, kinds: Sensitive::default(), count: 0 };
@@ -197,7 +197,7 @@ impl Responses {
         if let Some(much) = self.much(seen, live) {
             out.push(Signal { aspect: Aspect::Amount, score: much.nats, level: much.level, bet: hash(much.unit.as_bytes()) });
         }
-        if let Some(new) = self.new(seen) {
+        if let Some(new) = self.novelty(seen) {
             let bet = new.member.map_or(0, |m| m.path);
             out.push(Signal { aspect: Aspect::Members, score: new.nats, level: Level::Own, bet });
         }
@@ -234,7 +234,7 @@ impl Responses {
                 support,
             });
         }
-        let new = self.new(seen)?;
+        let new = self.novelty(seen)?;
         let member = new.member?;
         let kinds: Vec<&str> = new.kinds.iter().map(SensitiveKind::name).collect();
         let observed = match (new.count, kinds.is_empty()) {

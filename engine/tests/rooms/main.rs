@@ -1,5 +1,7 @@
 //! Rooms at work: hand-made traffic is learned, then an attack and its harmless look-alike are judged.
 
+#![allow(clippy::expect_used, reason = "a test that cannot prepare its data fails")]
+
 mod probe;
 mod replay;
 mod source;

@@ -11,7 +11,7 @@ fn visit(at: i64, n: usize, ip: &str) -> Vec<Call> {
     let session = format!("v{n}");
     let item = |later: i64, item: usize| {
         let call = Call::new(at + later, &session, "GET", &format!("/items/{}", 1_000 + item)).from(ip, "shop-app (Android)");
-        if item % 40 == 0 { call.answered(404, r#"{"error":"sold out"}"#) } else { call }
+        if item.is_multiple_of(40) { call.answered(404, r#"{"error":"sold out"}"#) } else { call }
     };
     let list = Call::new(at, &session, "GET", "/items").from(ip, "shop-app (Android)");
     vec![list, item(3_000, n * 7 % 900), item(9_000, n * 13 % 900)]
