@@ -33,7 +33,7 @@ impl Suspicion {
     /// What the sum comes to at a time after a gain (or loss), nats. A gain on an occasion that counted already is none.
     #[must_use]
     pub fn after(&self, gain: f32, occasion: u64, now: i64, half_life_ms: f32) -> f32 {
-        let gone = if self.at > 0 { now.saturating_sub(self.at).max(0) as f32 } else { 0.0 };
+        let gone = if self.at > 0 { (now - self.at).max(0) as f32 } else { 0.0 };
         let gain = if gain > 0.0 && self.occasions.contains(&(occasion as u32)) { 0.0 } else { gain };
         (self.nats * (-gone / half_life_ms).exp2() + gain).clamp(0.0, MOST)
     }

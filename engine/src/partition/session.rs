@@ -10,7 +10,7 @@ use crate::probe::Tried;
 use crate::replay::{Beginnings, Sighting};
 use crate::response::{Recent, Taken};
 use crate::sequence::Trace;
-use crate::source::{Refused, Rush};
+use crate::source::Refused;
 use crate::suspicion::Peers;
 use crate::volume::{Counters, Crowd};
 use serde::{Deserialize, Serialize};
@@ -76,8 +76,6 @@ pub struct Shared {
     pub sources: Table<u64, Source>,
     /// Accounts that log-ins were refused on.
     pub accounts: Table<u64, Refused>,
-    /// Log-ins of the latest minutes, by endpoint.
-    pub rushes: Table<u64, Rush>,
     /// How callers fare this minute, by place.
     pub peers: Table<u64, Peers>,
 }
@@ -94,7 +92,6 @@ impl Shared {
             answers: Table::new(b'r', limits.endpoints),
             sources: Table::new(b'w', limits.sources),
             accounts: Table::new(b'k', limits.sources),
-            rushes: Table::new(b'h', limits.endpoints),
             peers: Table::new(b'e', limits.endpoints),
         }
     }
@@ -105,7 +102,6 @@ impl Shared {
         self.tokens.checkpoint(out);
         self.sources.checkpoint(out);
         self.accounts.checkpoint(out);
-        self.rushes.checkpoint(out);
         self.peers.checkpoint(out);
         self.objects.checkpoint(out);
         self.answers.checkpoint(out);
@@ -117,7 +113,6 @@ impl Shared {
             || self.tokens.restore(entry)?
             || self.sources.restore(entry)?
             || self.accounts.restore(entry)?
-            || self.rushes.restore(entry)?
             || self.peers.restore(entry)?
             || self.objects.restore(entry)?
             || self.answers.restore(entry)?)

@@ -4,19 +4,14 @@
 //! Servers differ in how they refuse: by status, or with 200 and another answer than the one that brings a credential. Which it is, is
 //! learned. Looks at one partition; what only shows over several is for facts and notes.
 
-mod rush;
-
-pub use rush::Rush;
-
 use crate::detect::{Aspect, Class, Explanation, Level, Seen, Signal};
 use crate::features::hash::{hash, hash_folded, mix};
 use crate::features::{Features, decode};
-use crate::learn::{Row, is_password, source_of};
+use crate::learn::{Row, is_password};
 use crate::partition::Live;
 use crate::paths::Route;
 use crate::record::Family;
 use crate::suspicion::{Peers, Suspicion, remember};
-use rush::{FEW, Usual};
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -88,8 +83,6 @@ struct Door {
     grants: Vec<u64>,
     n: f32,
     refused: f32,
-    /// Log-ins of ten minutes.
-    rush: Option<Usual>,
 }
 
 /// The authentication endpoints of one API.
@@ -205,11 +198,9 @@ impl Accounts {
             counts.entry(endpoint.0).or_default().add(row, &presented);
         }
         let doors = counts.iter().filter_map(|(endpoint, counts)| {
-            Some(Door { endpoint: *endpoint, account: counts.account()?, grants: counts.grants(), n: 0.0, refused: 0.0, rush: None })
+            Some(Door { endpoint: *endpoint, account: counts.account()?, grants: counts.grants(), n: 0.0, refused: 0.0 })
         });
         let mut accounts = Self { doors: doors.collect() };
-        let mut windows: Vec<BTreeMap<i64, [u32; 2]>> = vec![BTreeMap::new(); accounts.doors.len()];
-        let mut by_caller: FxHashMap<(usize, i64, u64), u32> = FxHashMap::default();
         for row in rows.filter(at_door) {
             let Some(endpoint) = row.endpoint else { continue };
             let Ok(at) = accounts.doors.binary_search_by_key(&endpoint.0, |d| d.endpoint) else { continue };
@@ -217,17 +208,7 @@ impl Accounts {
             if let Some(is_refused) = door.refuses(row.features) {
                 door.n += row.weight;
                 door.refused += if is_refused { row.weight } else { 0.0 };
-                let (Some(time), Some(caller)) = (row.features.time, source_of(row.features).or(row.session)) else { continue };
-                let window = Usual::window(time);
-                let refusals = by_caller.entry((at, window, caller)).or_default();
-                *refusals += u32::from(is_refused);
-                if !is_refused || *refusals <= FEW {
-                    windows[at].entry(window).or_default()[usize::from(!is_refused)] += 1;
-                }
             }
-        }
-        for (door, windows) in accounts.doors.iter_mut().zip(&windows) {
-            door.rush = Usual::learn(windows);
         }
         accounts
     }
@@ -267,14 +248,6 @@ impl Accounts {
         (of_source, of_account.unwrap_or(0.0))
     }
 
-    /// How much the refusals of all callers together surprise, and how many there were.
-    fn rush(&self, trial: &Trial, seen: &Seen<'_>, live: &Live<'_>) -> (f32, f32) {
-        let usual = self.door(seen).filter(|_| trial.is_refused && seen.is_timely).and_then(|d| Some((d, d.rush.as_ref()?)));
-        let Some((door, usual)) = usual else { return (0.0, 0.0) };
-        let counts = live.shared.rushes.read(&seen.id.0, |rush| rush.counts(seen.now)).unwrap_or_default();
-        (usual.surprise([counts[0] + 1.0, counts[1]], door.usual()), counts[0] + 1.0)
-    }
-
     /// Answers [`Aspect::Accounts`], at authentication endpoints only.
     pub fn score(&self, seen: &Seen<'_>, live: &Live<'_>, out: &mut Vec<Signal>) {
         if live.caller() == 0 {
@@ -282,8 +255,7 @@ impl Accounts {
         }
         let Some(trial) = self.weigh(seen, live) else { return };
         let (of_source, of_account) = self.stands(&trial, seen, live);
-        let (of_all, _) = self.rush(&trial, seen, live);
-        let score = (of_source.max(of_account).max(of_all) - SPARE).max(0.0);
+        let score = (of_source.max(of_account) - SPARE).max(0.0);
         out.push(Signal { aspect: Aspect::Accounts, score, level: Level::Own, bet: 6 });
     }
 
@@ -295,9 +267,6 @@ impl Accounts {
         let Some(trial) = self.weigh(seen, live) else { return };
         let (of_source, _) = self.stands(&trial, seen, live);
         let caller = live.caller();
-        if seen.is_timely && (!trial.is_refused || live.refused().count < FEW) {
-            live.shared.rushes.update(seen.id.0, seen.now, |rush| rush.add(trial.is_refused, seen.now));
-        }
         live.refused_mut().add(&trial, trial.account, seen.now, SOURCE_HALF_LIFE);
         let knows = live.shared.accounts.read(&trial.account, |_| ()).is_some();
         if trial.is_refused || knows {
@@ -322,15 +291,11 @@ impl Accounts {
         let door = self.door(seen)?;
         let trial = self.weigh(seen, live)?;
         let (of_source, of_account) = self.stands(&trial, seen, live);
-        let (of_all, refused) = self.rush(&trial, seen, live);
-        if of_source.max(of_account).max(of_all) <= SPARE {
+        if of_source.max(of_account) <= SPARE {
             return None;
         }
         let one = u32::from(trial.is_refused);
-        let most = door.rush.as_ref().map_or(0.0, |usual| usual.most);
-        let (place, observed) = if of_all > of_source.max(of_account) {
-            ("endpoint", format!("{refused:.0} log-ins refused in 10 min to callers with one or two each; p99 of history: {most:.0}"))
-        } else if of_source >= of_account {
+        let (place, observed) = if of_source >= of_account {
             let place = if live.source_key.is_some() { "client.ip" } else { "session" };
             let refused = live.refused();
             let is_new = trial.is_refused && !refused.others.contains(&(trial.account as u32));
