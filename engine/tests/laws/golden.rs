@@ -146,15 +146,6 @@ fn cases_are_judged_as_expected() {
         if said != expected {
             wrong.push(format!("{}\n  said     {said}\n  expected {expected}", case.display()));
         }
-        if let Some((_, v)) = judged.iter().reduce(|a, b| if b.1.score > a.1.score { b } else { a }) {
-            eprintln!(
-                "{} {:.2e} {:?} {:?}",
-                case.file_name().unwrap().display(),
-                v.p,
-                v.families,
-                v.reasons.iter().map(|r| (r.p, r.detector, &r.place, &r.observed)).collect::<Vec<_>>()
-            );
-        }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
