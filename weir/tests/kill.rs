@@ -227,6 +227,7 @@ fn kill_9_under_load_loses_nothing_doubles_nothing_and_changes_no_byte() {
     exchanges[..LEARNED].chunks(PIECE).for_each(|piece| assert!(weir.post(piece)));
     weir.wait_for("the model", |status| status["apis"].as_array().is_some_and(|apis| apis.iter().any(|api| api["stage"] == "evaluating")));
     weir.judged(LEARNED);
+    assert!(weir.ask("GET /v1/model", b"").is_some_and(|(status, file)| status == 200 && file.starts_with(b"PK")));
     weir.stop();
     let copied = Command::new("cp").arg("-a").args([&killed, &calm]).status().unwrap();
     assert!(copied.success());
