@@ -180,7 +180,8 @@ pub enum LogError {
 /// How a commit can fail.
 #[derive(Debug, thiserror::Error)]
 pub enum CommitError {
-    /// Nothing was written; state touched by the batch is void; read on from the committed offsets (already sought).
+    /// Nothing was written, or, where an answer got lost, all: state touched by the batch is void in either case; read on from the
+    /// committed offsets (already sought).
     #[error("transaction aborted: {0}")]
     Aborted(String),
     /// Another instance with our name has taken over: stop.
