@@ -2,6 +2,8 @@
 //!
 //! `cargo bench -p engine`. The traffic is made here: a shop API with 40 endpoints, 1 KB requests and 2 KB responses.
 
+#![allow(clippy::expect_used, missing_docs, reason = "a benchmark that cannot prepare its data has nothing to say")]
+
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use engine::content::Scratch;
 use engine::detect::{Class, Seen, Signal};

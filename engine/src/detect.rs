@@ -113,6 +113,8 @@ pub enum Class {
 impl Class {
     /// Number of classes.
     pub const COUNT: usize = 3;
+    /// All, in order.
+    pub const ALL: [Self; Self::COUNT] = [Self::Read, Self::Write, Self::Authentication];
 }
 
 /// What a room is shown of one exchange.

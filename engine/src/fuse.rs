@@ -22,7 +22,7 @@ const BUCKETS: usize = 4;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Calibration {
     aspects: Vec<AspectTails>,
-    /// By class and whether the endpoint takes free text.
+    /// By [`Peers`].
     fused: Vec<Option<Tail>>,
     fused_all: Option<Tail>,
     /// By length bucket: largest ln M of benign sessions.
@@ -34,8 +34,40 @@ pub struct Calibration {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct AspectTails {
     endpoints: Vec<(EndpointIndex, Tail)>,
+    /// By class, of known endpoints; then by class, of all.
     classes: Vec<Option<Tail>>,
     all: Option<Tail>,
+}
+
+/// Whom a request is compared with. Requests to endpoints that are not known keep out of what known ones are measured by: few callers
+/// use such an endpoint, each is a novelty to what the others taught, and a day of one machine's would hide everything else in its class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peers {
+    /// Kind of endpoint.
+    pub class: Class,
+    /// Whether the endpoint's requests carry free text.
+    pub has_free_text: bool,
+    /// Whether the endpoint is known.
+    pub is_known: bool,
+}
+
+impl Peers {
+    const COUNT: usize = Class::COUNT * 4;
+
+    fn slot(self) -> usize {
+        self.class as usize * 4 + usize::from(self.has_free_text) * 2 + usize::from(self.is_known)
+    }
+
+    /// All sorts, in the order of their slots.
+    fn all() -> impl Iterator<Item = Self> {
+        Class::ALL.into_iter().flat_map(|class| {
+            [(false, false), (false, true), (true, false), (true, true)].map(|(has_free_text, is_known)| Self {
+                class,
+                has_free_text,
+                is_known,
+            })
+        })
+    }
 }
 
 /// One row as calibration sees it.
@@ -47,6 +79,17 @@ pub(crate) struct Held<'r> {
     pub(crate) session: Option<u64>,
     pub(crate) time: i64,
     pub(crate) signals: &'r [Signal],
+}
+
+impl Held<'_> {
+    fn peers(&self) -> Peers {
+        Peers { class: self.class, has_free_text: self.has_free_text, is_known: self.endpoint.is_some() }
+    }
+}
+
+/// Whether a row is among those that requests to known endpoints, or to others, are measured by.
+fn is_measure(row: &Held<'_>, is_known: bool) -> bool {
+    row.endpoint.is_some() || !is_known
 }
 
 /// A signal with its p-value.
@@ -63,7 +106,7 @@ impl Calibration {
     pub(crate) fn fit(rows: &[Held<'_>]) -> Self {
         let mut calibration = Self {
             aspects: Aspect::ALL.iter().map(|a| AspectTails::fit(rows, *a)).collect(),
-            fused: vec![None; Class::COUNT * 2],
+            fused: Vec::with_capacity(Peers::COUNT),
             fused_all: None,
             sessions: vec![None; BUCKETS],
             rows: rows.len() as u64,
@@ -76,10 +119,10 @@ impl Calibration {
                 combine(&scratch).nats() as f32
             })
             .collect();
-        for slot in 0..calibration.fused.len() {
-            let sample =
-                rows.iter().zip(&combined).filter(|(r, _)| fused_slot(r.class, r.has_free_text) == slot).map(|(_, c)| *c).collect();
-            calibration.fused[slot] = Tail::fit_nats(sample, OWN_SUPPORT);
+        for peers in Peers::all() {
+            let is_peer = |r: &Held<'_>| r.class == peers.class && r.has_free_text == peers.has_free_text && is_measure(r, peers.is_known);
+            let sample = rows.iter().zip(&combined).filter(|(r, _)| is_peer(r)).map(|(_, c)| *c).collect();
+            calibration.fused.push(Tail::fit_nats(sample, OWN_SUPPORT));
         }
         calibration.fused_all = Tail::fit_nats(combined.clone(), 1);
         calibration.fit_sessions(rows, &combined);
@@ -90,7 +133,7 @@ impl Calibration {
         let mut sessions: BTreeMap<u64, (u32, f64, Wealth)> = BTreeMap::new();
         for (row, nats) in rows.iter().zip(combined) {
             let Some(session) = row.session else { continue };
-            let p = self.request(row.class, row.has_free_text, PValue::from_nats(f64::from(*nats)));
+            let p = self.request(row.peers(), PValue::from_nats(f64::from(*nats)));
             let (count, most, wealth) = sessions.entry(session).or_default();
             *count += 1;
             wealth.bet(row.endpoint, row.signals, p, row.time);
@@ -117,10 +160,10 @@ impl Calibration {
         );
     }
 
-    /// p of a request from its combined p, by its class.
+    /// p of a request from its combined p, by its peers.
     #[must_use]
-    pub fn request(&self, class: Class, has_free_text: bool, combined: PValue) -> PValue {
-        let tail = self.fused[fused_slot(class, has_free_text)].as_ref().or(self.fused_all.as_ref());
+    pub fn request(&self, peers: Peers, combined: PValue) -> PValue {
+        let tail = self.fused[peers.slot()].as_ref().or(self.fused_all.as_ref());
         tail.map_or(combined, |t| t.p(combined.nats()))
     }
 
@@ -135,10 +178,10 @@ impl Calibration {
         Some(tail.p(wealth.ln))
     }
 
-    /// Smallest level that the data of a class can support: 1/(10 × rows).
+    /// Smallest level that the data of a request's peers can support: 1/(10 × rows).
     #[must_use]
-    pub fn least_alpha(&self, class: Class, has_free_text: bool) -> f64 {
-        let rows = self.fused[fused_slot(class, has_free_text)].as_ref().map_or(self.rows, |t| u64::from(t.n));
+    pub fn least_alpha(&self, peers: Peers) -> f64 {
+        let rows = self.fused[peers.slot()].as_ref().map_or(self.rows, |t| u64::from(t.n));
         1.0 / (10.0 * rows.max(1) as f64)
     }
 }
@@ -146,13 +189,14 @@ impl Calibration {
 impl AspectTails {
     fn fit(rows: &[Held<'_>], aspect: Aspect) -> Self {
         let mut endpoints: FxHashMap<EndpointIndex, Vec<f32>> = FxHashMap::default();
-        let mut classes: Vec<Vec<f32>> = vec![Vec::new(); Class::COUNT];
+        let mut classes: Vec<Vec<f32>> = vec![Vec::new(); Class::COUNT * 2];
         let mut all = Vec::new();
         for row in rows {
             for signal in row.signals.iter().filter(|s| s.aspect == aspect) {
                 all.push(signal.score);
-                classes[row.class as usize].push(signal.score);
+                classes[class_slot(row.class, false)].push(signal.score);
                 if let Some(endpoint) = row.endpoint {
+                    classes[class_slot(row.class, true)].push(signal.score);
                     endpoints.entry(endpoint).or_default().push(signal.score);
                 }
             }
@@ -173,7 +217,7 @@ impl AspectTails {
             .into_iter()
             .filter_map(|(e, sample)| {
                 let mut tail = Tail::fit_likelihoods(sample, OWN_SUPPORT)?;
-                if let Some(class) = class_of.get(&e).and_then(|c| classes[*c as usize].as_ref()).or(all.as_ref()) {
+                if let Some(class) = class_of.get(&e).and_then(|c| classes[class_slot(*c, true)].as_ref()).or(all.as_ref()) {
                     tail.shrink_to(class);
                 }
                 Some((e, tail))
@@ -185,15 +229,16 @@ impl AspectTails {
 
     fn p(&self, endpoint: Option<EndpointIndex>, class: Class, score: f64) -> PValue {
         let own = endpoint.and_then(|e| self.endpoints.binary_search_by_key(&e, |(k, _)| *k).ok()).map(|at| &self.endpoints[at].1);
-        match own.or(self.classes.get(class as usize).and_then(Option::as_ref)).or(self.all.as_ref()) {
+        let of_class = self.classes.get(class_slot(class, endpoint.is_some())).and_then(Option::as_ref);
+        match own.or(of_class).or(self.all.as_ref()) {
             Some(tail) => tail.p(score),
             None => PValue::from_nats(score),
         }
     }
 }
 
-fn fused_slot(class: Class, has_free_text: bool) -> usize {
-    class as usize * 2 + usize::from(has_free_text)
+fn class_slot(class: Class, is_known: bool) -> usize {
+    class as usize + if is_known { 0 } else { Class::COUNT }
 }
 
 fn bucket(count: u32) -> usize {
@@ -252,7 +297,7 @@ pub struct Wealth {
 
 impl Wealth {
     /// Most bets remembered.
-    const MAX_BETS: usize = 48;
+    const MAX_BETS: usize = 32;
     /// ln M halves in this time, milliseconds.
     const HALF_LIFE: f64 = 3_600_000.0;
 
@@ -280,20 +325,26 @@ impl Wealth {
     }
 }
 
-/// p of a verdict from the request's and the session's: both were looked at.
+/// What stands against whoever sends the request, whatever the request itself is like: p of the strongest aspect that gathers evidence
+/// against a caller, where there is any.
 #[must_use]
-pub fn verdict(request: PValue, session: Option<PValue>) -> PValue {
-    match session {
-        None => request,
-        Some(session) => {
-            let nats = request.nats().max(session.nats());
-            if nats > 10.0 {
-                return PValue::from_nats(nats - 2f64.ln());
-            }
-            let p = (-nats).exp();
-            PValue::from_probability(1.0 - (1.0 - p) * (1.0 - p))
-        }
+pub fn standing(calibrated: &[Calibrated]) -> Option<PValue> {
+    let gathers = |c: &&Calibrated| matches!(c.signal.aspect, Aspect::Probing | Aspect::Accounts) && c.signal.score > 0.0;
+    calibrated.iter().filter(gathers).map(|c| c.p).max_by(|a, b| a.nats().total_cmp(&b.nats()))
+}
+
+/// p of a verdict from the request's, its session's and what stands against its caller: each that there is was looked at.
+#[must_use]
+pub fn verdict(request: PValue, session: Option<PValue>, standing: Option<PValue>) -> PValue {
+    let looks = 1 + i32::from(session.is_some()) + i32::from(standing.is_some());
+    let nats = [session, standing].into_iter().flatten().fold(request.nats(), |most, p| most.max(p.nats()));
+    if looks == 1 {
+        return request;
     }
+    if nats > 10.0 {
+        return PValue::from_nats(nats - f64::from(looks).ln());
+    }
+    PValue::from_probability(1.0 - (1.0 - (-nats).exp()).powi(looks))
 }
 
 #[cfg(test)]
@@ -323,8 +374,10 @@ mod tests {
     }
 
     #[test]
-    fn two_looks_cost_a_factor_of_two() {
-        let p = verdict(PValue::from_probability(1e-6), Some(PValue::from_probability(0.3))).probability();
-        assert!((p / 2e-6 - 1.0).abs() < 1e-3);
+    fn each_look_costs() {
+        let (small, large) = (PValue::from_probability(1e-6), PValue::from_probability(0.3));
+        assert!((verdict(small, Some(large), None).probability() / 2e-6 - 1.0).abs() < 1e-3);
+        assert!((verdict(large, Some(large), Some(small)).probability() / 3e-6 - 1.0).abs() < 1e-3);
+        assert_eq!(verdict(small, None, None), small);
     }
 }

@@ -10,6 +10,9 @@ const FLOOR: u32 = 500;
 /// Rough endpoints counted, at most.
 const MAX_ROUGH: usize = 20_000;
 
+/// After so many halvings hardly any session is chosen.
+const MOST_HALVINGS: u32 = 40;
+
 /// Bounds of a [`History`].
 #[derive(Debug, Clone, Copy)]
 pub struct HistoryLimits {
@@ -84,22 +87,27 @@ impl History {
         self.kept.len() > self.limits.max_exchanges || self.bytes > self.limits.max_bytes
     }
 
-    /// Drops what is too old, then half of the sessions; returns whether anything went.
+    /// Drops what is too old, else half of the sessions; returns whether there is more to drop.
     fn halve(&mut self) -> bool {
         let before = self.kept.len();
         let oldest = self.newest.saturating_sub(self.limits.keep_ms);
         self.kept.retain(|k| k.features.time.is_none_or(|t| t >= oldest));
         if self.kept.len() == before {
-            self.halvings = (self.halvings + 1).min(40);
+            self.halvings = (self.halvings + 1).min(MOST_HALVINGS);
             let chosen = (1u64 << self.halvings) - 1;
             let mut left: FxHashMap<u64, u32> = FxHashMap::default();
             // The newest of a rough endpoint stay, up to the floor, in an eighth of the room at most.
-            let mut spare = self.limits.max_exchanges / 8;
+            let (mut spare, mut spare_bytes) = (self.limits.max_exchanges / 8, self.limits.max_bytes / 8);
             let mut stays: Vec<bool> = vec![false; self.kept.len()];
             for (at, kept) in self.kept.iter().enumerate().rev() {
                 let count = left.entry(kept.rough).or_default();
-                stays[at] = kept.key & chosen == 0 || (*count < FLOOR && spare > 0);
-                spare -= usize::from(stays[at] && kept.key & chosen != 0);
+                let is_chosen = kept.key & chosen == 0;
+                let size = kept.features.size();
+                stays[at] = is_chosen || (*count < FLOOR && spare > 0 && size <= spare_bytes);
+                if stays[at] && !is_chosen {
+                    spare -= 1;
+                    spare_bytes -= size;
+                }
                 *count += u32::from(stays[at]);
             }
             let mut at = 0;
@@ -114,7 +122,7 @@ impl History {
         }
         self.kept.shrink_to_fit();
         self.bytes = self.kept.iter().map(|k| k.features.size()).sum();
-        self.kept.len() < before
+        self.kept.len() < before || self.halvings < MOST_HALVINGS
     }
 
     /// What is kept, in the order in which it came.

@@ -4,6 +4,7 @@
 //! Time is an argument, randomness is seeded from data: the same records with the same effects at the same offsets give the same
 //! verdicts, byte for byte.
 
+pub mod access;
 pub mod api;
 pub mod assets;
 pub mod calibrate;
@@ -20,6 +21,7 @@ pub mod paths;
 pub mod probe;
 pub mod record;
 pub mod replay;
+pub mod response;
 pub mod rooms;
 pub mod sequence;
 pub mod source;

@@ -1,8 +1,8 @@
 //! `probe`: sessions and network sources that try things out. Each failed request is weighed by how rarely its endpoint fails for
 //! others — in history, and among its other callers of this minute, so that an outage is no scan — and each success against it.
 //!
-//! An address that many people share is judged by its ratio: a success takes back an eighth of what a surprising failure adds.
-//! Weakness: a scanner slower than one failure in nine requests, or than one in ten minutes, stays below.
+//! An address that many people share is judged by its ratio: a success takes back a ninth of what a surprising failure adds.
+//! Weakness: a scanner with fewer failures than one in ten requests, or slower than one in five minutes, stays below.
 
 use crate::detect::{Aspect, Class, Explanation, Level, Seen, Signal};
 use crate::features::hash::{hash, mix};
@@ -15,16 +15,16 @@ use serde::{Deserialize, Serialize};
 /// Suspicion halves in this time, milliseconds.
 const HALF_LIFE: f32 = 600_000.0;
 /// Requests beyond the usual share that fail when somebody tries things out, by kind of failure: the alternative of the odds.
-const PROBING: f32 = 0.125;
+const PROBING: f32 = 0.1;
 /// Share of a prober's requests that lead to no endpoint.
 const ASTRAY: f32 = 0.1;
 /// One failure, one path that leads nowhere, counts at most so much, nats.
-const MOST_FAILURE: f32 = 2.5;
-const MOST_ASTRAY: f32 = 1.5;
-/// What everybody may come to by a typing error or two, nats.
-const SPARE: f32 = 5.0;
+const MOST_FAILURE: f32 = 2.0;
+const MOST_ASTRAY: f32 = 1.0;
+/// What everybody may come to, nats: two paths that lead nowhere (a browser asks for an icon), three failures in a row.
+const SPARE: f32 = 6.0;
 /// Callers under more suspicion than this are no peers of others: a scan by many must not excuse itself.
-const TRUSTED: f32 = 6.0;
+const TRUSTED: f32 = 7.0;
 /// Requests of the API's own rate that an endpoint's rate is drawn to.
 const PRIOR: f32 = 10.0;
 /// Groups in which paths that lead nowhere are compared with those of others.
@@ -141,7 +141,9 @@ impl Probe {
         if status == 429 || (seen.class == Class::Authentication && matches!(status, 401 | 403)) {
             return None;
         }
-        let others = live.shared.peers.read(&place(seen), |peers| peers.share(live.caller(), seen.now)).unwrap_or(0.0);
+        let others_at = |place| live.shared.peers.read(&place, |peers: &Peers| peers.share(live.caller(), seen.now)).unwrap_or(0.0);
+        // A server that breaks does so at many endpoints at once.
+        let others = if kind == 1 { others_at(place(seen)).max(others_at(server(seen))) } else { others_at(place(seen)) };
         let usual = self.usual(seen, kind).max(others);
         let mut nats = ((usual + PROBING * (1.0 - usual)) / usual).ln().min(MOST_FAILURE);
         if is_astray && others <= 0.0 {
@@ -195,6 +197,7 @@ impl Probe {
         }
         if session.max(source) < TRUSTED {
             live.note_peer(place(seen), weight.has_failed, seen.now);
+            live.note_peer(server(seen), failure(seen.features.status()) == Some(1), seen.now);
         }
     }
 
@@ -228,4 +231,9 @@ fn place(seen: &Seen<'_>) -> u64 {
         Some(_) => Peers::key(seen.id.0, 0),
         None => Peers::key(hash(seen.features.path.as_bytes()) % ASTRAY_GROUPS, 1),
     }
+}
+
+/// Where callers are compared by whether the server breaks.
+fn server(seen: &Seen<'_>) -> u64 {
+    Peers::key(hash(seen.features.host.as_bytes()), 3)
 }

@@ -180,8 +180,8 @@ impl Replay {
             looked = true;
             let key = mix(key_of(seen.id, field), field.value_hash);
             let Some(first) = live.shared.tokens.read(&key, |s| *s) else { continue };
-            let is_retry = first.failed || (first.session == live.key && seen.now - first.at <= RETRY);
-            if !is_retry && seen.now - first.at <= EXPIRES && worst.as_ref().is_none_or(|w| w.unique.nats() < unique.nats()) {
+            let is_retry = first.failed || (first.session == live.key && seen.now.saturating_sub(first.at) <= RETRY);
+            if !is_retry && seen.now.saturating_sub(first.at) <= EXPIRES && worst.as_ref().is_none_or(|w| w.unique.nats() < unique.nats()) {
                 worst = Some(Repeat { field, unique, first });
             }
         }
@@ -227,7 +227,7 @@ impl Replay {
                 continue;
             }
             let key = mix(key_of(seen.id, field), field.value_hash);
-            let known = live.shared.tokens.read(&key, |s| *s).filter(|s| !s.failed && s.at >= seen.now - EXPIRES);
+            let known = live.shared.tokens.read(&key, |s| *s).filter(|s| !s.failed && s.at >= seen.now.saturating_sub(EXPIRES));
             live.shared.tokens.put(key, seen.now, known.unwrap_or(now));
         }
     }
@@ -281,7 +281,7 @@ fn unique_fields<'r>(rows: impl Iterator<Item = &'r Row<'r>>) -> Vec<(u64, Uniqu
             let slot = tried.entry(key).or_insert_with(|| Some(Tried::default()));
             let Some((counts, values)) = slot else { continue };
             match values.get(&field.value_hash) {
-                Some((session, at)) if *session == caller && now - at <= RETRY => continue,
+                Some((session, at)) if *session == caller && now.saturating_sub(*at) <= RETRY => continue,
                 Some(_) => counts.repeats += 1,
                 None if values.len() < MAX_VALUES => {
                     values.insert(field.value_hash, (caller, now));

@@ -1,5 +1,6 @@
 //! The list of detectors. A new one is a room of its own and a line in each list here.
 
+use crate::access::Access;
 use crate::assets::Assets;
 use crate::content::{Content, Scratch};
 use crate::detect::{Aspect, Explanation, Seen, Signal};
@@ -9,6 +10,7 @@ use crate::paths::Paths;
 use crate::probe::Probe;
 use crate::record::{Capability, DetectorKind};
 use crate::replay::Replay;
+use crate::response::Responses;
 use crate::sequence::Sequence;
 use crate::source::Accounts;
 use crate::volume::Volume;
@@ -29,6 +31,10 @@ pub struct Rooms {
     pub links: Links,
     /// What never repeats.
     pub replay: Replay,
+    /// Whose objects are whose.
+    pub access: Access,
+    /// What comes back.
+    pub responses: Responses,
     /// Who tries things out.
     pub probe: Probe,
     /// Whose log-ins are refused.
@@ -53,6 +59,8 @@ impl Rooms {
         self.sequence.score(seen, live, out);
         self.volume.score(seen, live, out);
         self.replay.score(seen, live, out);
+        self.access.score(seen, live, out);
+        self.responses.score(seen, live, out);
         self.probe.score(seen, live, out);
         self.accounts.score(seen, live, out);
     }
@@ -62,6 +70,8 @@ impl Rooms {
         self.sequence.observe(seen, live);
         self.volume.observe(seen, live);
         self.replay.observe(seen, live);
+        self.access.observe(seen, live);
+        self.responses.observe(seen, live);
         self.links.observe(seen, live);
         self.probe.observe(seen, live);
         self.accounts.observe(seen, live);
@@ -76,9 +86,10 @@ impl Rooms {
             DetectorKind::Volume => self.volume.explain(seen, live),
             DetectorKind::Content => self.content.explain(seen, aspect, scratch),
             DetectorKind::Replay => self.replay.explain(seen, live, aspect),
+            DetectorKind::Access => self.access.explain(seen, live, paths, aspect),
+            DetectorKind::Response => self.responses.explain(seen, live, aspect),
             DetectorKind::Probe => self.probe.explain(seen, live),
             DetectorKind::Source => self.accounts.explain(seen, live),
-            _ => None,
         }
     }
 
@@ -95,7 +106,12 @@ impl Rooms {
                 DetectorKind::Volume => !has_session || !seen.is_timely,
                 DetectorKind::Probe => !has_caller || !capabilities.has(Capability::ResponseStatus),
                 DetectorKind::Source => !has_caller,
-                _ => false,
+                DetectorKind::Content => false,
+                DetectorKind::Response => !capabilities.has(Capability::ResponseBody) && !capabilities.has(Capability::Sizes),
+                DetectorKind::Access => !has_session && !capabilities.has(Capability::Subject),
+                DetectorKind::Replay => {
+                    !has_session && !capabilities.has(Capability::RequestHeaders) && !capabilities.has(Capability::RequestBody)
+                }
             })
             .collect()
     }

@@ -72,6 +72,11 @@ fn pause(gap_ms: i64) -> Option<u64> {
 }
 
 impl Trace {
+    /// Endpoints that succeeded in this session, by the low bits of their ids, at most 32.
+    pub(crate) fn visited(&self) -> &[u32] {
+        &self.visited
+    }
+
     /// The context of the next step at a time.
     fn context_at(&self, now: i64) -> [u64; ORDER] {
         match pause(now - self.last).filter(|_| self.last > 0 && now > 0) {

@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 const MOST: f32 = 30.0;
 /// Latest occasions remembered: the same again is a machine that repeats itself, not somebody who tries things out.
 const OCCASIONS: usize = 16;
-/// Callers remembered of one minute and outcome.
-const CALLERS: usize = 16;
+/// Callers remembered of one minute.
+const CALLERS: usize = 32;
 /// Callers with bad luck, at least, before a place counts as out of order.
-const CROWD: usize = 5;
+const CROWD: usize = 3;
 /// Length of a round of [`Peers`], milliseconds.
 const ROUND: i64 = 60_000;
 
@@ -61,13 +61,17 @@ pub(crate) fn remember(list: &mut Vec<u32>, value: u32, most: usize) {
     list.push(value);
 }
 
-/// Distinct callers by outcome at one place, in this minute and the one before: tells an outage from a scan.
+/// How callers fare at one place, in this minute and the one before: tells an outage from a scan. Keeps those callers whose hashes are
+/// smallest, which is a fair sample however many there are.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Peers {
     round: i64,
-    now: [Vec<u32>; 2],
-    before: [Vec<u32>; 2],
+    now: Sample,
+    before: Sample,
 }
+
+/// Callers by hash, ascending, with whether they had bad luck.
+type Sample = Vec<(u32, bool)>;
 
 impl Peers {
     /// Key of a place: an endpoint (or what stands for one) under one question.
@@ -76,11 +80,14 @@ impl Peers {
         mix(place, 0x7065_6572 + question)
     }
 
-    /// Whether a caller's outcome is noted already for this minute.
+    /// Whether noting a caller's outcome would change nothing.
     #[must_use]
     pub fn knows(&self, caller: u64, is_bad: bool, now: i64) -> bool {
-        let list = &self.now[usize::from(is_bad)];
-        self.round == now / ROUND && (list.len() >= CALLERS || list.contains(&(caller as u32)))
+        self.round == now / ROUND
+            && match self.now.binary_search_by_key(&(caller as u32), |(c, _)| *c) {
+                Ok(at) => self.now[at].1 || !is_bad,
+                Err(at) => at >= CALLERS,
+            }
     }
 
     /// Notes a caller's outcome.
@@ -88,29 +95,31 @@ impl Peers {
         let round = now / ROUND;
         if round != self.round {
             let last = std::mem::take(&mut self.now);
-            self.before = if round == self.round + 1 { last } else { Default::default() };
+            self.before = if round == self.round + 1 { last } else { Sample::new() };
             self.round = round;
         }
-        let list = &mut self.now[usize::from(is_bad)];
-        if list.len() < CALLERS && !list.contains(&(caller as u32)) {
-            list.push(caller as u32);
+        match self.now.binary_search_by_key(&(caller as u32), |(c, _)| *c) {
+            Ok(at) => self.now[at].1 |= is_bad,
+            Err(at) => {
+                self.now.insert(at, (caller as u32, is_bad));
+                self.now.truncate(CALLERS);
+            }
         }
     }
 
-    /// Share of the other callers of these two minutes that had the bad outcome; 0 where fewer than five had it.
+    /// Share of the other callers of these two minutes that had bad luck; 0 where fewer than three had.
     #[must_use]
     pub fn share(&self, caller: u64, now: i64) -> f32 {
         let age = now / ROUND - self.round;
         if !(0..=1).contains(&age) {
             return 0.0;
         }
-        let others = |is_bad: usize| {
-            let (now, before) = (&self.now[is_bad], &self.before[is_bad]);
-            let older = before.iter().filter(|c| age == 0 && !now.contains(c));
-            now.iter().chain(older).filter(|c| **c != caller as u32).count()
-        };
-        let (fine, bad) = (others(0), others(1));
-        if bad < CROWD { 0.0 } else { bad as f32 / (bad + fine + 1) as f32 }
+        let is_here = |c: u32| self.now.binary_search_by_key(&c, |(c, _)| *c).is_ok();
+        let older = self.before.iter().filter(|(c, _)| age == 0 && !is_here(*c));
+        let (bad, all) = (self.now.iter().chain(older))
+            .filter(|(c, _)| *c != caller as u32)
+            .fold((0usize, 0usize), |(bad, all), (_, is_bad)| (bad + usize::from(*is_bad), all + 1));
+        if bad < CROWD { 0.0 } else { bad as f32 / (all + 1) as f32 }
     }
 }
 
@@ -138,9 +147,9 @@ mod tests {
     }
 
     #[test]
-    fn five_others_make_an_outage_and_oneself_never() {
+    fn three_others_make_an_outage_and_oneself_never() {
         let mut peers = Peers::default();
-        for caller in 0..4 {
+        for caller in 0..2 {
             peers.note(caller, true, 60_000);
         }
         for _ in 0..50 {
@@ -148,12 +157,19 @@ mod tests {
         }
         assert_eq!(peers.share(99, 60_000), 0.0);
         peers.note(5, true, 60_000);
-        assert!(peers.share(99, 60_000) > 0.8);
-        assert!(peers.share(99, 125_000) > 0.8, "the minute before counts");
+        assert!(peers.share(99, 60_000) >= 0.75);
+        assert!(peers.share(99, 125_000) >= 0.75, "the minute before counts");
         assert_eq!(peers.share(99, 200_000), 0.0);
-        for caller in 0..1_000 {
-            peers.note(caller, false, 125_000);
+    }
+
+    #[test]
+    fn the_sample_of_many_is_fair_and_small() {
+        let mut peers = Peers::default();
+        for caller in 0..5_000u64 {
+            let hash = crate::features::hash::mix(caller, 1);
+            peers.note(hash, caller % 4 == 0, 60_000);
+            assert!(peers.now.len() <= super::CALLERS && peers.knows(hash, false, 60_000));
         }
-        assert!(peers.now.iter().chain(&peers.before).all(|l| l.len() <= super::CALLERS));
+        assert!((0.1..0.45).contains(&peers.share(0, 60_000)));
     }
 }

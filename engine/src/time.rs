@@ -2,6 +2,15 @@
 
 use jiff::Timestamp;
 
+/// Last millisecond of the year 9999.
+const LAST: i64 = 253_402_300_799_999;
+
+/// The time, if it is one that a clock may have shown: 1970 to 9999. What is reckoned with such times does not overflow.
+#[must_use]
+pub fn plausible(ms: i64) -> Option<i64> {
+    (0..=LAST).contains(&ms).then_some(ms)
+}
+
 /// RFC 3339, or digits of epoch milliseconds, to epoch milliseconds (UTC).
 #[must_use]
 pub fn parse(text: &str) -> Option<i64> {

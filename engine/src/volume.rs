@@ -15,7 +15,7 @@ use smallvec::SmallVec;
 const WINDOWS: [i64; 3] = [10_000, 60_000, 600_000];
 const WINDOW_NAMES: [&str; 3] = ["10 s", "1 min", "10 min"];
 /// Endpoints counted for one session; the least recently used goes.
-const SLOTS: usize = 16;
+const SLOTS: usize = 12;
 /// Sessions that an endpoint's own history rests on, at least.
 const SUPPORT: usize = 50;
 /// Peers of the moment kept of one endpoint, and needed to ask them.
@@ -141,7 +141,7 @@ impl Volume {
         }
         let mut by_endpoint: Vec<Vec<[f32; 3]>> = vec![Vec::new(); endpoints];
         let mut by_class: Vec<Vec<[f32; 3]>> = vec![Vec::new(); Class::COUNT];
-        let mut all: Vec<(&(u32, u64), &([f32; 3], Class))> = largest.iter().collect();
+        let mut all: Vec<_> = largest.iter().collect();
         all.sort_unstable_by_key(|(key, _)| **key);
         for ((endpoint, _), (most, class)) in all {
             by_endpoint[*endpoint as usize].push(*most);

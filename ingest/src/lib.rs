@@ -12,4 +12,5 @@ pub mod session;
 mod traffic;
 
 pub use prepare::Preparer;
+pub use raw::run as read_raw_topics;
 pub use service::{IngestError, listen, routes, run, serve};

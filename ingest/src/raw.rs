@@ -27,7 +27,7 @@ const POLL: Duration = Duration::from_millis(100);
 const AGAIN: Duration = Duration::from_millis(500);
 
 /// Reads the configured raw topics until it is to stop; returns at once when there are none.
-pub(crate) async fn run(config: &Config, key: &SessionKey, log: Arc<dyn Log>, shutdown: Shutdown) -> Result<(), IngestError> {
+pub async fn run(config: &Config, key: &SessionKey, log: Arc<dyn Log>, shutdown: Shutdown) -> Result<(), IngestError> {
     if config.ingest.topics.is_empty() {
         return Ok(());
     }

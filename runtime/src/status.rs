@@ -1,6 +1,6 @@
 //! Records of `weir.status` (compacted): what each API and each scorer is at. Written by trainer and scorers, read by scorers, `weir status` and people.
 
-use engine::{ApiName, Family, Stage};
+use engine::{ApiName, DetectorKind, Family, Stage};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -86,6 +86,9 @@ pub struct VerdictCounts {
     pub insufficient: u64,
     /// Anomalous verdicts by family; a verdict with two counts in both.
     pub families: BTreeMap<Family, u64>,
+    /// Verdicts by detector that could not look.
+    #[serde(default)]
+    pub blind: BTreeMap<DetectorKind, u64>,
 }
 
 impl VerdictCounts {
@@ -96,6 +99,9 @@ impl VerdictCounts {
         self.insufficient += other.insufficient;
         for (family, n) in &other.families {
             *self.families.entry(*family).or_default() += n;
+        }
+        for (detector, n) in &other.blind {
+            *self.blind.entry(*detector).or_default() += n;
         }
     }
 }

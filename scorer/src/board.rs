@@ -24,6 +24,9 @@ impl Counts {
     /// Counts a verdict.
     pub(crate) fn add(&mut self, verdict: &Verdict) {
         let counts = self.apis.entry(ApiName::new(verdict.api.as_str())).or_default();
+        for detector in &verdict.blind {
+            *counts.blind.entry(*detector).or_default() += 1;
+        }
         match verdict.label {
             Label::Benign => counts.benign += 1,
             Label::Insufficient => counts.insufficient += 1,

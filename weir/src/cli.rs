@@ -1,6 +1,6 @@
 //! The command line.
 
-use crate::commands::{backtest, completions, config, endpoints, keys, models, services, simulate, topics};
+use crate::commands::{backtest, completions, config, demo, endpoints, keys, models, services, simulate, status, topics, up, verdicts};
 use clap::{Args, Parser, Subcommand};
 use runtime::config::{FlagValue, LoadError, Sources, load_sources};
 use std::path::PathBuf;
@@ -89,6 +89,25 @@ pub(crate) enum Configured {
     /// Learns from what stands on Kafka and publishes models.
     #[command(after_help = services::TRAIN_EXAMPLES)]
     Train(services::Args),
+    /// Plays simulated traffic with attacks in it through everything, and says what was found.
+    #[command(after_help = demo::EXAMPLES)]
+    Demo(demo::Args),
+    /// Shows what every API and every scorer is at.
+    #[command(after_help = status::EXAMPLES)]
+    Status(status::Args),
+    /// Runs everything in one process: listener, scorer, trainer; on the embedded log unless Kafka is configured.
+    #[command(after_help = up::EXAMPLES)]
+    Up,
+    /// Shows verdicts, the newest or those to come, with their reasons.
+    #[command(after_help = verdicts::EXAMPLES)]
+    Verdicts(verdicts::Args),
+}
+
+impl Configured {
+    /// Whether only what is wrong is logged unless `WEIR_LOG` says otherwise; services tell what they do.
+    pub(crate) fn is_quiet(&self) -> bool {
+        !matches!(self, Self::Up | Self::Ingest(_) | Self::Score(_) | Self::Train(_))
+    }
 }
 
 /// Commands that need to know nothing.

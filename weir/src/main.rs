@@ -1,7 +1,9 @@
 //! The one binary: parses the command line, wires libraries together, maps exit codes. It *never* holds logic that a test would want to reach.
 
 mod cli;
+mod client;
 mod commands;
+mod console;
 mod installation;
 mod openapi;
 mod terminal;
@@ -37,7 +39,8 @@ fn run(Cli { options, command }: Cli) -> anyhow::Result<()> {
         Command::Configured(command) => {
             let sources = options.sources()?;
             let config = Config::resolve(&sources)?;
-            let level = std::env::var(telemetry::LEVEL_VARIABLE).ok();
+            let quiet = command.is_quiet().then(|| "warn".to_owned());
+            let level = std::env::var(telemetry::LEVEL_VARIABLE).ok().or(quiet);
             telemetry::init(&config.log, level.as_deref())?;
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the async runtime")?;
             runtime.block_on(commands::run_configured(command, config, &sources))

@@ -37,7 +37,7 @@ impl Content {
         let strongest = profile.tails()?.strongest(&scores);
         let unseen = profile.unseen_chars(&v.value);
         let (from, to) = profile.oddest_part(&v.value, self.pool(), scratch);
-        let family = if v.field.sensitive.is_empty() && is_code(&v, profile, strongest) { Family::Injection } else { Family::Unknown };
+        let family = if is_code(&v, profile, strongest) { Family::Injection } else { Family::Unknown };
         let odd = excerpt(&v, from, to, family == Family::Injection, |t| profile.knows_token(t));
         let what = if unseen > 0 { format!("{unseen} characters never seen here") } else { format!("unusual {}", SCORE_NAMES[strongest]) };
         Some(Explanation {
@@ -130,7 +130,7 @@ impl Content {
 fn is_code(v: &Valued<'_>, profile: &FieldProfile, strongest: usize) -> bool {
     let is_sign = |c: &char| !c.is_alphanumeric() && !c.is_whitespace() && !matches!(c, '_' | '-' | '.');
     let mut signs = v.value.chars().filter(is_sign).peekable();
-    let may_be = v.field.place.is_of_endpoint() && signs.peek().is_some() && strongest >= FIRST_OF_PARTS;
+    let may_be = v.field.place.is_of_endpoint() && v.field.sensitive.is_empty() && signs.peek().is_some() && strongest >= FIRST_OF_PARTS;
     may_be || signs.any(|c| !profile.knows_char(c))
 }
 

@@ -7,7 +7,7 @@ use super::json::Walker;
 use super::response::{Leaks, MAX_SCALARS, ResponseFeatures};
 use super::sensitive;
 use super::{Credential, Features, Field, MAX_FIELDS, MAX_VALUE, Place, Scalar, Span, ValueKind};
-use crate::record::{Body, BodyEncoding, Exchange, SessionKey, SourceId};
+use crate::record::{Body, BodyEncoding, Exchange, Headers, SessionKey, SourceId};
 use base64::Engine as _;
 use std::borrow::Cow;
 
@@ -39,7 +39,7 @@ impl Extractor {
         }
         let mut credential = Credential::None;
         let mut credential_hash = 0;
-        for (name, value) in headers.into_iter().flat_map(|h| h.iter()) {
+        for (name, value) in headers.into_iter().flat_map(Headers::iter) {
             match name {
                 "authorization" => {
                     credential = Credential::Authorization;
@@ -57,14 +57,14 @@ impl Extractor {
                 _ => fields.push(Place::Header, name, value),
             }
         }
-        if !headers.is_some_and(|h| h.get("user-agent").is_some())
+        if headers.is_none_or(|h| h.get("user-agent").is_none())
             && let Some(agent) = exchange.client.user_agent.as_deref()
         {
             fields.push(Place::Header, "user-agent", agent);
         }
         let agent = exchange.client.user_agent.as_deref().or_else(|| headers.and_then(|h| h.get("user-agent")));
         Features {
-            time: exchange.time,
+            time: exchange.time.and_then(crate::time::plausible),
             capabilities: exchange.capabilities(),
             method: exchange.method.to_ascii_uppercase().chars().take(16).collect::<String>().into(),
             host: host_of(exchange).into(),

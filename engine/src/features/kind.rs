@@ -49,6 +49,10 @@ impl ValueKind {
         if b.is_empty() {
             return Self::Null;
         }
+        // A secret that ingest masked: a keyed hash after a mark.
+        if b.strip_prefix(b"~h:").is_some_and(|hash| hash.len() == 16 && hash.iter().all(u8::is_ascii_hexdigit)) {
+            return Self::Hex;
+        }
         let mut has = Classes::default();
         for &c in b {
             has.add(c);
@@ -247,6 +251,8 @@ mod tests {
             ("O'Brien", ValueKind::Free),
             ("../etc/passwd", ValueKind::Free),
             ("AQAAAYDiB_Ol8PbzFAAAAABB", ValueKind::Token),
+            ("~h:0123456789abcdef", ValueKind::Hex),
+            ("~h:0123456789abcdef' w", ValueKind::Free),
         ] {
             assert_eq!(ValueKind::of(text), kind, "{text}");
         }

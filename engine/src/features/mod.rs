@@ -141,7 +141,7 @@ pub struct Scalar {
 /// One exchange, digested: owned, compact, independent of any model. It is what history keeps and what detectors read.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Features {
-    /// Event time, epoch milliseconds.
+    /// Event time, epoch milliseconds; a time before 1970 or after 9999 is unknown.
     pub time: Option<i64>,
     /// What the record could tell.
     pub capabilities: Capabilities,

@@ -192,7 +192,7 @@ fn luhn(n: &[u8]) -> bool {
             }
         })
         .sum();
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }
 
 fn is_ssn(n: &[u8]) -> bool {

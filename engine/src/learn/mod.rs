@@ -1,10 +1,13 @@
 //! From history to a model: templates, rows, rooms, held-out scores, calibration — one API after the other.
 
+mod play;
 mod rows;
 
+pub(crate) use play::Play;
 pub use rows::EndpointFacts;
 pub(crate) use rows::{FOLDS, Row, UNSEEN, class_of, is_password, session_of, source_of};
 
+use crate::access::Access;
 use crate::api::{Directory, HostGroup};
 use crate::assets::Assets;
 use crate::content;
@@ -14,16 +17,15 @@ use crate::fuse::{Calibration, Held};
 use crate::history::History;
 use crate::links::Links;
 use crate::model::{ApiModel, Model};
-use crate::partition::{Limits, Live, Session, Shared};
 use crate::paths;
 use crate::probe::Probe;
 use crate::record::ApiName;
 use crate::replay::Replay;
+use crate::response::Responses;
 use crate::rooms::Rooms;
 use crate::sequence::Sequence;
 use crate::source::Accounts;
 use crate::volume::Volume;
-use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -107,10 +109,13 @@ fn learn_api(name: ApiName, history: &[&Features], config: &LearnConfig, report:
     report("learning fields", 0.2);
     let content::Learned { content, held_out: mut signals } = content::learn(&rows, endpoints, networks_known);
     report("learning sessions", 0.6);
-    let without: Vec<Rooms> = (0..FOLDS).map(|fold| stateful(&rows, Some(fold), endpoints, content::Content::default())).collect();
+    let all: Vec<&Row<'_>> = rows.iter().collect();
+    let links = Links::learn(all.iter().copied());
+    let ties = Ties { access: Access::learn(&all, &paths, &links), links };
+    let without: Vec<Rooms> = (0..FOLDS).map(|fold| stateful(&rows, Some(fold), endpoints, &ties)).collect();
     replay(&without, &rows, &mut signals);
     drop(without);
-    let rooms = stateful(&rows, None, endpoints, content);
+    let rooms = Rooms { content, ..stateful(&rows, None, endpoints, &ties) };
     report("calibrating", 0.9);
     let held: Vec<Held<'_>> = rows
         .iter()
@@ -130,47 +135,41 @@ fn learn_api(name: ApiName, history: &[&Features], config: &LearnConfig, report:
     ApiModel::new(name, alpha, paths, facts, rooms, calibration, &rows)
 }
 
+/// What is learned once, from all rows: which fields name callers and objects, and a few counts of each. Learned anew without each
+/// fold, a habit at the edge of its threshold would hold in the model and not in its calibration.
+struct Ties {
+    links: Links,
+    access: Access,
+}
+
 /// All rooms but `content`, learned from every fold but one.
-fn stateful(rows: &[Row<'_>], without: Option<u8>, endpoints: usize, content: content::Content) -> Rooms {
-    let kept = || rows.iter().filter(|r| Some(r.fold) != without);
+fn stateful(rows: &[Row<'_>], without: Option<u8>, endpoints: usize, ties: &Ties) -> Rooms {
+    let kept: Vec<&Row<'_>> = rows.iter().filter(|r| Some(r.fold) != without).collect();
+    let rows = || kept.iter().copied();
     Rooms {
-        assets: Assets::learn(kept(), endpoints),
-        sequence: Sequence::learn(kept()),
-        volume: Volume::learn(kept(), endpoints),
-        content,
-        links: Links::learn(kept()),
-        replay: Replay::learn(kept()),
-        probe: Probe::learn(kept(), endpoints),
-        accounts: Accounts::learn(kept()),
+        assets: Assets::learn(rows(), endpoints),
+        sequence: Sequence::learn(rows()),
+        volume: Volume::learn(rows(), endpoints),
+        content: content::Content::default(),
+        links: ties.links.clone(),
+        replay: Replay::learn(rows()),
+        access: ties.access.with_cohorts_of(&kept),
+        responses: Responses::learn(rows()),
+        probe: Probe::learn(rows(), endpoints),
+        accounts: Accounts::learn(rows()),
     }
 }
 
-/// Plays all rows through live state, as a partition would, and collects what the rooms say that were learned without each row's fold.
+/// Plays all rows through live state and collects what the rooms say that were learned without each row's fold.
 fn replay(without: &[Rooms], rows: &[Row<'_>], signals: &mut [Vec<Signal>]) {
-    let mut sessions: FxHashMap<u64, Session> = FxHashMap::default();
-    let mut shared = Shared::new(Limits::default());
+    let mut play = Play::default();
     for (row, out) in rows.iter().zip(signals) {
         let Some(rooms) = without.get(usize::from(row.fold)) else { continue };
-        let seen = row.seen();
-        let mut nobody = Session::default();
-        let session = match row.session {
-            Some(key) => sessions.entry(key).or_default(),
-            None => &mut nobody,
-        };
-        let source_key = source_of(row.features);
-        let mut source = shared.take_source(source_key);
-        let mut live = Live {
-            key: row.session.unwrap_or(0),
-            has_session: row.session.is_some(),
-            session,
-            source_key,
-            source: &mut source,
-            shared: &mut shared,
-        };
-        rooms.arrive(&seen, &mut live);
-        rooms.score_stateful(&seen, &live, out);
-        rooms.observe(&seen, &mut live);
-        shared.put_source(source_key, seen.now, source);
+        play.step(row, |seen, live| {
+            rooms.arrive(seen, live);
+            rooms.score_stateful(seen, live, out);
+            rooms.observe(seen, live);
+        });
     }
 }
 

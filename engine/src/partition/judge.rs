@@ -4,7 +4,7 @@ use super::{ClientIp, Live, Partition, RecordPosition};
 use crate::detect::{Explanation, Level, Seen, Signal};
 use crate::features::sensitive;
 use crate::features::{Features, ValueKind};
-use crate::fuse::{self, Calibrated};
+use crate::fuse::{self, Calibrated, Peers};
 use crate::learn::{UNSEEN, class_of, session_of, source_of};
 use crate::model::{ApiModel, Model};
 use crate::record::{ApiName, DetectorKind, Exchange, Family, Label, PValue, Reason, SourceId, Stage, Verdict};
@@ -88,6 +88,7 @@ impl Partition {
         let id = route.endpoint.map_or(UNSEEN, |e| api.paths.endpoint(e).id);
         let seen = Seen { features, route: &route, endpoint, id, class, now: self.meta.clock, is_timely };
         let has_free_text = endpoint.is_some_and(|e| api.free_text[e.0 as usize]);
+        let peers = Peers { class, has_free_text, is_known: endpoint.is_some() };
         let session_key = session_of(features).map(|s| crate::features::hash::mix(s, crate::features::hash::hash(api.name.0.as_bytes())));
         let mut session = session_key.and_then(|key| self.sessions.take(&key)).unwrap_or_default();
         let source_key = source_of(features);
@@ -101,17 +102,17 @@ impl Partition {
             shared: &mut self.shared,
         };
         api.rooms.arrive(&seen, &mut live);
-        let mut signals = Vec::with_capacity(16);
+        let mut signals = Vec::with_capacity(20);
         api.rooms.score(&seen, &live, &mut self.scratch, &mut signals);
         let mut calibrated = Vec::with_capacity(signals.len());
         api.calibration.calibrate(endpoint, class, &signals, &mut calibrated);
-        let request = api.calibration.request(class, has_free_text, fuse::combine(&calibrated));
+        let request = api.calibration.request(peers, fuse::combine(&calibrated));
         live.session.requests += 1;
         let grew = live.session.wealth.bet(endpoint, &signals, request, seen.now);
         // A session's past counts against a request only if the request itself adds to it.
         let past = if grew { api.calibration.session(live.session.requests, &live.session.wealth) } else { None };
-        let p = fuse::verdict(request, past);
-        let alpha = api.alpha.max(api.calibration.least_alpha(class, has_free_text));
+        let p = fuse::verdict(request, past, fuse::standing(&calibrated));
+        let alpha = api.alpha.max(api.calibration.least_alpha(peers));
         let mut reasons =
             if p.probability() < EXPLAIN_BELOW { reasons(api, &seen, &live, &calibrated, &mut self.scratch) } else { Vec::new() };
         if let Some(past) = past.filter(|past| past.nats() > request.nats() && p.probability() < EXPLAIN_BELOW) {
@@ -219,6 +220,8 @@ fn families(reasons: &[Reason], alpha: f64, is_broad: bool) -> Vec<Family> {
             out.push(reason.family);
         }
     }
+    // What was not classed says least.
+    out.sort_by_key(|family| *family == Family::Unknown);
     out
 }
 

@@ -3,10 +3,12 @@
 use super::breadth::Breadth;
 use super::table::Table;
 use super::{Limits, StateEntry, StateError};
+use crate::access::{Footprint, Owner};
 use crate::fuse::Wealth;
 use crate::links::{Issue, Linked};
 use crate::probe::Tried;
 use crate::replay::{Beginnings, Sighting};
+use crate::response::{Recent, Taken};
 use crate::sequence::Trace;
 use crate::source::Refused;
 use crate::suspicion::Peers;
@@ -28,6 +30,10 @@ pub struct Session {
     pub linked: Linked,
     /// Where it began.
     pub beginnings: Beginnings,
+    /// What it was shown and asked for.
+    pub footprint: Footprint,
+    /// What it got in all.
+    pub taken: Taken,
     /// What it tried out in vain.
     pub tried: Tried,
     /// Log-ins refused to it, where its source is not known.
@@ -62,6 +68,10 @@ pub struct Shared {
     pub credentials: Table<u64, Issue>,
     /// Values that never repeat.
     pub tokens: Table<u64, Sighting>,
+    /// Objects and whose they are.
+    pub objects: Table<u64, Owner>,
+    /// What endpoints give now.
+    pub answers: Table<u64, Recent>,
     /// Network sources that something speaks against.
     pub sources: Table<u64, Source>,
     /// Accounts that log-ins were refused on.
@@ -78,6 +88,8 @@ impl Shared {
             crowds: Table::new(b'c', limits.endpoints),
             credentials: Table::new(b'l', limits.tokens),
             tokens: Table::new(b'n', limits.tokens),
+            objects: Table::new(b'o', limits.objects),
+            answers: Table::new(b'r', limits.endpoints),
             sources: Table::new(b'w', limits.sources),
             accounts: Table::new(b'k', limits.sources),
             peers: Table::new(b'e', limits.endpoints),
@@ -91,6 +103,8 @@ impl Shared {
         self.sources.checkpoint(out);
         self.accounts.checkpoint(out);
         self.peers.checkpoint(out);
+        self.objects.checkpoint(out);
+        self.answers.checkpoint(out);
     }
 
     pub(super) fn restore(&mut self, entry: &StateEntry) -> Result<bool, StateError> {
@@ -99,7 +113,9 @@ impl Shared {
             || self.tokens.restore(entry)?
             || self.sources.restore(entry)?
             || self.accounts.restore(entry)?
-            || self.peers.restore(entry)?)
+            || self.peers.restore(entry)?
+            || self.objects.restore(entry)?
+            || self.answers.restore(entry)?)
     }
 
     /// Takes a source's state out, to be put back by [`Self::put_source`].

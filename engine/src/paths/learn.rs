@@ -176,7 +176,7 @@ pub(crate) fn learn(history: &[&Features]) -> Paths {
         match row.features.route.as_deref() {
             Some(route) => {
                 *declared.entry((&row.features.host, route, &row.features.method, row.features.operation.as_deref())).or_default() |=
-                    row.is_success
+                    row.is_success;
             }
             None => by_host.entry(&row.features.host).or_default().push(at as u32),
         }

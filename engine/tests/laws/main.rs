@@ -3,8 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failure is a failed test")]
 
 mod arbitrary;
+mod caps;
 mod damage;
+mod learning;
 mod levels;
+
 mod replay;
 mod tape;
 mod traffic;

@@ -62,6 +62,11 @@ impl State {
         self.next = next;
     }
 
+    /// Keys and values of what is there now.
+    pub(crate) fn live(&self) -> Vec<(&[u8], &[u8])> {
+        self.entries.iter().filter_map(|(key, value)| Some((key.as_slice(), value.as_deref()?))).collect()
+    }
+
     /// A new owner's partition, up to the committed offset: entries in an order of `shuffle`'s making, the model that judged last, then
     /// silently what came after the checkpoint.
     pub(crate) fn restore(&self, tape: &Tape<'_>, committed: usize, shuffle: u64) -> Partition {

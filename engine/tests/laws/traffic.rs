@@ -12,8 +12,8 @@ pub(crate) type Traffic = Vec<Exchange<'static>>;
 
 /// A day of the shop without attacks and look-alikes, and the day after: what a model is learned from, and what nobody has learned.
 pub(crate) struct Shop {
-    pub(crate) monday: Traffic,
-    pub(crate) tuesday: Traffic,
+    pub(crate) learned_day: Traffic,
+    pub(crate) next_day: Traffic,
     pub(crate) model: Arc<Model>,
 }
 
@@ -23,13 +23,20 @@ pub(crate) static SHOP: LazyLock<Shop> = LazyLock::new(|| shop(7, 16_000));
 /// A shop for laws that hold at any size.
 pub(crate) static SMALL_SHOP: LazyLock<Shop> = LazyLock::new(|| shop(11, 2_000));
 
+/// The first day is left out: on it nobody has a token yet, and so every session begins with a log-in.
 fn shop(seed: u64, requests_per_day: u32) -> Shop {
-    let config = Config { attacks: false, look_alikes: false, ..Config::new(seed, 2.0, requests_per_day) };
-    let midnight = config.learning_ends();
-    let (monday, tuesday): (Traffic, Traffic) =
-        Simulation::new(config).map(|(exchange, _)| exchange).partition(|e| e.time.is_some_and(|t| t < midnight));
-    let model = Arc::new(learned(&monday, "v1"));
-    Shop { monday, tuesday, model }
+    let config = Config { attacks: false, look_alikes: false, ..Config::new(seed, 3.0, requests_per_day) };
+    let dawn = |days: i64| config.start + days * 86_400_000;
+    let (dawns, mut learned_day, mut next_day) = ([dawn(1), dawn(2)], Traffic::new(), Traffic::new());
+    for (exchange, _) in Simulation::new(config) {
+        match exchange.time {
+            Some(time) if time < dawns[0] => {}
+            Some(time) if time < dawns[1] => learned_day.push(exchange),
+            _ => next_day.push(exchange),
+        }
+    }
+    let model = Arc::new(learned(&learned_day, "v1"));
+    Shop { learned_day, next_day, model }
 }
 
 /// An afternoon of a shop under attack.

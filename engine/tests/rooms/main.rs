@@ -1,6 +1,10 @@
 //! Rooms at work: hand-made traffic is learned, then an attack and its harmless look-alike are judged.
 
+#![allow(clippy::expect_used, reason = "a test that cannot prepare its data fails")]
+
+mod probe;
 mod replay;
+mod source;
 
 use engine::{
     Effect, Exchange, Family, Features, History, HistoryLimits, LearnConfig, Limits, Model, Offset, Partition, RecordPosition, Text,

@@ -71,7 +71,8 @@ impl Token {
     }
 
     /// Whether the headers show it.
-    fn is_shown(&self, headers: &HeaderMap) -> bool {
+    #[must_use]
+    pub fn is_shown(&self, headers: &HeaderMap) -> bool {
         let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|value| value.split_once(' '));
         // Hashes are compared in constant time.
         shown.is_some_and(|(scheme, token)| scheme.eq_ignore_ascii_case("bearer") && blake3::hash(token.trim().as_bytes()) == self.0)

@@ -163,7 +163,7 @@ pub struct TopicNames {
     /// Partitions of the traffic topic and of those that go along with it.
     pub partitions: u32,
     /// Replicas of each partition.
-    pub replication: u32,
+    pub replication: u16,
 }
 
 /// The embedded log.

@@ -3,12 +3,17 @@
 pub(crate) mod backtest;
 pub(crate) mod completions;
 pub(crate) mod config;
+pub(crate) mod demo;
 pub(crate) mod endpoints;
 pub(crate) mod keys;
+mod look;
 pub(crate) mod models;
 pub(crate) mod services;
 pub(crate) mod simulate;
+pub(crate) mod status;
 pub(crate) mod topics;
+pub(crate) mod up;
+pub(crate) mod verdicts;
 
 use crate::cli::{Configured, Plain};
 use runtime::config::{Config, Sources};
@@ -25,6 +30,10 @@ pub(crate) async fn run_configured(command: Configured, config: Config, sources:
         Configured::Score(args) => services::run(Service::Score, &args, config).await,
         Configured::Topics(command) => topics::run(&command, &config),
         Configured::Train(args) => services::run(Service::Train, &args, config).await,
+        Configured::Demo(args) => demo::run(&args, config, sources).await,
+        Configured::Status(args) => status::run(&args, &config).await,
+        Configured::Up => up::run(config).await,
+        Configured::Verdicts(args) => verdicts::run(&args, &config).await,
     }
 }
 

@@ -1,0 +1,103 @@
+//! Refused log-ins: guessing, stuffing, and people who forget their passwords.
+
+use super::{Call, Judge, assert_blamed, assert_not_blamed, learned};
+use engine::{Family, Model};
+use std::sync::{Arc, LazyLock};
+
+const DAY: i64 = 86_400_000;
+const TOKEN: &str = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ1c2VyIn0";
+
+/// A log-in that is let in or refused — as some servers do it, with 200 either way.
+fn log_in(at: i64, ip: &str, account: usize, password: &str, is_let_in: bool) -> Call {
+    let call = Call::new(at, &format!("l{at}"), "POST", "/login")
+        .from(ip, "shop-app (Android)")
+        .sends(&format!(r#"{{"username":"user{account:05}","password":"{password}"}}"#));
+    if is_let_in {
+        call.answered(200, &format!(r#"{{"token":"{TOKEN}.{:020}"}}"#, account * 7_919))
+    } else {
+        call.answered(200, r#"{"status":"fail","message":"wrong password"}"#)
+    }
+}
+
+/// One log-in in 20 is refused first.
+static SHOP: LazyLock<Arc<Model>> = LazyLock::new(|| {
+    let mut calls = Vec::new();
+    for n in 0..2_000usize {
+        let (at, ip) = (n as i64 * 40_000, format!("203.0.{}.{}", n % 80, n % 90));
+        if n % 20 == 0 {
+            calls.push(log_in(at, &ip, n, &format!("q{n:05}e"), false));
+        }
+        calls.push(log_in(at + 9_000, &ip, n, &format!("p{n:05}x"), true));
+        let me = Call::new(at + 12_000, &format!("m{n}"), "GET", "/me").from(&ip, "shop-app (Android)");
+        calls.push(me.header("authorization", &format!("Bearer {TOKEN}.{:020}", n * 7_919)));
+    }
+    learned(&calls)
+});
+
+#[test]
+fn guessing_one_password_after_the_other_is_seen() {
+    let mut judge = Judge::new(&SHOP);
+    let mut last = None;
+    for n in 0..20 {
+        last = Some(judge.judge(&log_in(DAY + n * 400, "198.51.100.7", 77, &format!("p{n:05}y"), false)));
+    }
+    let last = last.expect("judged");
+    assert_blamed(&last, Family::AccountTakeover, "client.ip");
+    assert!(last.reasons.iter().any(|r| r.observed == "20 refused log-ins on 1 account"), "{last:#?}");
+}
+
+#[test]
+fn stuffing_is_seen_and_an_office_is_not() {
+    let mut judge = Judge::new(&SHOP);
+    for n in 0..300usize {
+        // Nine of ten get it right; some try again.
+        let call = log_in(DAY + n as i64 * 1_000, "198.51.100.8", 3_000 + n, &format!("p{n:05}x"), n % 10 != 0);
+        assert_not_blamed(&judge.judge(&call), Family::AccountTakeover);
+    }
+    let mut last = None;
+    for n in 0..30usize {
+        last = Some(judge.judge(&log_in(DAY + 400_000 + n as i64 * 900, "198.51.100.7", 4_000 + n, "p00000x", n == 17)));
+    }
+    assert_blamed(&last.expect("judged"), Family::AccountTakeover, "client.ip");
+}
+
+#[test]
+fn somebody_who_forgot_a_password_and_a_client_with_an_old_one_stay_quiet() {
+    let mut judge = Judge::new(&SHOP);
+    for n in 0..3 {
+        assert_not_blamed(&judge.judge(&log_in(DAY + n * 8_000, "198.51.100.7", 5, &format!("p{n:05}z"), false)), Family::AccountTakeover);
+    }
+    assert_not_blamed(&judge.judge(&log_in(DAY + 40_000, "198.51.100.7", 5, "p00005x", true)), Family::AccountTakeover);
+    for n in 0..100 {
+        let stale = log_in(DAY + 60_000 + n * 30_000, "198.51.100.9", 6, "p00006o", false);
+        assert_not_blamed(&judge.judge(&stale), Family::AccountTakeover);
+    }
+}
+
+#[test]
+fn one_account_tried_from_many_addresses_is_under_attack_and_its_owner_at_home_is_not_blamed() {
+    let mut judge = Judge::new(&SHOP);
+    let (home, account) = ("203.0.9.9", 8_000);
+    judge.judge(&log_in(DAY, "198.51.100.250", account, "p99999a", false));
+    judge.judge(&log_in(DAY + 5_000, home, account, "p08000x", true));
+    let mut last = None;
+    for n in 0..12 {
+        last = Some(judge.judge(&log_in(DAY + 60_000 + n * 60_000, &format!("198.51.{n}.7"), account, &format!("p{n:05}b"), false)));
+    }
+    assert_blamed(&last.expect("judged"), Family::AccountTakeover, "account");
+    assert_not_blamed(&judge.judge(&log_in(DAY + 900_000, home, account, "p08000x", true)), Family::AccountTakeover);
+    // From an address that never was let in, it is what the attack was for.
+    let taken = log_in(DAY + 960_000, "198.51.44.7", account, "p08000x", true);
+    assert_blamed(&judge.judge(&taken), Family::AccountTakeover, "account");
+}
+
+#[test]
+fn a_log_in_service_that_refuses_everybody_is_out_of_order() {
+    let mut judge = Judge::new(&SHOP);
+    let mut blamed = 0;
+    for n in 0..400usize {
+        let call = log_in(DAY + n as i64 * 300, &format!("203.0.{}.1", n % 60), n % 60, &format!("p{n:05}x"), false);
+        blamed += usize::from(judge.judge(&call).families.contains(&Family::AccountTakeover));
+    }
+    assert_eq!(blamed, 0);
+}

@@ -1,0 +1,74 @@
+//! Asks a running `weir up` over HTTP.
+
+use anyhow::{Context as _, bail};
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Empty};
+use hyper::body::Incoming;
+use hyper::{Request, Response, StatusCode, header};
+use hyper_util::rt::TokioIo;
+use runtime::config::Config;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use tokio::net::TcpStream;
+
+/// Longest line of an answer, bytes.
+const LONGEST: usize = 4 << 20;
+
+/// An answer under way.
+pub(crate) struct Answer {
+    response: Response<Incoming>,
+    rest: Vec<u8>,
+}
+
+/// Asks the configured address; `None`: nobody listens there.
+pub(crate) async fn get(config: &Config, path: &str) -> anyhow::Result<Option<Answer>> {
+    let address = reachable(config.listen);
+    let Ok(stream) = TcpStream::connect(address).await else { return Ok(None) };
+    let asking = || format!("asking http://{address}{path}");
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.with_context(asking)?;
+    tokio::spawn(connection);
+    let mut request = Request::get(path).header(header::HOST, address.to_string());
+    if let Some(token) = &config.token {
+        request = request.header(header::AUTHORIZATION, format!("Bearer {}", token.expose()));
+    }
+    let response = sender.send_request(request.body(Empty::<Bytes>::new())?).await.with_context(asking)?;
+    match response.status() {
+        StatusCode::OK => Ok(Some(Answer { response, rest: Vec::new() })),
+        StatusCode::UNAUTHORIZED => bail!("{}: it wants a token (`token`, WEIR_TOKEN)", asking()),
+        status => bail!("{}: it answered {status}", asking()),
+    }
+}
+
+impl Answer {
+    /// All of it.
+    pub(crate) async fn bytes(self) -> anyhow::Result<Bytes> {
+        Ok(self.response.into_body().collect().await.context("reading the answer")?.to_bytes())
+    }
+
+    /// The next line; `None` at the end.
+    pub(crate) async fn line(&mut self) -> anyhow::Result<Option<Vec<u8>>> {
+        loop {
+            if let Some(end) = self.rest.iter().position(|b| *b == b'\n') {
+                let mut line: Vec<u8> = self.rest.drain(..=end).collect();
+                line.pop();
+                return Ok(Some(line));
+            }
+            let Some(frame) = self.response.body_mut().frame().await else { return Ok(None) };
+            if let Ok(data) = frame.context("reading the answer")?.into_data() {
+                self.rest.extend_from_slice(&data);
+            }
+            if self.rest.len() > LONGEST {
+                bail!("the answer has a line of more than {LONGEST} bytes");
+            }
+        }
+    }
+}
+
+/// Where to connect to for an address that is listened on.
+fn reachable(listen: SocketAddr) -> SocketAddr {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listen.port())
+}

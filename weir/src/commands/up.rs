@@ -1,0 +1,136 @@
+//! `weir up`: ingest, scorer and trainer in one process.
+
+use crate::console::board::Board;
+use crate::console::routes;
+use crate::installation::{Keys, OpenLog, open_log};
+use anyhow::Context as _;
+use runtime::config::Config;
+use runtime::log::embedded::{EmbeddedLog, system_clock};
+use runtime::shutdown::Shutdown;
+use runtime::topics::Topics;
+use std::future::Future;
+use std::io::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinSet;
+
+/// Time between two runs of retention and compaction.
+const MAINTAIN_EVERY: Duration = Duration::from_secs(10);
+
+/// Examples for `--help`.
+pub(crate) const EXAMPLES: &str = "Examples:
+  weir up
+  curl --data-binary @exchanges.ndjson http://127.0.0.1:8088/v1/exchanges
+  weir status
+  weir verdicts --follow --label anomalous";
+
+/// Runs until Ctrl-C or SIGTERM.
+pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
+    let shutdown = Shutdown::new();
+    shutdown.on_signals().context("listening to signals")?;
+    let installation = Installation::open(config)?;
+    let socket = ingest::listen(&installation.config).await?;
+    installation.greet(socket.local_addr()?)?;
+    installation.serve(socket, shutdown).await
+}
+
+/// An open log with its keys: what all services of a process share.
+pub(crate) struct Installation {
+    pub(crate) config: Config,
+    pub(crate) topics: Topics,
+    pub(crate) open: OpenLog,
+    keys: Keys,
+}
+
+impl Installation {
+    /// Opens the log, makes what is missing: topics and keys.
+    pub(crate) fn open(config: Config) -> anyhow::Result<Self> {
+        let keys = Keys::load_or_create(&config)?;
+        let topics = Topics::new(&config);
+        let open = open_log(&config, &topics)?;
+        open.log.create_topics(topics.specs())?;
+        Ok(Self { config, topics, open, keys })
+    }
+
+    /// Its keys.
+    pub(crate) fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    fn greet(&self, address: std::net::SocketAddr) -> std::io::Result<()> {
+        let mut out = std::io::stdout().lock();
+        let log = self.config.kafka.brokers.as_ref().map_or_else(|| self.config.data.display().to_string(), |b| format!("Kafka at {b}"));
+        writeln!(out, "Weir is up. Log: {log}. Send exchanges to http://{address}/v1/exchanges; stop with Ctrl-C.")?;
+        out.flush()
+    }
+
+    /// Serves everything until asked to stop, or until one part fails; then the others stop too.
+    pub(crate) async fn serve(self, socket: tokio::net::TcpListener, shutdown: Shutdown) -> anyhow::Result<()> {
+        let Self { config, topics, open: OpenLog { log, embedded }, keys } = self;
+        let board = Board::default();
+        let app = ingest::routes(&config, &keys.session, &*log)?.merge(routes(&config, board.clone(), Arc::clone(&log), shutdown.clone()));
+        let mut parts = Parts { set: JoinSet::new(), shutdown: shutdown.clone() };
+
+        parts.add(ingest::serve(socket, app, shutdown.clone()));
+        if !config.ingest.topics.is_empty() {
+            let (config, log, shutdown) = (config.clone(), Arc::clone(&log), shutdown.clone());
+            let key = keys.session.clone();
+            parts.add(async move { ingest::read_raw_topics(&config, &key, log, shutdown).await });
+        }
+        let scoring = scorer::Settings::new(&config, keys.trusted);
+        let (its_log, its_shutdown) = (Arc::clone(&log), shutdown.clone());
+        parts.add_blocking(move || scorer::run(&scoring, &its_log, &its_shutdown));
+        let training = trainer::Settings::new(&config, keys.sign);
+        let (its_log, its_shutdown) = (Arc::clone(&log), shutdown.clone());
+        parts.add_blocking(move || trainer::run(&training, &its_log, &its_shutdown));
+        let (its_log, its_shutdown, status) = (Arc::clone(&log), shutdown.clone(), Arc::clone(&topics.status));
+        parts.add_blocking(move || board.follow(&*its_log, &status, &its_shutdown));
+        if let Some(embedded) = embedded {
+            parts.add(maintain(embedded, shutdown));
+        }
+        parts.finish().await
+    }
+}
+
+/// Parts that run together: the end of one is the end of all.
+struct Parts {
+    set: JoinSet<anyhow::Result<()>>,
+    shutdown: Shutdown,
+}
+
+impl Parts {
+    fn add<E: Into<anyhow::Error> + Send + 'static>(&mut self, part: impl Future<Output = Result<(), E>> + Send + 'static) {
+        self.set.spawn(async move { part.await.map_err(Into::into) });
+    }
+
+    fn add_blocking<E: Into<anyhow::Error> + Send + 'static>(&mut self, part: impl FnOnce() -> Result<(), E> + Send + 'static) {
+        self.set.spawn_blocking(move || part().map_err(Into::into));
+    }
+
+    /// Waits for all; the first error is the one that is told.
+    async fn finish(mut self) -> anyhow::Result<()> {
+        let mut outcome = Ok(());
+        while let Some(ended) = self.set.join_next().await {
+            self.shutdown.cancel();
+            let ended = ended.context("a part of the process ended by a panic").and_then(|ended| ended);
+            if let Err(error) = &ended {
+                tracing::error!(error = format!("{error:#}"), "stopping");
+            }
+            outcome = outcome.and(ended);
+        }
+        outcome
+    }
+}
+
+/// Retention and compaction of the embedded log, now and then and at the end.
+async fn maintain(log: EmbeddedLog, shutdown: Shutdown) -> anyhow::Result<()> {
+    loop {
+        let is_last = shutdown.cancelled_within(MAINTAIN_EVERY).await;
+        let log = log.clone();
+        let done = tokio::task::spawn_blocking(move || log.maintain(system_clock()())).await.context("maintaining the log")??;
+        tracing::debug!(expired = done.expired, compacted = done.compacted, "maintained the log");
+        if is_last {
+            return Ok(());
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! The newest record of each key of `weir.status`, and how it is shown.
+
+use crate::terminal::{Paint, clean, count};
+use engine::{ApiName, Stage, TopicPartition};
+use runtime::log::{Log, LogError, Record, Start, read_to_end};
+use runtime::shutdown::Shutdown;
+use runtime::status::{API, ApiStatus, SCORER, ScorerStatus, VerdictCounts};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Longest wait of one read.
+const WAIT: Duration = Duration::from_millis(200);
+
+/// Everything that is known of an installation: the answer to `GET /v1/status`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Overview {
+    /// APIs, by name.
+    pub(crate) apis: Vec<ApiOverview>,
+    /// Scorers, by instance.
+    pub(crate) scorers: Vec<ScorerStatus>,
+}
+
+/// An API with what the scorers said of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ApiOverview {
+    /// Its stage and what goes with it.
+    #[serde(flatten)]
+    pub(crate) status: ApiStatus,
+    /// Verdicts since the scorers started.
+    pub(crate) verdicts: VerdictCounts,
+}
+
+impl Overview {
+    /// Reads the topic to its end.
+    pub(crate) fn read(log: &dyn Log, topic: &Arc<str>) -> Result<Self, LogError> {
+        let mut records = Records::default();
+        read_to_end(log, &[whole(topic)], |record| records.take(&record))?;
+        Ok(records.overview())
+    }
+
+    /// Whether every scorer has its partitions and their state.
+    pub(crate) fn is_ready(&self) -> bool {
+        let is_ready = |scorer: &ScorerStatus| !scorer.partitions.is_empty() && scorer.partitions.values().all(|p| !p.restoring);
+        !self.scorers.is_empty() && self.scorers.iter().all(is_ready)
+    }
+
+    /// For a person.
+    pub(crate) fn to_text(&self, paint: Paint) -> String {
+        let mut text = String::new();
+        if self.apis.is_empty() {
+            text.push_str("No traffic yet.\n");
+        }
+        for api in &self.apis {
+            api.write(&mut text, paint);
+        }
+        for scorer in &self.scorers {
+            let lag: u64 = scorer.partitions.values().map(|p| p.lag).sum();
+            let sessions: u64 = scorer.partitions.values().map(|p| p.sessions).sum();
+            let restoring = scorer.partitions.values().filter(|p| p.restoring).count();
+            let _ = write!(
+                text,
+                "scorer {}: {} partitions, {} records behind, {} live sessions",
+                paint.bold(&clean(&scorer.instance)),
+                scorer.partitions.len(),
+                count(lag),
+                count(sessions)
+            );
+            if restoring > 0 {
+                let _ = write!(text, ", {restoring} being restored");
+            }
+            if scorer.dead_letters > 0 {
+                let _ = write!(text, ", {} dead letters", count(scorer.dead_letters));
+            }
+            text.push('\n');
+        }
+        text
+    }
+}
+
+impl ApiOverview {
+    fn write(&self, text: &mut String, paint: Paint) {
+        let status = &self.status;
+        let stage = match status.stage {
+            Stage::Evaluating => paint.green(status.stage.name()),
+            Stage::Listening | Stage::Training => paint.yellow(status.stage.name()),
+        };
+        let _ = write!(text, "{}  {stage}  {} requests seen", paint.bold(&clean(&status.api.0)), count(status.seen));
+        if status.needed > 0 {
+            let _ = write!(text, ", {} still needed", count(status.needed));
+        }
+        if let (Some(model), Some(alpha)) = (&status.model, status.alpha) {
+            let _ = write!(text, ", model {}, alpha {alpha:.1e}", clean(model));
+        }
+        if let Some(training) = &status.training {
+            let _ = write!(text, ", {} {:.0} %", training.phase, training.done * 100.0);
+        }
+        text.push('\n');
+        let verdicts = &self.verdicts;
+        if verdicts.benign + verdicts.anomalous + verdicts.insufficient > 0 {
+            let counts = [count(verdicts.benign), count(verdicts.anomalous), count(verdicts.insufficient)];
+            let _ = writeln!(text, "    verdicts  {} benign, {} anomalous, {} insufficient", counts[0], counts[1], counts[2]);
+        }
+        if !verdicts.families.is_empty() {
+            let families: Vec<String> = verdicts.families.iter().map(|(family, n)| format!("{} {}", family.name(), count(*n))).collect();
+            let _ = writeln!(text, "    families  {}", families.join(", "));
+        }
+        if !verdicts.blind.is_empty() {
+            let blind: Vec<String> = verdicts.blind.iter().map(|(detector, n)| format!("{} {}", detector.name(), count(*n))).collect();
+            let _ = writeln!(text, "    blind     {}", blind.join(", "));
+        }
+    }
+}
+
+/// Follows the topic; clones share what it has read.
+#[derive(Clone, Default)]
+pub(crate) struct Board(Arc<Mutex<Records>>);
+
+impl Board {
+    /// Everything so far.
+    pub(crate) fn overview(&self) -> Overview {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).overview()
+    }
+
+    /// Reads on until asked to stop. Blocks.
+    pub(crate) fn follow(&self, log: &dyn Log, topic: &Arc<str>, shutdown: &Shutdown) -> Result<(), LogError> {
+        let mut reader = log.reader(&[whole(topic)])?;
+        while !shutdown.is_cancelled() {
+            match reader.read(1_000, WAIT) {
+                Ok(read) => {
+                    let mut records = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+                    read.iter().for_each(|record| records.take(record));
+                }
+                Err(LogError::Retriable { doing, why }) => tracing::warn!(doing, why, "following the status topic"),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+#[derive(Default)]
+struct Records {
+    apis: BTreeMap<ApiName, ApiStatus>,
+    scorers: BTreeMap<String, ScorerStatus>,
+}
+
+impl Records {
+    fn take(&mut self, record: &Record) {
+        let Some(key) = record.key.as_deref().and_then(|key| std::str::from_utf8(key).ok()) else { return };
+        let value = record.value.as_deref();
+        if let Some(name) = key.strip_prefix(API) {
+            match value.map(serde_json::from_slice) {
+                Some(Ok(status)) => drop(self.apis.insert(ApiName::new(name), status)),
+                Some(Err(_)) => {}
+                None => drop(self.apis.remove(&ApiName::new(name))),
+            }
+        } else if let Some(name) = key.strip_prefix(SCORER) {
+            match value.map(serde_json::from_slice) {
+                Some(Ok(status)) => drop(self.scorers.insert(name.to_owned(), status)),
+                Some(Err(_)) => {}
+                None => drop(self.scorers.remove(name)),
+            }
+        }
+    }
+
+    fn overview(&self) -> Overview {
+        let verdicts = |api: &ApiName| {
+            let mut sum = VerdictCounts::default();
+            self.scorers.values().filter_map(|s| s.apis.get(api)).for_each(|counts| sum.add(counts));
+            sum
+        };
+        let is_shown = |status: &&ApiStatus| status.seen > 0 || status.model.is_some();
+        Overview {
+            apis: self.apis.values().filter(is_shown).map(|s| ApiOverview { status: s.clone(), verdicts: verdicts(&s.api) }).collect(),
+            scorers: self.scorers.values().cloned().collect(),
+        }
+    }
+}
+
+fn whole(topic: &Arc<str>) -> (TopicPartition, Start) {
+    (TopicPartition::new(Arc::clone(topic), 0), Start::Oldest)
+}

@@ -1,0 +1,89 @@
+//! `GET /healthz`, `/readyz`, `/v1/status`, `/v1/verdicts`.
+
+use super::board::{Board, Overview};
+use super::verdicts::{self, Query};
+use axum::body::Body;
+use axum::extract::{Query as Parameters, Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use bytes::Bytes;
+use ingest::listener::Token;
+use runtime::config::Config;
+use runtime::log::Log;
+use runtime::shutdown::Shutdown;
+use runtime::topics::Topics;
+use std::convert::Infallible;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+
+/// Verdicts that wait for a slow reader of `/v1/verdicts`; then the topic waits.
+const PENDING: usize = 256;
+
+#[derive(Clone)]
+struct Console {
+    board: Board,
+    log: Arc<dyn Log>,
+    verdicts: Arc<str>,
+    shutdown: Shutdown,
+}
+
+/// The routes; those that show traffic ask for the token where one is configured.
+pub(crate) fn routes(config: &Config, board: Board, log: Arc<dyn Log>, shutdown: Shutdown) -> Router {
+    let console = Console { board, log, verdicts: Topics::new(config).verdicts, shutdown };
+    let token = config.token.as_ref().map(|token| Token::new(token.expose()));
+    let guarded = Router::new()
+        .route("/v1/status", get(status))
+        .route("/v1/verdicts", get(stream))
+        .layer(from_fn(move |request, next| guard(token.clone(), request, next)));
+    Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(ready)).merge(guarded).with_state(console)
+}
+
+async fn guard(token: Option<Token>, request: Request, next: Next) -> Response {
+    if token.is_some_and(|token| !token.is_shown(request.headers())) {
+        let problem = serde_json::json!({"type": "about:blank", "title": "a bearer token is required", "status": 401});
+        return (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")], Json(problem)).into_response();
+    }
+    next.run(request).await
+}
+
+async fn ready(State(console): State<Console>) -> (StatusCode, &'static str) {
+    if console.board.overview().is_ready() { (StatusCode::OK, "ready\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready\n") }
+}
+
+async fn status(State(console): State<Console>) -> Json<Overview> {
+    Json(console.board.overview())
+}
+
+/// Verdicts as NDJSON. The topic is read on a thread of its own, which ends when the reader has gone.
+async fn stream(State(console): State<Console>, Parameters(query): Parameters<Query>) -> Response {
+    let (send, receive) = mpsc::channel::<Bytes>(PENDING);
+    tokio::task::spawn_blocking(move || {
+        let read = verdicts::each(&*console.log, &console.verdicts, &query, &console.shutdown, |value| pass_on(&send, &value));
+        if let Err(error) = read {
+            tracing::warn!(%error, "reading verdicts for somebody");
+        }
+    });
+    let lines = futures_util::stream::unfold(receive, |mut receive| async move {
+        let line = receive.recv().await?;
+        Some((Ok::<_, Infallible>(line), receive))
+    });
+    ([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response()
+}
+
+fn pass_on(send: &mpsc::Sender<Bytes>, value: &Bytes) -> ControlFlow<()> {
+    if value.is_empty() {
+        return if send.is_closed() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+    }
+    let mut line = value.to_vec();
+    line.push(b'\n');
+    match send.try_send(line.into()) {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(TrySendError::Closed(_)) => ControlFlow::Break(()),
+        Err(TrySendError::Full(line)) => send.blocking_send(line).map_or(ControlFlow::Break(()), |()| ControlFlow::Continue(())),
+    }
+}
