@@ -212,6 +212,10 @@ fn a_truncated_model_leaves_the_good_one_in_place() {
     bench.publish_signed("v2", 2, &SigningKey::load(&bench.key_file()).unwrap(), halve);
     bench.send(&records()[100..200]);
     bench.stop();
+    // A scorer that has never seen it does the same.
+    bench.start();
+    bench.send(&records()[200..300]);
+    bench.stop();
     assert_eq!(labels(&bench), BTreeSet::from([Some("v1".to_owned())]));
 }
 

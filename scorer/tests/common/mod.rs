@@ -176,7 +176,9 @@ impl Bench {
     pub(crate) fn publish_signed(&self, label: &str, counter: u64, key: &SigningKey, damage: impl FnOnce(&mut Vec<Output>)) {
         let file = model(label);
         let topic = &self.settings.topics.models;
-        let pointer = Pointer { active: file.manifest().id.clone(), previous: None, pinned: Vec::new(), counter };
+        let other = model(if label == "v1" { "v2" } else { "v1" });
+        let previous = (counter > 1).then(|| other.manifest().id.clone());
+        let pointer = Pointer { active: file.manifest().id.clone(), previous, pinned: Vec::new(), counter };
         let mut records = version_records(topic, &file, scorer::FORMAT).unwrap();
         records.push(Output {
             topic: Arc::clone(topic),

@@ -56,34 +56,62 @@ pub(super) fn refused(output: &Output, error: &KafkaError) -> Option<LogError> {
 
 /// An error outside of transactions: whether waiting helps is in its code.
 pub(super) fn sort(doing: impl Into<String>, error: &KafkaError) -> LogError {
-    use RDKafkaErrorCode as Code;
-    let passing = matches!(
-        error.rdkafka_error_code(),
-        Some(
-            Code::AllBrokersDown
-                | Code::BrokerTransportFailure
-                | Code::OperationTimedOut
-                | Code::RequestTimedOut
-                | Code::Resolve
-                | Code::TimedOutQueue
-                | Code::MessageTimedOut
-                | Code::QueueFull
-                | Code::WaitingForCoordinator
-                | Code::CoordinatorLoadInProgress
-                | Code::CoordinatorNotAvailable
-                | Code::NotCoordinator
-                | Code::LeaderNotAvailable
-                | Code::NotLeaderForPartition
-                | Code::NotEnoughReplicas
-                | Code::NotEnoughReplicasAfterAppend
-                | Code::NetworkException
-                | Code::RebalanceInProgress
-                | Code::UnstableOffsetCommit
-                | Code::State
-        )
-    );
     let (doing, why) = (doing.into(), error.to_string());
-    if passing { LogError::Retriable { doing, why } } else { LogError::Fatal { doing, why } }
+    if error.rdkafka_error_code().is_some_and(passes) { LogError::Retriable { doing, why } } else { LogError::Fatal { doing, why } }
+}
+
+/// Whether an error goes away: those of the client's own that come of brokers that cannot be reached, and those of brokers that the
+/// protocol calls retriable, except for topics that are not there.
+fn passes(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(
+        code,
+        Code::AllBrokersDown
+            | Code::BrokerTransportFailure
+            | Code::BrokerDestroy
+            | Code::DestroyBroker
+            | Code::NodeUpdate
+            | Code::UnknownBroker
+            | Code::Resolve
+            | Code::OperationTimedOut
+            | Code::MessageTimedOut
+            | Code::TimedOutQueue
+            | Code::QueueFull
+            | Code::WaitCache
+            | Code::WaitingForCoordinator
+            | Code::InProgress
+            | Code::PreviousInProgress
+            | Code::Outdated
+            | Code::Retry
+            | Code::State
+            | Code::InvalidMessage
+            | Code::LeaderNotAvailable
+            | Code::NotLeaderForPartition
+            | Code::RequestTimedOut
+            | Code::BrokerNotAvailable
+            | Code::ReplicaNotAvailable
+            | Code::NetworkException
+            | Code::CoordinatorLoadInProgress
+            | Code::CoordinatorNotAvailable
+            | Code::NotCoordinator
+            | Code::NotEnoughReplicas
+            | Code::NotEnoughReplicasAfterAppend
+            | Code::RebalanceInProgress
+            | Code::NotController
+            | Code::ConcurrentTransactions
+            | Code::KafkaStorageError
+            | Code::FetchSessionIdNotFound
+            | Code::InvalidFetchSessionEpoch
+            | Code::ListenerNotFound
+            | Code::FencedLeaderEpoch
+            | Code::UnknownLeaderEpoch
+            | Code::OffsetNotAvailable
+            | Code::PreferredLeaderNotAvailable
+            | Code::EligibleLeadersNotAvailable
+            | Code::UnstableOffsetCommit
+            | Code::ThrottlingQuotaExceeded
+            | Code::UnknownTopicId
+    )
 }
 
 /// An error that no waiting helps.
@@ -100,6 +128,7 @@ mod tests {
         let passes = |code| matches!(sort("reading", &KafkaError::Global(code)), LogError::Retriable { .. });
         assert!(passes(RDKafkaErrorCode::AllBrokersDown));
         assert!(passes(RDKafkaErrorCode::LeaderNotAvailable));
+        assert!(passes(RDKafkaErrorCode::FencedLeaderEpoch), "a broker that came back has a new epoch");
         assert!(!passes(RDKafkaErrorCode::TopicAuthorizationFailed));
         assert!(!passes(RDKafkaErrorCode::Authentication));
     }

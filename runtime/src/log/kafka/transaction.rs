@@ -62,15 +62,16 @@ impl Transactions {
         ending: Ending,
     ) -> Result<Vec<(u32, Offset)>, CommitError> {
         check_sizes(outputs, self.record_limit)?;
+        let began = Instant::now();
         match self.attempt(outputs, positions, ending) {
             Ok(places) => Ok(places),
-            Err(Failure::Abort(why)) => Err(self.abort(why)),
-            Err(Failure::Refused(e)) => Err(match self.abort(String::new()) {
+            Err(Failure::Abort(why)) => Err(self.abort(why, began)),
+            Err(Failure::Refused(e)) => Err(match self.abort(String::new(), began) {
                 CommitError::Aborted(_) => CommitError::Fatal(e),
                 worse => worse,
             }),
             Err(Failure::Renew(why)) => Err(self.renew(why)),
-            Err(Failure::Yield(why)) => Err(CommitError::Fenced(why)),
+            Err(Failure::Yield(why)) => Err(self.fenced(why, began)),
         }
     }
 
@@ -117,17 +118,24 @@ impl Transactions {
         }
     }
 
-    /// Ends the open transaction because of `why`.
-    fn abort(&mut self, why: String) -> CommitError {
+    /// Ends the open transaction, which was begun at `began`, because of `why`.
+    fn abort(&mut self, why: String, began: Instant) -> CommitError {
         // An abort purges what is under way; the reports of it must be taken before the abort can end.
         self.delivered(Duration::from_secs(1));
         let aborted = persist(&self.producer, |producer| producer.abort_transaction(Duration::from_millis(500)));
         self.producer.context().take();
         match aborted.map_err(|e| failure("aborting a transaction", &e)) {
             Ok(()) => CommitError::Aborted(why),
-            Err(Failure::Yield(why)) => CommitError::Fenced(why),
+            Err(Failure::Yield(why)) => self.fenced(why, began),
             Err(_) => self.renew(why),
         }
+    }
+
+    /// Brokers say that our name is not ours any more. They say the same to whoever let a transaction stand for longer than it may, which
+    /// they end themselves: an outage is enough. Then the name is taken back. If another has it after all, that one is fenced, finds that
+    /// its transaction was young, and ends: one of the two remains.
+    fn fenced(&mut self, why: String, began: Instant) -> CommitError {
+        if began.elapsed() < TRANSACTION_LIMIT { CommitError::Fenced(why) } else { self.renew(why) }
     }
 
     /// Begins anew with the same name, which ends what was open.
