@@ -160,7 +160,7 @@ pub enum LogError {
         limit: usize,
     },
     /// Try again.
-    #[error("{doing}: {why} (will be tried again)")]
+    #[error("{doing}: {why}")]
     Retriable {
         /// What was being done.
         doing: String,
