@@ -11,8 +11,9 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /weir
 COPY . .
-# OpenSSL is Debian's, so that its security updates reach the image.
-RUN OPENSSL_NO_VENDOR=1 cargo build --release --locked --package weir && strip --strip-debug target/release/weir
+# OpenSSL is Debian's, so that its security updates reach the image. What was built before is kept between builds.
+RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/weir/target \
+    OPENSSL_NO_VENDOR=1 cargo build --release --locked --package weir && strip --strip-debug -o /usr/local/bin/weir target/release/weir
 
 FROM ${DEBIAN_IMAGE}
 RUN apt-get update \
@@ -20,7 +21,7 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin weir \
     && install --directory --owner weir --group weir --mode 0750 /keys/private /keys/shared /data
-COPY --from=build /weir/target/release/weir /usr/local/bin/weir
+COPY --from=build /usr/local/bin/weir /usr/local/bin/weir
 USER 10001:10001
 WORKDIR /data
 ENTRYPOINT ["weir"]
