@@ -12,12 +12,11 @@ use runtime::topics::Topics;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
-use trainer::publish::Publisher;
+use trainer::publish::{Publisher, Role};
 
 /// What to do with models. A version is named by its label (`v12`) or its id.
 ///
-/// Importing, promoting and rolling back need the signing key, and take publishing over from a trainer that runs: it ends, and goes on
-/// from there when it is started again.
+/// Importing, promoting and rolling back need the signing key. A trainer that runs goes on from there with its next model.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
     /// Lists the versions, newest last.
@@ -68,8 +67,9 @@ pub(crate) fn run(command: &Command, config: &Config) -> anyhow::Result<()> {
     let log = installation::log(config)?;
     let topics = Topics::new(config);
     let mut out = std::io::stdout().lock();
-    let publisher =
-        || -> anyhow::Result<Publisher> { Ok(Publisher::open(&*log, &topics, Arc::new(SigningKey::load(&config.key_files().sign)?))?) };
+    let publisher = || -> anyhow::Result<Publisher> {
+        Ok(Publisher::open(&log, &topics, Arc::new(SigningKey::load(&config.key_files().sign)?), Role::Operator)?)
+    };
     let catalogue = || Catalogue::read(&*log, &topics.models).context("reading the models topic");
     match command {
         Command::List => list(&catalogue()?, config, &mut out),
