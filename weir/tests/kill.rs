@@ -51,7 +51,9 @@ impl Weir {
             command.env_remove(name);
         }
         command.arg("up").arg("--data").arg(data).args(["--listen", "127.0.0.1:0"]).current_dir(data.parent().unwrap());
-        SETTINGS.iter().for_each(|(key, value)| drop(command.arg("--set").arg(format!("{key}={value}"))));
+        for (key, value) in SETTINGS {
+            command.arg("--set").arg(format!("{key}={value}"));
+        }
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut greeting = String::new();
@@ -261,5 +263,12 @@ fn kill_9_under_load_loses_nothing_doubles_nothing_and_changes_no_byte() {
     assert!(by_model >= JUDGED, "only {by_model} of {} verdicts come of the model", verdicts.len());
 
     assert_eq!(verdicts, undisturbed.values(&undisturbed.topics.verdicts));
-    assert_eq!(disturbed.values(&disturbed.topics.alerts), undisturbed.values(&undisturbed.topics.alerts));
+    // Alerts of several partitions stand in one, in the order in which they came.
+    let alerts = |log: &Stopped| {
+        let mut alerts: Vec<String> = log.values(&log.topics.alerts).into_values().collect();
+        alerts.sort_unstable();
+        alerts
+    };
+    assert!(!alerts(&disturbed).is_empty());
+    assert_eq!(alerts(&disturbed), alerts(&undisturbed));
 }

@@ -1,7 +1,7 @@
 //! `weir models`: versions on the models topic, and which one is active.
 
-use crate::{active, installation};
 use crate::terminal::clean;
+use crate::{active, installation};
 use anyhow::{Context as _, bail};
 use runtime::config::Config;
 use runtime::keys::SigningKey;
