@@ -28,8 +28,8 @@ const REQUIRED: f32 = 0.98;
 /// Share of requests below which a field is rare.
 const RARE: f32 = 0.02;
 
-/// Share of the surprisal of a new field that counts where nothing says that it is more than that.
-const PLAIN_NEW: f32 = 0.5;
+/// Score of a new field where nothing says that it is more than that, nats: how rare any is, calibration knows.
+const PLAIN_NEW: f32 = 1.0;
 
 /// What is known of the fields of requests of one API.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -205,7 +205,7 @@ impl Content {
                     let from_response = is_write && self.response_keys.binary_search(&field.key).is_ok();
                     let is_switch = is_write && field.kind == ValueKind::Bool;
                     // A client's next version brings fields of its own; what answers have and requests never had is the server's.
-                    let nats = if from_response || is_switch { facts.new_field + 2.0 } else { PLAIN_NEW * facts.new_field };
+                    let nats = if from_response || is_switch { facts.new_field + 2.0 } else { PLAIN_NEW };
                     out.push(Oddity { id: field.id, nats, what: if from_response { What::OnlyFromResponses } else { What::New } });
                 }
                 None => {
