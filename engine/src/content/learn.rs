@@ -87,7 +87,7 @@ pub(crate) fn learn(rows: &[Row<'_>], endpoints: usize, networks_known: bool) ->
                     at_most: profile.most_surprising(v.field.value_hash),
                 });
             }
-            without.score(&seen, &mut scratch, &mut held_out[at]);
+            without.score(&seen, None, &mut scratch, &mut held_out[at]);
             held_out[at].retain(|s| !matches!(s.aspect, Aspect::Values | Aspect::Headers));
         }
     }

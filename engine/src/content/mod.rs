@@ -6,14 +6,17 @@
 mod explain;
 mod field;
 mod learn;
+mod newcomer;
 mod ngram;
 
 pub use field::Scratch;
 pub(crate) use learn::{Learned, learn};
+pub use newcomer::{Newcomer, word_key};
 
 use crate::detect::{Aspect, Level, Seen, Signal};
 use crate::features::hash::mix;
 use crate::features::{Features, Field, Place, ValueKind, decode};
+use crate::partition::Live;
 use crate::paths::{EndpointIndex, Route};
 use field::FieldProfile;
 use serde::{Deserialize, Serialize};
@@ -152,7 +155,8 @@ impl Content {
     }
 
     /// Answers [`Aspect::Values`], [`Aspect::Headers`], [`Aspect::Structure`] and [`Aspect::Sensitive`].
-    pub fn score(&self, seen: &Seen<'_>, scratch: &mut Scratch, out: &mut Vec<Signal>) {
+    /// Without live state, what is new is new to everybody.
+    pub fn score(&self, seen: &Seen<'_>, live: Option<&Live<'_>>, scratch: &mut Scratch, out: &mut Vec<Signal>) {
         let mut worst = [Worst::default(); 2];
         let mut sensitive = (0.0f32, Level::Own, 0u64);
         for valued in valued(seen.features, seen.route) {
@@ -173,15 +177,28 @@ impl Content {
         out.extend(worst[1].signal(Aspect::Headers));
         out.push(Signal { aspect: Aspect::Sensitive, score: sensitive.0, level: sensitive.1, bet: sensitive.2 });
         if seen.endpoint.is_some() {
-            let odd = self.structure(seen);
+            let odd = self.structure(seen, live);
             let bet = odd.iter().map(|o| o.id).fold(0, mix);
             let score = odd.iter().map(|o| o.nats).fold(0.0, f32::max) + 0.5 * odd.iter().skip(1).map(|o| o.nats).sum::<f32>().min(20.0);
             out.push(Signal { aspect: Aspect::Structure, score, level: Level::Own, bet });
         }
     }
 
+    /// Takes note of what a request brought that training never saw.
+    pub fn observe(&self, seen: &Seen<'_>, live: &mut Live<'_>) {
+        if seen.features.succeeded() == Some(false) {
+            return;
+        }
+        for field in seen.features.fields.iter().filter(|f| f.repeat == 0) {
+            let is_new = self.fields_of(seen.endpoint, field.place).is_some_and(|known| known.find(field.id).is_none());
+            if is_new || (field.place.is_of_endpoint() && !field.sensitive.is_empty()) {
+                newcomer::note(seen, live, field);
+            }
+        }
+    }
+
     /// What is odd about which fields there are, oddest first.
-    fn structure(&self, seen: &Seen<'_>) -> Vec<Oddity> {
+    fn structure(&self, seen: &Seen<'_>, live: Option<&Live<'_>>) -> Vec<Oddity> {
         let mut out: Vec<Oddity> = Vec::new();
         let Some(known) = seen.endpoint.and_then(|e| self.endpoints.get(e.0 as usize)) else { return out };
         let is_write = seen.class != crate::detect::Class::Read;
@@ -202,11 +219,15 @@ impl Content {
                     }
                 }
                 None if field.repeat == 0 && field.place.is_of_endpoint() => {
+                    let is_usual = live.is_some_and(|live| newcomer::is_usual(seen, live, field));
                     let from_response = is_write && self.response_keys.binary_search(&field.key).is_ok();
                     let is_switch = is_write && field.kind == ValueKind::Bool;
                     // A client's next version brings fields of its own; what answers have and requests never had is the server's.
                     let nats = if from_response || is_switch { facts.new_field + 2.0 } else { PLAIN_NEW };
-                    out.push(Oddity { id: field.id, nats, what: if from_response { What::OnlyFromResponses } else { What::New } });
+                    let what = if from_response { What::OnlyFromResponses } else { What::New };
+                    if !is_usual || from_response || is_switch {
+                        out.push(Oddity { id: field.id, nats, what });
+                    }
                 }
                 None => {
                     // A header or cookie that no client of the API sends.
