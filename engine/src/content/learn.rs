@@ -33,6 +33,8 @@ struct Scored {
     of_endpoint: bool,
     /// How surprising it can be at most, since it was seen before.
     at_most: f32,
+    /// The same value among all of its kind.
+    of_kind: Option<(u64, [f32; SCORES])>,
 }
 
 /// Everything counted, by fold.
@@ -77,6 +79,11 @@ pub(crate) fn learn(rows: &[Row<'_>], endpoints: usize, networks_known: bool) ->
                 let Some((key, profile, level)) = without.profile_for(row.endpoint, &v.field) else { continue };
                 let scores = profile.scores(&v.value, without.pool(), &mut scratch);
                 samples.entry(key).or_default().push(scores);
+                let of_kind = without.second_opinion(profile, &v.field).filter(|(kind, _)| *kind != key).map(|(kind, profile)| {
+                    let scores = profile.scores(&v.value, without.pool(), &mut scratch);
+                    samples.entry(kind).or_default().push(scores);
+                    (kind, scores)
+                });
                 let bet = mix(v.field.id, v.field.kind as u64);
                 scored[at].push(Scored {
                     key,
@@ -85,6 +92,7 @@ pub(crate) fn learn(rows: &[Row<'_>], endpoints: usize, networks_known: bool) ->
                     bet,
                     of_endpoint: v.field.place.is_of_endpoint(),
                     at_most: profile.most_surprising(v.field.value_hash),
+                    of_kind,
                 });
             }
             without.score(&seen, None, &mut scratch, &mut held_out[at]);
@@ -104,8 +112,11 @@ pub(crate) fn learn(rows: &[Row<'_>], endpoints: usize, networks_known: bool) ->
     for (at, list) in scored.iter().enumerate() {
         let mut worst = [Worst::default(); 2];
         for s in list {
-            if let Some(tails) = content.profile(s.key).and_then(FieldProfile::tails) {
-                worst[usize::from(!s.of_endpoint)].take_bet(tails.nats(&s.scores).min(s.at_most), s.level, s.bet);
+            if let Some((profile, tails)) = content.profile(s.key).and_then(|p| Some((p, p.tails()?))) {
+                let own = tails.nats(&s.scores);
+                let of_kind = s.of_kind.and_then(|(kind, scores)| Some(content.profile(kind)?.tails()?.nats(&scores)));
+                let nats = of_kind.map_or(own, |of_kind| profile.drawn_to(own, of_kind));
+                worst[usize::from(!s.of_endpoint)].take_bet(nats.min(s.at_most), s.level, s.bet);
             }
         }
         held_out[at].extend(worst[0].signal(Aspect::Values));

@@ -149,9 +149,19 @@ impl Content {
         if let Some(nats) = profile.remembered(valued.field.value_hash) {
             return Some((nats, level));
         }
-        let tails = profile.tails()?;
-        let nats = tails.nats(&profile.scores(&valued.value, self.pool(), scratch));
+        let own = profile.tails()?.nats(&profile.scores(&valued.value, self.pool(), scratch));
+        let of_kind = self.second_opinion(profile, &valued.field).and_then(|(_, kind)| {
+            let scores = kind.scores(&valued.value, self.pool(), scratch);
+            kind.tails().map(|tails| tails.nats(&scores))
+        });
+        let nats = of_kind.map_or(own, |of_kind| profile.drawn_to(own, of_kind));
         Some((nats.min(profile.most_surprising(valued.field.value_hash)), level))
+    }
+
+    /// The profile of all values of a value's kind, where the field's own has seen too few to be trusted alone.
+    fn second_opinion(&self, profile: &FieldProfile, field: &Field) -> Option<(u64, &FieldProfile)> {
+        let key = kind_key(field.kind, field.place);
+        profile.is_small().then(|| self.profile(key)).flatten().map(|kind| (key, kind))
     }
 
     /// Answers [`Aspect::Values`], [`Aspect::Headers`], [`Aspect::Structure`] and [`Aspect::Sensitive`].
