@@ -80,6 +80,8 @@ pub(crate) struct Held<'r> {
     pub(crate) has_free_text: bool,
     pub(crate) session: Option<u64>,
     pub(crate) time: i64,
+    /// Whether rates are measured on it: one caller's habits are not everybody's.
+    pub(crate) counts: bool,
     pub(crate) signals: &'r [Signal],
 }
 
@@ -91,7 +93,7 @@ impl Held<'_> {
 
 /// Whether a row is among those that requests to known endpoints, or to others, are measured by.
 fn is_measure(row: &Held<'_>, is_known: bool) -> bool {
-    row.endpoint.is_some() || !is_known
+    row.counts && (row.endpoint.is_some() || !is_known)
 }
 
 /// A signal with its p-value.
@@ -198,7 +200,7 @@ impl AspectTails {
         let mut endpoints: FxHashMap<EndpointIndex, Vec<f32>> = FxHashMap::default();
         let mut classes: Vec<Vec<f32>> = vec![Vec::new(); Class::COUNT * 2];
         let mut all = Vec::new();
-        for row in rows {
+        for row in rows.iter().filter(|r| r.counts) {
             for signal in row.signals.iter().filter(|s| s.aspect == aspect) {
                 all.push(signal.score);
                 classes[class_slot(row.class, false)].push(signal.score);
