@@ -55,7 +55,7 @@ impl Rooms {
 
     /// Asks every room but `content`, whose training asks for itself.
     pub(crate) fn score_stateful(&self, seen: &Seen<'_>, live: &Live<'_>, out: &mut Vec<Signal>) {
-        self.assets.score(seen, out);
+        self.assets.score(seen, live, out);
         self.sequence.score(seen, live, out);
         self.volume.score(seen, live, out);
         self.replay.score(seen, live, out);
@@ -67,6 +67,7 @@ impl Rooms {
 
     /// Lets every room take note of an exchange that was judged.
     pub fn observe(&self, seen: &Seen<'_>, live: &mut Live<'_>) {
+        self.assets.observe(seen, live);
         self.sequence.observe(seen, live);
         self.volume.observe(seen, live);
         self.replay.observe(seen, live);

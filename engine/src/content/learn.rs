@@ -135,32 +135,44 @@ fn count(rows: &[Row<'_>]) -> Counted {
         response_keys: FxHashSet::default(),
     };
     for row in rows {
-        let (Some(endpoint), true) = (row.endpoint, row.features.status() < 400) else { continue };
-        let fold = usize::from(row.fold);
-        for member in &row.features.response.members {
-            if counted.response_keys.len() < 20_000 {
-                counted.response_keys.insert(member.key);
-            }
+        // Headers are the API's: of a caller of endpoints that nobody else uses they are learned once.
+        if row.features.status() >= 400 || (row.endpoint.is_none() && !row.counts) {
+            continue;
         }
-        let mine = counted.endpoints[fold].entry(endpoint.0).or_default();
-        mine.n += row.weight;
-        let of_api = &mut counted.of_api[fold];
-        of_api.n += row.weight;
+        let fold = usize::from(row.fold);
+        if let Some(endpoint) = row.endpoint {
+            counted.endpoints[fold].entry(endpoint.0).or_default().n += row.weight;
+            counted.learn_response_keys(row);
+        }
+        counted.of_api[fold].n += row.weight;
         for v in valued(row.features, &row.route) {
-            let key = own_key(endpoint, &v.field);
+            let (key, facts) = match row.endpoint {
+                _ if !v.field.place.is_of_endpoint() => (name_key(&v.field), &mut counted.of_api[fold]),
+                Some(endpoint) => (own_key(endpoint, &v.field), counted.endpoints[fold].entry(endpoint.0).or_default()),
+                None => continue,
+            };
             let known = counted.fields[fold].contains_key(&key);
             if !known && counted.fields[fold].len() >= MAX_FIELDS {
                 continue;
             }
+            facts.add(&v.field, &v.name, row);
             let counts = counted.fields[fold].entry(key).or_default();
             counts.add(&v.field, &v.value, row.weight);
             counts.is_password |= is_password(&v.name);
             counted.pools.entry(key).or_insert((name_key(&v.field), v.field.place));
-            let facts = if v.field.place.is_of_endpoint() { &mut *mine } else { &mut *of_api };
-            facts.add(&v.field, &v.name, row);
         }
     }
     counted
+}
+
+impl Counted {
+    fn learn_response_keys(&mut self, row: &Row<'_>) {
+        for member in &row.features.response.members {
+            if self.response_keys.len() < 20_000 {
+                self.response_keys.insert(member.key);
+            }
+        }
+    }
 }
 
 impl EndpointCounts {

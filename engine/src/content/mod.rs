@@ -6,16 +6,15 @@
 mod explain;
 mod field;
 mod learn;
-mod newcomer;
 mod ngram;
 
 pub use field::Scratch;
 pub(crate) use learn::{Learned, learn};
-pub use newcomer::{Newcomer, word_key};
 
 use crate::detect::{Aspect, Level, Seen, Signal};
 use crate::features::hash::mix;
 use crate::features::{Features, Field, Place, ValueKind, decode};
+use crate::newcomer;
 use crate::partition::Live;
 use crate::paths::{EndpointIndex, Route};
 use field::FieldProfile;
@@ -202,7 +201,8 @@ impl Content {
         for field in seen.features.fields.iter().filter(|f| f.repeat == 0) {
             let is_new = self.fields_of(seen.endpoint, field.place).is_some_and(|known| known.find(field.id).is_none());
             if is_new || (field.place.is_of_endpoint() && !field.sensitive.is_empty()) {
-                newcomer::note(seen, live, field);
+                newcomer::note(seen, live, newcomer::field_key(seen, field));
+                newcomer::note_kinds(seen, live, field.key, field.sensitive);
             }
         }
     }
@@ -229,7 +229,7 @@ impl Content {
                     }
                 }
                 None if field.repeat == 0 && field.place.is_of_endpoint() => {
-                    let is_usual = live.is_some_and(|live| newcomer::is_usual(seen, live, field));
+                    let is_usual = live.is_some_and(|live| newcomer::is_usual(seen, live, newcomer::field_key(seen, field)));
                     let from_response = is_write && self.response_keys.binary_search(&field.key).is_ok();
                     let is_switch = is_write && field.kind == ValueKind::Bool;
                     // A client's next version brings fields of its own; what answers have and requests never had is the server's.

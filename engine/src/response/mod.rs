@@ -9,11 +9,11 @@ mod recent;
 pub use recent::{Recent, Taken};
 
 use crate::calibrate::Tail;
-use crate::content::{Newcomer, word_key};
 use crate::detect::{Aspect, Class, Explanation, Level, Seen, Signal};
 use crate::features::hash::{hash, mix};
 use crate::features::sensitive::{Sensitive, SensitiveKind};
 use crate::features::{Features, Member, Place, ValueKind};
+use crate::newcomer::{Newcomer, word_key};
 use crate::partition::Live;
 use crate::record::{Capability, EndpointId, Family};
 use serde::{Deserialize, Serialize};

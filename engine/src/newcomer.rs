@@ -1,9 +1,9 @@
-//! What requests bring that training never saw, as long as it is new: a client's next version brings its fields from many networks, and
-//! what somebody put in comes out again elsewhere.
+//! What training never saw, as long as it is new: a client's next version brings its fields and endpoints from many networks, and what
+//! somebody put in comes out again elsewhere. No detector of its own: `content`, `assets` and `response` ask it what others do by now.
 
 use crate::detect::Seen;
 use crate::features::Field;
-use crate::features::hash::mix;
+use crate::features::hash::{hash, mix};
 use crate::features::sensitive::Sensitive;
 use crate::links::Origin;
 use crate::partition::Live;
@@ -49,25 +49,38 @@ pub fn word_key(name: u64) -> u64 {
     mix(name, 0x6e61)
 }
 
-fn field_key(seen: &Seen<'_>, field: &Field) -> u64 {
+/// Key of a field of an endpoint.
+pub(crate) fn field_key(seen: &Seen<'_>, field: &Field) -> u64 {
     mix(seen.id.0, field.id)
+}
+
+/// Key of a path that leads to no known endpoint; segments with a digit count as one.
+pub(crate) fn path_key(seen: &Seen<'_>) -> u64 {
+    let is_value = |s: &str| s.len() > 2 && s.bytes().any(|b| b.is_ascii_digit());
+    seen.features
+        .segments()
+        .fold(hash(seen.features.method.as_bytes()), |key, s| mix(key, if is_value(s) { 1 } else { hash(s.as_bytes()) }))
 }
 
 fn caller(seen: &Seen<'_>, live: &Live<'_>) -> (u32, u32) {
     (live.key as u32, Origin::of(seen.features).network)
 }
 
-/// Whether a field that training never saw is one that others bring by now.
-pub(super) fn is_usual(seen: &Seen<'_>, live: &Live<'_>, field: &Field) -> bool {
+/// Whether something that training never saw is what others bring by now.
+pub(crate) fn is_usual(seen: &Seen<'_>, live: &Live<'_>, key: u64) -> bool {
     let (session, network) = caller(seen, live);
-    live.shared.newcomers.read(&field_key(seen, field), |n| n.is_usual(session, network)).unwrap_or(false)
+    live.shared.newcomers.read(&key, |n| n.is_usual(session, network)).unwrap_or(false)
 }
 
-/// Takes note of a field that training never saw, or not with such a value, in a request that succeeded.
-pub(super) fn note(seen: &Seen<'_>, live: &mut Live<'_>, field: &Field) {
+/// Takes note of something that training never saw, in a request that succeeded.
+pub(crate) fn note(seen: &Seen<'_>, live: &mut Live<'_>, key: u64) {
     let (session, network) = caller(seen, live);
-    live.shared.newcomers.update(field_key(seen, field), seen.now, |n| n.note(session, network));
-    live.shared.newcomers.update(word_key(field.key), seen.now, |n| n.kinds = n.kinds.union(field.sensitive));
+    live.shared.newcomers.update(key, seen.now, |n| n.note(session, network));
+}
+
+/// Takes note of the personal data that came under a name.
+pub(crate) fn note_kinds(seen: &Seen<'_>, live: &mut Live<'_>, name: u64, kinds: Sensitive) {
+    live.shared.newcomers.update(word_key(name), seen.now, |n| n.kinds = n.kinds.union(kinds));
 }
 
 #[cfg(test)]
