@@ -15,7 +15,7 @@ pub(super) const SCORES: usize = 7;
 pub(super) const SCORE_NAMES: [&str; SCORES] =
     ["length", "characters", "letter sequence", "part of the letter sequence", "punctuation", "words", "type"];
 /// Which of them are −ln of a share of values: a nat of those is no more than a nat of p.
-const IS_LIKELIHOOD: [bool; SCORES] = [true, true, false, false, false, false, true];
+const IS_LIKELIHOOD: [bool; SCORES] = [true, true, true, true, true, true, true];
 /// The first of the scores that look at parts of a value, not at the whole.
 pub(super) const FIRST_OF_PARTS: usize = 3;
 /// Most distinct tokens, values of one field.
