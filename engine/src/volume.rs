@@ -166,9 +166,9 @@ impl Volume {
         (0..3).map(|w| (nats(w), w)).max_by(|a, b| a.0.total_cmp(&b.0)).unwrap_or((0.0, 0))
     }
 
-    /// Answers [`Aspect::Count`].
+    /// Answers [`Aspect::Count`]. An endpoint that is not known has no history, nor have its few callers.
     pub fn score(&self, seen: &Seen<'_>, live: &Live<'_>, out: &mut Vec<Signal>) {
-        if !live.has_session || !seen.is_timely {
+        if !live.has_session || !seen.is_timely || seen.endpoint.is_none() {
             return;
         }
         let Some((tails, level)) = self.tails(seen) else { return };

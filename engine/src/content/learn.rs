@@ -6,7 +6,7 @@ use super::{Content, EndpointFields, FieldFacts, HELD_OUT, RARE, SUPPORT, Worst,
 use crate::detect::{Aspect, Level, Signal};
 use crate::features::hash::mix;
 use crate::features::{Field, Place};
-use crate::learn::{FOLDS, Row, is_password};
+use crate::learn::{FOLDS, Row, UNIT_SHARE, is_password};
 use crate::record::NetworkId;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::BTreeMap;
@@ -134,17 +134,25 @@ fn count(rows: &[Row<'_>]) -> Counted {
         of_api: vec![EndpointCounts::default(); usize::from(FOLDS)],
         response_keys: FxHashSet::default(),
     };
+    let mut astray: FxHashMap<u64, f32> = FxHashMap::default();
+    for row in rows.iter().filter(|r| r.endpoint.is_none()) {
+        *astray.entry(row.unit).or_default() += 1.0;
+    }
     for row in rows {
-        // Headers are the API's: of a caller of endpoints that nobody else uses they are learned once.
-        if row.features.status() >= 400 || (row.endpoint.is_none() && !row.counts) {
+        if row.features.status() >= 400 {
             continue;
         }
+        // Headers are the API's, whatever is called: who calls what nobody else does is a small part of it.
+        let weight = match row.endpoint {
+            Some(_) => row.weight,
+            None => (UNIT_SHARE * rows.len() as f32 / astray[&row.unit]).min(1.0),
+        };
         let fold = usize::from(row.fold);
         if let Some(endpoint) = row.endpoint {
             counted.endpoints[fold].entry(endpoint.0).or_default().n += row.weight;
             counted.learn_response_keys(row);
         }
-        counted.of_api[fold].n += row.weight;
+        counted.of_api[fold].n += weight;
         for v in valued(row.features, &row.route) {
             let (key, facts) = match row.endpoint {
                 _ if !v.field.place.is_of_endpoint() => (name_key(&v.field), &mut counted.of_api[fold]),
@@ -157,7 +165,7 @@ fn count(rows: &[Row<'_>]) -> Counted {
             }
             facts.add(&v.field, &v.name, row);
             let counts = counted.fields[fold].entry(key).or_default();
-            counts.add(&v.field, &v.value, row.weight);
+            counts.add(&v.field, &v.value, weight);
             counts.is_password |= is_password(&v.name);
             counted.pools.entry(key).or_insert((name_key(&v.field), v.field.place));
         }

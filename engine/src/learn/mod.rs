@@ -5,7 +5,7 @@ mod rows;
 
 pub(crate) use play::Play;
 pub use rows::EndpointFacts;
-pub(crate) use rows::{FOLDS, Row, UNSEEN, class_of, is_password, session_of, source_of};
+pub(crate) use rows::{FOLDS, Row, UNIT_SHARE, UNSEEN, class_of, is_password, session_of, source_of};
 
 use crate::access::Access;
 use crate::api::{Directory, HostGroup};

@@ -15,7 +15,7 @@ const BLOCK: usize = 64;
 /// An endpoint with fewer distinct contents is divided into folds row by row.
 const FEW_CONTENTS: usize = 50;
 /// Most of a profile that one unit, and one network, may be.
-const UNIT_SHARE: f32 = 0.01;
+pub(crate) const UNIT_SHARE: f32 = 0.01;
 const NETWORK_SHARE: f32 = 0.05;
 
 /// An endpoint that is not known is a novelty in itself, however often its few callers call it: so many requests of each count.
