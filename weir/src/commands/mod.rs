@@ -24,6 +24,7 @@ pub(crate) async fn run_configured(command: Configured, config: Config, sources:
     match command {
         Configured::Backtest(args) => backtest::run(&args, &config),
         Configured::Config(command) => config::run(&command, &config, sources),
+        Configured::Forward(args) => services::run(Service::Forward, &args, config).await,
         Configured::Ingest(args) => services::run(Service::Ingest, &args, config).await,
         Configured::Keys(command) => keys::run(&command, &config),
         Configured::Models(command) => models::run(&command, &config),
