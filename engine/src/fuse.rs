@@ -3,6 +3,7 @@
 
 use crate::calibrate::Tail;
 use crate::detect::{Aspect, Class, Level, Signal};
+use crate::features::hash::mix;
 use crate::paths::EndpointIndex;
 use crate::record::PValue;
 use rustc_hash::FxHashMap;
@@ -24,7 +25,8 @@ pub struct Calibration {
     aspects: Vec<AspectTails>,
     /// By [`Peers`].
     fused: Vec<Option<Tail>>,
-    fused_all: Option<Tail>,
+    /// Of all classes: of requests to known endpoints, and of all.
+    fused_all: [Option<Tail>; 2],
     /// By length bucket: largest ln M of benign sessions.
     sessions: Vec<Option<Tail>>,
     /// Rows behind the class with the fewest, and behind all.
@@ -78,6 +80,8 @@ pub(crate) struct Held<'r> {
     pub(crate) has_free_text: bool,
     pub(crate) session: Option<u64>,
     pub(crate) time: i64,
+    /// Whether rates are measured on it: one caller's habits are not everybody's.
+    pub(crate) counts: bool,
     pub(crate) signals: &'r [Signal],
 }
 
@@ -89,7 +93,7 @@ impl Held<'_> {
 
 /// Whether a row is among those that requests to known endpoints, or to others, are measured by.
 fn is_measure(row: &Held<'_>, is_known: bool) -> bool {
-    row.endpoint.is_some() || !is_known
+    row.counts && (row.endpoint.is_some() || !is_known)
 }
 
 /// A signal with its p-value.
@@ -107,7 +111,7 @@ impl Calibration {
         let mut calibration = Self {
             aspects: Aspect::ALL.iter().map(|a| AspectTails::fit(rows, *a)).collect(),
             fused: Vec::with_capacity(Peers::COUNT),
-            fused_all: None,
+            fused_all: [None, None],
             sessions: vec![None; BUCKETS],
             rows: rows.len() as u64,
         };
@@ -124,19 +128,24 @@ impl Calibration {
             let sample = rows.iter().zip(&combined).filter(|(r, _)| is_peer(r)).map(|(_, c)| *c).collect();
             calibration.fused.push(Tail::fit_nats(sample, OWN_SUPPORT));
         }
-        calibration.fused_all = Tail::fit_nats(combined.clone(), 1);
+        calibration.fused_all = [true, false].map(|is_known| {
+            let sample = rows.iter().zip(&combined).filter(|(r, _)| is_measure(r, is_known)).map(|(_, c)| *c).collect();
+            Tail::fit_nats(sample, 1)
+        });
         calibration.fit_sessions(rows, &combined);
         calibration
     }
 
     fn fit_sessions(&mut self, rows: &[Held<'_>], combined: &[f32]) {
         let mut sessions: BTreeMap<u64, (u32, f64, Wealth)> = BTreeMap::new();
+        let mut calibrated = Vec::new();
         for (row, nats) in rows.iter().zip(combined) {
             let Some(session) = row.session else { continue };
             let p = self.request(row.peers(), PValue::from_nats(f64::from(*nats)));
+            self.calibrate(row.endpoint, row.class, row.signals, &mut calibrated);
             let (count, most, wealth) = sessions.entry(session).or_default();
             *count += 1;
-            wealth.bet(row.endpoint, row.signals, p, row.time);
+            wealth.bet(row.endpoint, &calibrated, p, row.time);
             *most = most.max(wealth.ln);
         }
         let mut samples: Vec<Vec<f32>> = vec![Vec::new(); BUCKETS];
@@ -163,7 +172,7 @@ impl Calibration {
     /// p of a request from its combined p, by its peers.
     #[must_use]
     pub fn request(&self, peers: Peers, combined: PValue) -> PValue {
-        let tail = self.fused[peers.slot()].as_ref().or(self.fused_all.as_ref());
+        let tail = self.fused[peers.slot()].as_ref().or(self.fused_all[usize::from(!peers.is_known)].as_ref());
         tail.map_or(combined, |t| t.p(combined.nats()))
     }
 
@@ -191,7 +200,7 @@ impl AspectTails {
         let mut endpoints: FxHashMap<EndpointIndex, Vec<f32>> = FxHashMap::default();
         let mut classes: Vec<Vec<f32>> = vec![Vec::new(); Class::COUNT * 2];
         let mut all = Vec::new();
-        for row in rows {
+        for row in rows.iter().filter(|r| r.counts) {
             for signal in row.signals.iter().filter(|s| s.aspect == aspect) {
                 all.push(signal.score);
                 classes[class_slot(row.class, false)].push(signal.score);
@@ -301,17 +310,19 @@ impl Wealth {
     /// ln M halves in this time, milliseconds.
     const HALF_LIFE: f64 = 3_600_000.0;
 
-    /// Bets on one request's p. Each oddity bets once. Returns whether the wealth grew.
-    pub fn bet(&mut self, endpoint: Option<EndpointIndex>, signals: &[Signal], p: PValue, now: i64) -> bool {
+    /// Bets on one request's p. Each oddity bets once: what is about the caller, once for all endpoints. Returns whether the wealth grew.
+    pub fn bet(&mut self, endpoint: Option<EndpointIndex>, calibrated: &[Calibrated], p: PValue, now: i64) -> bool {
         if now > self.at {
             if self.at > 0 {
                 self.ln *= 0.5f64.powf((now - self.at) as f64 / Self::HALF_LIFE);
             }
             self.at = now;
         }
-        let about =
-            signals.iter().max_by(|a, b| a.score.total_cmp(&b.score)).map_or(0, |s| crate::features::hash::mix(s.bet, s.aspect as u64));
-        let key = crate::features::hash::mix(about, endpoint.map_or(0, |e| u64::from(e.0) + 1)) as u32;
+        let key = calibrated.iter().max_by(|a, b| a.p.nats().total_cmp(&b.p.nats())).map_or(0, |oddest| {
+            let Signal { aspect, bet, .. } = oddest.signal;
+            let place = endpoint.filter(|_| !aspect.is_about_caller()).map_or(0, |e| u64::from(e.0) + 1);
+            mix(mix(bet, aspect as u64), place) as u32
+        });
         if self.bets.contains(&key) {
             return false;
         }

@@ -11,7 +11,7 @@
 use crate::log::{Log, LogError, Output, Record, Start, read_to_end};
 use crate::model_file::{self, ModelFile, ModelFileError};
 use bytes::Bytes;
-use engine::TopicPartition;
+use engine::{Offset, TopicPartition};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -105,6 +105,8 @@ pub struct Catalogue {
     pub versions: Vec<Version>,
     /// Pointer records, oldest first: compaction leaves the newest only.
     pub pointers: Vec<Vec<u8>>,
+    /// After the last record that was read.
+    next: Option<Offset>,
 }
 
 impl Catalogue {
@@ -114,11 +116,26 @@ impl Catalogue {
     /// The topic cannot be read.
     pub fn read(log: &dyn Log, topic: &str) -> Result<Self, LogError> {
         let mut catalogue = Self::default();
-        read_to_end(log, &whole(topic), |record| catalogue.take(&record))?;
+        catalogue.read_on(log, topic)?;
         Ok(catalogue)
     }
 
+    /// Reads what came since.
+    ///
+    /// # Errors
+    /// The topic cannot be read.
+    pub fn read_on(&mut self, log: &dyn Log, topic: &str) -> Result<(), LogError> {
+        let start = self.next.map_or(Start::Oldest, Start::At);
+        let mut read = |start| read_to_end(log, &[(TopicPartition::new(topic, 0), start)], |record| self.take(&record));
+        match read(start) {
+            // Compaction has taken what stood there; what is left says everything again.
+            Err(LogError::OffsetGone { .. }) => read(Start::Oldest),
+            done => done,
+        }
+    }
+
     fn take(&mut self, record: &Record) {
+        self.next = Some(record.offset.next());
         let Some(key) = record.key.as_deref().and_then(|k| std::str::from_utf8(k).ok()) else { return };
         if key == POINTER {
             self.pointers.extend(record.value.as_deref().map(<[u8]>::to_vec));

@@ -3,7 +3,7 @@
 use crate::state::ModelRef;
 use arc_swap::ArcSwapOption;
 use engine::Model;
-use runtime::keys::{PointerError, TrustedKeys};
+use runtime::keys::{Pointer, PointerError, TrustedKeys};
 use runtime::log::{Log, Record};
 use runtime::model_file::ModelFileError;
 use runtime::model_topic::{self, ModelTopicError, POINTER};
@@ -81,34 +81,54 @@ pub(crate) struct ModelFeed {
     models: Models,
     trusted: TrustedKeys,
     newest: Option<u64>,
+    /// A pointer that could not be followed because the log was out of reach.
+    waiting: Option<Pointer>,
 }
 
 impl ModelFeed {
     pub(crate) fn new(models: Models, trusted: TrustedKeys) -> Self {
-        Self { models, trusted, newest: None }
+        Self { models, trusted, newest: None, waiting: None }
     }
 
-    /// Takes the newest pointer of several records of the topic.
+    /// Takes the newest pointer of several records of the topic; none at all: one that waits is followed now.
     pub(crate) fn take(&mut self, records: &[Record]) {
         let pointers = records.iter().filter(|r| r.key.as_deref() == Some(POINTER.as_bytes())).filter_map(|r| r.value.as_deref());
-        let mut newest = None;
         for record in pointers {
             match self.trusted.verify_pointer(record, self.newest) {
                 Ok(pointer) => {
                     self.newest = Some(pointer.counter);
-                    newest = Some(pointer);
+                    self.waiting = Some(pointer);
                 }
                 Err(error) => tracing::warn!(%error, "a model pointer is not followed"),
             }
         }
-        let Some(pointer) = newest else { return };
-        match self.models.get(&pointer.active) {
-            Ok(model) => {
-                tracing::info!(model = model.label, id = pointer.active, "a model is active");
-                let version = ModelRef { id: pointer.active, counter: pointer.counter };
-                self.models.active.store(Some(Arc::new(Active { version, model })));
-            }
-            Err(error) => tracing::error!(%error, "the model that is active on the topic cannot be used; the one before stays"),
+        if let Some(pointer) = self.waiting.take() {
+            self.follow(pointer);
         }
+    }
+
+    fn follow(&mut self, pointer: Pointer) {
+        match self.models.get(&pointer.active) {
+            Ok(model) => self.activate(pointer.active, pointer.counter, model),
+            Err(ModelFeedError::Topic(ModelTopicError::Log(error))) => {
+                tracing::warn!(%error, id = pointer.active, "the model that is active on the topic cannot be read now; it will be tried again");
+                self.waiting = Some(pointer);
+            }
+            Err(error) => {
+                tracing::error!(%error, "the model that is active on the topic cannot be used; the one before stays");
+                // Who has just come knows the one before only from the pointer.
+                if self.models.active().is_none()
+                    && let Some(previous) = pointer.previous
+                    && let Ok(model) = self.models.get(&previous)
+                {
+                    self.activate(previous, pointer.counter, model);
+                }
+            }
+        }
+    }
+
+    fn activate(&self, id: String, counter: u64, model: Arc<Model>) {
+        tracing::info!(model = model.label, id, "a model is active");
+        self.models.active.store(Some(Arc::new(Active { version: ModelRef { id, counter }, model })));
     }
 }

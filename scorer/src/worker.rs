@@ -229,7 +229,14 @@ impl<'a> Worker<'a> {
             return Ok(());
         }
         self.lag_ms = now;
-        for (at, end) in self.consumer.ends()? {
+        let ends = match self.consumer.ends() {
+            Err(LogError::Retriable { doing, why }) => {
+                tracing::warn!(doing, why, "looking at the lag");
+                return Ok(());
+            }
+            ends => ends?,
+        };
+        for (at, end) in ends {
             if let Some(Owned::Live(lane)) = self.lanes.get(&at) {
                 self.board.place(&at, &lane.status(end));
             }

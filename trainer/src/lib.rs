@@ -16,7 +16,7 @@ pub use settings::{Settings, history_limits, learn_config};
 use apis::Apis;
 use engine::{ApiName, Exchange, Features};
 use memory::Memory;
-use publish::{PublishError, Publisher};
+use publish::{PublishError, Publisher, Role};
 use runtime::log::{Batch, CommitError, Event, Log, LogError, Producer, Record, Worker, WorkerSpec};
 use runtime::model_file::ModelFileError;
 use runtime::shutdown::Shutdown;
@@ -84,11 +84,11 @@ struct Trainer<'a> {
 impl<'a> Trainer<'a> {
     fn open(settings: &'a Settings, log: &Arc<dyn Log>) -> Result<Self, TrainerError> {
         let topics = &settings.topics;
-        let publisher = Publisher::open(&**log, topics, settings.sign_key.clone())?;
+        let publisher = Publisher::open(log, topics, settings.sign_key.clone(), Role::Trainer)?;
         let mut apis = Apis::open(settings, &**log)?;
         let memory = Memory::open(settings, &**log, &mut apis)?;
         apis.recalled();
-        if let Some(model) = publisher.active_model(&**log)? {
+        if let Some(model) = publisher.active_model()? {
             apis.modelled(&model);
         }
         let spec = WorkerSpec {

@@ -12,6 +12,8 @@ use std::sync::Arc;
 
 /// Versions that are kept besides the active, the previous and the pinned ones.
 const KEPT: usize = 24;
+/// Attempts to publish before it is given up.
+const ATTEMPTS: usize = 3;
 
 /// Why a model could not be published.
 #[derive(Debug, thiserror::Error)]
@@ -31,14 +33,37 @@ pub enum PublishError {
     /// A version that was named is not there.
     #[error("there is no model version `{0}`")]
     Unknown(String),
+    /// Others moved the pointer each time.
+    #[error("publishing a model: others publish at the same time")]
+    Contended,
 }
 
-/// Publishes. One live publisher at a time: a later one fences an earlier one.
+/// Who publishes. Of each there is one at a time: a later one fences an earlier one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// The trainer.
+    Trainer,
+    /// A person, beside a trainer that runs. Where both point at something at the same time, the first on the topic counts, and the other
+    /// points anew.
+    Operator,
+}
+
+impl Role {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Trainer => "models",
+            Self::Operator => "models-operator",
+        }
+    }
+}
+
+/// Publishes.
 pub struct Publisher {
+    log: Arc<dyn Log>,
     topic: Arc<str>,
     key: Arc<SigningKey>,
     producer: Box<dyn Producer>,
-    versions: Vec<Version>,
+    catalogue: Catalogue,
     pointer: Option<Pointer>,
 }
 
@@ -47,25 +72,31 @@ impl Publisher {
     ///
     /// # Errors
     /// The topic cannot be read.
-    pub fn open(log: &dyn Log, topics: &Topics, key: Arc<SigningKey>) -> Result<Self, PublishError> {
+    pub fn open(log: &Arc<dyn Log>, topics: &Topics, key: Arc<SigningKey>, role: Role) -> Result<Self, PublishError> {
         let topic = Arc::clone(&topics.models);
-        let producer = log.producer(Some(&format!("{}-models", topics.groups.trainer)))?;
-        let catalogue = Catalogue::read(log, &topic)?;
-        let trusted = TrustedKeys::new(vec![key.public()]);
-        let mut pointer: Option<Pointer> = None;
-        for record in &catalogue.pointers {
-            match trusted.verify_pointer(record, pointer.as_ref().map(|p| p.counter)) {
-                Ok(next) => pointer = Some(next),
+        let producer = log.producer(Some(&format!("{}-{}", topics.groups.trainer, role.name())))?;
+        let mut publisher = Self { log: Arc::clone(log), topic, key, producer, catalogue: Catalogue::default(), pointer: None };
+        publisher.look()?;
+        Ok(publisher)
+    }
+
+    /// Takes in what was published since.
+    fn look(&mut self) -> Result<(), LogError> {
+        self.catalogue.read_on(&*self.log, &self.topic)?;
+        let trusted = TrustedKeys::new(vec![self.key.public()]);
+        for record in self.catalogue.pointers.drain(..) {
+            match trusted.verify_pointer(&record, self.pointer.as_ref().map(|p| p.counter)) {
+                Ok(next) => self.pointer = Some(next),
                 Err(error) => tracing::warn!(%error, "a model pointer on the topic is passed over"),
             }
         }
-        Ok(Self { topic, key, producer, versions: catalogue.versions, pointer })
+        Ok(())
     }
 
     /// Versions on the topic, oldest first.
     #[must_use]
     pub fn versions(&self) -> &[Version] {
-        &self.versions
+        &self.catalogue.versions
     }
 
     /// Which version is active.
@@ -78,9 +109,9 @@ impl Publisher {
     ///
     /// # Errors
     /// The topic cannot be read.
-    pub fn active_model(&self, log: &dyn Log) -> Result<Option<Model>, PublishError> {
+    pub fn active_model(&self) -> Result<Option<Model>, PublishError> {
         let Some(pointer) = &self.pointer else { return Ok(None) };
-        let model = match fetch(log, &self.topic, &pointer.active) {
+        let model = match fetch(&*self.log, &self.topic, &pointer.active) {
             Ok(file) => file.model().map_err(|e| e.to_string()),
             Err(ModelTopicError::Log(error)) => return Err(error.into()),
             Err(error) => Err(error.to_string()),
@@ -95,7 +126,7 @@ impl Publisher {
     #[must_use]
     pub fn next_label(&self) -> String {
         let number = |v: &Version| v.label.strip_prefix('v').and_then(|n| n.parse::<u64>().ok());
-        format!("v{}", self.versions.iter().filter_map(number).max().unwrap_or(0) + 1)
+        format!("v{}", self.versions().iter().filter_map(number).max().unwrap_or(0) + 1)
     }
 
     /// The file of a model that follows the active one.
@@ -110,26 +141,17 @@ impl Publisher {
     /// Publishes a file and makes it active. Returns its id.
     ///
     /// # Errors
-    /// It cannot be written; then nothing was.
+    /// It cannot be written. Where the log did not answer it may stand there nevertheless: whole, and active.
     pub fn publish(&mut self, file: &ModelFile) -> Result<String, PublishError> {
         let id = file.manifest().id.clone();
-        let mut records = version_records(&self.topic, file, FORMAT)?;
-        let manifest = serde_json::from_slice(file.manifest_json()).unwrap_or_default();
-        let parts = u32::try_from(records.len() - 1).unwrap_or(u32::MAX);
-        let version = Version { id: id.clone(), label: file.manifest().label.clone(), parts, manifest };
-        let mut versions: Vec<Version> = self.versions.iter().filter(|v| v.id != id).cloned().collect();
-        versions.push(version);
-        let pointer = self.next_pointer(id.clone());
-        records.push(self.pointer_record(&pointer)?);
-        for gone in unneeded(&versions, &pointer) {
-            records.extend((0..gone.parts).map(|n| self.tombstone(part_key(&gone.id, n))));
-            records.push(self.tombstone(manifest_key(&gone.id)));
-        }
-        let gone: Vec<String> = unneeded(&versions, &pointer).map(|v| v.id.clone()).collect();
-        self.producer.append(records)?;
-        versions.retain(|v| !gone.contains(&v.id));
-        self.versions = versions;
-        self.pointer = Some(pointer);
+        let version = version_records(&self.topic, file, FORMAT)?;
+        self.point(&id, |this, pointer| {
+            let others = this.versions().iter().filter(|v| v.id != id);
+            let gone = unneeded(others.collect(), pointer);
+            let parts = gone.iter().flat_map(|v| (0..v.parts).map(|n| part_key(&v.id, n)));
+            let tombstones = parts.chain(gone.iter().map(|v| manifest_key(&v.id))).map(|key| this.tombstone(key));
+            version.iter().cloned().chain(tombstones).collect()
+        })?;
         Ok(id)
     }
 
@@ -138,12 +160,35 @@ impl Publisher {
     /// # Errors
     /// There is no such version, or the pointer cannot be written.
     pub fn promote(&mut self, version: &str) -> Result<String, PublishError> {
-        let found = self.versions.iter().rev().find(|v| v.id == version || v.label == version);
+        let found = self.versions().iter().rev().find(|v| v.id == version || v.label == version);
         let id = found.map(|v| v.id.clone()).ok_or_else(|| PublishError::Unknown(version.to_owned()))?;
-        let pointer = self.next_pointer(id.clone());
-        self.producer.append(vec![self.pointer_record(&pointer)?])?;
-        self.pointer = Some(pointer);
+        self.point(&id, |_, _| Vec::new())?;
         Ok(id)
+    }
+
+    /// Points at a version, together with other records in one transaction, until the pointer is the one that counts.
+    fn point(&mut self, active: &str, others: impl Fn(&Self, &Pointer) -> Vec<Output>) -> Result<(), PublishError> {
+        let mut failure = PublishError::Contended;
+        for _ in 0..ATTEMPTS {
+            self.look()?;
+            let pointer = self.next_pointer(active.to_owned());
+            let mut records = others(self, &pointer);
+            records.push(self.pointer_record(&pointer)?);
+            match self.producer.append(records) {
+                Err(error @ LogError::Retriable { .. }) => {
+                    tracing::warn!(%error, "publishing a model");
+                    failure = error.into();
+                    continue;
+                }
+                written => written?,
+            };
+            self.look()?;
+            if self.pointer.as_ref() == Some(&pointer) {
+                return Ok(());
+            }
+            failure = PublishError::Contended;
+        }
+        Err(failure)
     }
 
     fn next_pointer(&self, active: String) -> Pointer {
@@ -169,10 +214,11 @@ impl Publisher {
     }
 }
 
-/// Versions beyond the last [`KEPT`] that are neither active nor previous nor pinned.
-fn unneeded<'v>(versions: &'v [Version], pointer: &'v Pointer) -> impl Iterator<Item = &'v Version> {
-    let old = versions.len().saturating_sub(KEPT);
-    versions[..old].iter().filter(|v| v.id != pointer.active && pointer.previous.as_ref() != Some(&v.id) && !pointer.pinned.contains(&v.id))
+/// Versions beyond the last [`KEPT`], with the new one, that are neither active nor previous nor pinned.
+fn unneeded<'v>(mut versions: Vec<&'v Version>, pointer: &Pointer) -> Vec<&'v Version> {
+    versions.truncate((versions.len() + 1).saturating_sub(KEPT));
+    versions.retain(|v| v.id != pointer.active && pointer.previous.as_ref() != Some(&v.id) && !pointer.pinned.contains(&v.id));
+    versions
 }
 
 /// The header that every record carries.

@@ -160,7 +160,7 @@ pub enum LogError {
         limit: usize,
     },
     /// Try again.
-    #[error("{doing}: {why} (will be tried again)")]
+    #[error("{doing}: {why}")]
     Retriable {
         /// What was being done.
         doing: String,
@@ -180,7 +180,8 @@ pub enum LogError {
 /// How a commit can fail.
 #[derive(Debug, thiserror::Error)]
 pub enum CommitError {
-    /// Nothing was written; state touched by the batch is void; read on from the committed offsets (already sought).
+    /// Nothing was written, or, where an answer got lost, all: state touched by the batch is void in either case; read on from the
+    /// committed offsets (already sought).
     #[error("transaction aborted: {0}")]
     Aborted(String),
     /// Another instance with our name has taken over: stop.

@@ -8,7 +8,7 @@ use crate::log::LogError;
 use engine::{Offset, TopicPartition};
 use rdkafka::config::RDKafkaLogLevel as Level;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::producer::{DeliveryResult, ProducerContext};
 use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::types::RDKafkaRespErr;
@@ -264,7 +264,9 @@ pub(super) fn log_line(level: Level, facility: &str, message: &str) {
     }
 }
 
-/// Errors of a client as a whole, which no call returns.
+/// Errors of a client as a whole. The end of a partition is none.
 pub(super) fn log_error(error: &KafkaError, reason: &str) {
-    tracing::warn!(%error, "kafka client: {reason}");
+    if error.rdkafka_error_code() != Some(RDKafkaErrorCode::PartitionEOF) {
+        tracing::warn!(%error, "kafka client: {reason}");
+    }
 }

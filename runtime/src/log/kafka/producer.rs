@@ -2,10 +2,10 @@
 
 use super::Options;
 use super::context::{log_error, log_line, place_of};
+use super::convert;
 use super::error;
 use super::settings::OUTAGE_LIMIT;
 use super::transaction::{Ending, Transactions, check_sizes};
-use super::{convert, settings};
 use crate::log::{CommitError, LogError, Output, Producer};
 use engine::Offset;
 use rdkafka::ClientContext;
@@ -55,25 +55,11 @@ impl Producer for KafkaProducer {
         };
         match ended.failure {
             None => Ok(ended.places),
-            Some((number, e)) => Err(refused(outputs.get(number), &e, self.record_limit)),
+            Some((number, e)) => {
+                let refused = outputs.get(number).and_then(|output| error::refused(output, &e));
+                Err(refused.unwrap_or_else(|| error::sort("writing", &e)))
+            }
         }
-    }
-}
-
-fn refused(output: Option<&Output>, e: &KafkaError, limit: usize) -> LogError {
-    use RDKafkaErrorCode::{InvalidMessageSize, MessageSizeTooLarge, UnknownTopic, UnknownTopicOrPartition};
-    let Some(output) = output else { return error::sort("writing", e) };
-    match e.rdkafka_error_code() {
-        Some(UnknownTopic | UnknownTopicOrPartition) => LogError::NoTopic(output.topic.to_string()),
-        Some(MessageSizeTooLarge | InvalidMessageSize) => LogError::WrongTopic {
-            topic: output.topic.to_string(),
-            what: format!(
-                "brokers refuse a record of {} bytes; `{}` must allow {limit}",
-                convert::size(output),
-                settings::TOPIC_RECORD_LIMIT
-            ),
-        },
-        _ => error::sort(format!("writing to `{}`", output.topic), e),
     }
 }
 
@@ -82,7 +68,7 @@ pub(super) struct KafkaTransactionalProducer(Mutex<Transactions>);
 
 impl KafkaTransactionalProducer {
     pub(super) fn new(options: &Options, name: &str) -> Result<Self, LogError> {
-        Ok(Self(Mutex::new(Transactions::new(&options.transactional(name), options.record_limit)?)))
+        Ok(Self(Mutex::new(Transactions::new(options.transactional(name), options.record_limit)?)))
     }
 }
 
@@ -91,7 +77,7 @@ impl Producer for KafkaTransactionalProducer {
         if outputs.is_empty() {
             return Ok(Vec::new());
         }
-        let transactions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut transactions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         transactions.write(&outputs, None, Ending::Commit).map_err(|e| match e {
             CommitError::Aborted(why) => LogError::Retriable { doing: "writing in a transaction".to_owned(), why },
             CommitError::Fenced(_) => error::fatal("writing in a transaction", &e),

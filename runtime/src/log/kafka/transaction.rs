@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 /// A transactional producer, used by one thread at a time.
 pub(super) struct Transactions {
+    config: ClientConfig,
     producer: BaseProducer<Deliveries>,
     record_limit: usize,
 }
@@ -24,12 +25,16 @@ pub(super) struct Positions {
     pub(super) member: ConsumerGroupMetadata,
 }
 
-/// Why a transaction did not end well.
+/// Why a transaction did not end well, by what is left to do.
 enum Failure {
     /// It has to be aborted.
     Abort(String),
-    /// There is nothing to abort any more.
-    Final(CommitError),
+    /// It has to be aborted, and will never end well.
+    Refused(LogError),
+    /// How it ended is not known, or the producer is of no more use: a new one of the same name settles it.
+    Renew(String),
+    /// Another has our name.
+    Yield(String),
 }
 
 /// What to do when everything has been sent.
@@ -43,53 +48,47 @@ pub(super) enum Ending {
 
 impl Transactions {
     /// Takes the transactional id of `config` over: a former owner is fenced, its open transaction aborted.
-    pub(super) fn new(config: &ClientConfig, record_limit: usize) -> Result<Self, LogError> {
-        let doing = "taking the transactional id over";
-        let producer: BaseProducer<Deliveries> =
-            config.create_with_context(Deliveries::default()).map_err(|e| error::fatal("creating a producer", &e))?;
-        let this = Self { producer, record_limit };
-        this.persist(|producer| producer.init_transactions(ANSWER_LIMIT)).map_err(|e| match error::remedy(&e) {
-            Remedy::Retry => LogError::Retriable { doing: doing.to_owned(), why: e.to_string() },
-            _ => error::fatal(doing, &e),
-        })?;
-        Ok(this)
+    pub(super) fn new(config: ClientConfig, record_limit: usize) -> Result<Self, LogError> {
+        let producer = begin(&config)?;
+        Ok(Self { config, producer, record_limit })
     }
 
-    /// Writes outputs and positions: all, or after [`CommitError::Aborted`] nothing. Returns where the records stand.
+    /// Writes outputs and positions: all, or nothing. [`CommitError::Aborted`] means nothing; in the rare case that an answer got lost it
+    /// may also mean all: where reading goes on is the committed offset in either case. Returns where the records stand.
     pub(super) fn write(
-        &self,
+        &mut self,
         outputs: &[Output],
         positions: Option<&Positions>,
         ending: Ending,
     ) -> Result<Vec<(u32, Offset)>, CommitError> {
         check_sizes(outputs, self.record_limit)?;
-        let failure = match self.attempt(outputs, positions, ending) {
-            Ok(places) => return Ok(places),
-            Err(failure) => failure,
-        };
-        match failure {
-            Failure::Final(e) => Err(e),
-            Failure::Abort(why) => {
-                self.abort()?;
-                Err(CommitError::Aborted(why))
-            }
+        let began = Instant::now();
+        match self.attempt(outputs, positions, ending) {
+            Ok(places) => Ok(places),
+            Err(Failure::Abort(why)) => Err(self.abort(why, began)),
+            Err(Failure::Refused(e)) => Err(match self.abort(String::new(), began) {
+                CommitError::Aborted(_) => CommitError::Fatal(e),
+                worse => worse,
+            }),
+            Err(Failure::Renew(why)) => Err(self.renew(why)),
+            Err(Failure::Yield(why)) => Err(self.fenced(why, began)),
         }
     }
 
     fn attempt(&self, outputs: &[Output], positions: Option<&Positions>, ending: Ending) -> Result<Vec<(u32, Offset)>, Failure> {
-        self.persist(Producer::begin_transaction).map_err(|e| failure("beginning a transaction", &e))?;
+        persist(&self.producer, Producer::begin_transaction).map_err(|e| failure("beginning a transaction", &e))?;
         let places = self.send(outputs)?;
         if let Some(Positions { offsets, member }) = positions {
-            self.persist(|producer| producer.send_offsets_to_transaction(offsets, member, ANSWER_LIMIT))
-                .map_err(|e| failure("committing offsets", &e))?;
+            let committed = persist(&self.producer, |producer| producer.send_offsets_to_transaction(offsets, member, ANSWER_LIMIT));
+            committed.map_err(|e| failure("committing offsets", &e))?;
         }
         if ending == Ending::Abort {
             return Err(Failure::Abort("asked for by a test".to_owned()));
         }
-        self.persist(|producer| producer.commit_transaction(ANSWER_LIMIT)).map_err(|e| match error::remedy(&e) {
-            // It may have been committed, or not: only a new producer of the same id can find out.
-            Remedy::Retry => Failure::Final(CommitError::Fatal(error::fatal("committing a transaction", &e))),
-            _ => failure("committing a transaction", &e),
+        let doing = "committing a transaction";
+        persist(&self.producer, |producer| producer.commit_transaction(ANSWER_LIMIT)).map_err(|e| match error::remedy(&e) {
+            Remedy::Retry => Failure::Renew(format!("{doing}: {e}")), // For too long.
+            _ => failure(doing, &e),
         })?;
         Ok(places)
     }
@@ -103,9 +102,9 @@ impl Transactions {
             let mut record = convert::to_write(output, number);
             while let Err((e, unsent)) = self.producer.send(record) {
                 if e.rdkafka_error_code() != Some(RDKafkaErrorCode::QueueFull) || began.elapsed() > TRANSACTION_LIMIT {
-                    return Err(failure(&format!("writing to `{}`", output.topic), &e));
+                    return Err(undelivered(output, &e));
                 }
-                self.serve();
+                serve(&self.producer);
                 record = unsent;
             }
         }
@@ -115,19 +114,40 @@ impl Transactions {
         let delivered = deliveries.take();
         match delivered.failure {
             None => Ok(delivered.places),
-            Some((number, e)) => {
-                let topic = outputs.get(number).map_or("", |output| &output.topic);
-                Err(failure(&format!("writing to `{topic}`"), &e))
-            }
+            Some((number, e)) => Err(outputs.get(number).map_or_else(|| failure("writing", &e), |output| undelivered(output, &e))),
         }
     }
 
-    fn abort(&self) -> Result<(), CommitError> {
+    /// Ends the open transaction, which was begun at `began`, because of `why`.
+    fn abort(&mut self, why: String, began: Instant) -> CommitError {
         // An abort purges what is under way; the reports of it must be taken before the abort can end.
         self.delivered(Duration::from_secs(1));
-        let aborted = self.persist(|producer| producer.abort_transaction(Duration::from_millis(500)));
+        let aborted = persist(&self.producer, |producer| producer.abort_transaction(Duration::from_millis(500)));
         self.producer.context().take();
-        aborted.map_err(|e| error::give_up("aborting a transaction", &e))
+        match aborted.map_err(|e| failure("aborting a transaction", &e)) {
+            Ok(()) => CommitError::Aborted(why),
+            Err(Failure::Yield(why)) => self.fenced(why, began),
+            Err(_) => self.renew(why),
+        }
+    }
+
+    /// Brokers say that our name is not ours any more. They say the same to whoever let a transaction stand for longer than it may, which
+    /// they end themselves: an outage is enough. Then the name is taken back. If another has it after all, that one is fenced, finds that
+    /// its transaction was young, and ends: one of the two remains.
+    fn fenced(&mut self, why: String, began: Instant) -> CommitError {
+        if began.elapsed() < TRANSACTION_LIMIT { CommitError::Fenced(why) } else { self.renew(why) }
+    }
+
+    /// Begins anew with the same name, which ends what was open.
+    fn renew(&mut self, why: String) -> CommitError {
+        tracing::warn!(why, "the transactional producer is made anew");
+        match begin(&self.config) {
+            Ok(producer) => {
+                self.producer = producer;
+                CommitError::Aborted(why)
+            }
+            Err(e) => CommitError::Fatal(e),
+        }
     }
 
     /// Takes delivery reports until none is missing; false when `limit` is over before that.
@@ -137,33 +157,55 @@ impl Transactions {
             if began.elapsed() > limit {
                 return false;
             }
-            self.serve();
+            serve(&self.producer);
         }
         true
     }
+}
 
-    /// Takes delivery reports for a millisecond, the shortest time that can be asked for.
-    fn serve(&self) {
-        self.producer.poll(Duration::from_millis(1));
-    }
+/// Creates a producer and takes its transactional id over.
+fn begin(config: &ClientConfig) -> Result<BaseProducer<Deliveries>, LogError> {
+    let producer: BaseProducer<Deliveries> =
+        config.create_with_context(Deliveries::default()).map_err(|e| error::fatal("creating a producer", &e))?;
+    let doing = "taking the transactional id over";
+    persist(&producer, |producer| producer.init_transactions(ANSWER_LIMIT)).map_err(|e| match error::remedy(&e) {
+        Remedy::Retry => LogError::Retriable { doing: doing.to_owned(), why: e.to_string() },
+        _ => error::fatal(doing, &e),
+    })?;
+    Ok(producer)
+}
 
-    /// Calls again as long as that is the remedy.
-    fn persist(&self, call: impl Fn(&BaseProducer<Deliveries>) -> KafkaResult<()>) -> KafkaResult<()> {
-        let began = Instant::now();
-        loop {
-            match call(&self.producer) {
-                Err(e) if error::remedy(&e) == Remedy::Retry && began.elapsed() < OUTAGE_LIMIT => self.serve(),
-                ended => return ended,
-            }
+/// Calls again as long as that is the remedy.
+fn persist(producer: &BaseProducer<Deliveries>, call: impl Fn(&BaseProducer<Deliveries>) -> KafkaResult<()>) -> KafkaResult<()> {
+    let began = Instant::now();
+    loop {
+        match call(producer) {
+            Err(e) if error::remedy(&e) == Remedy::Retry && began.elapsed() < OUTAGE_LIMIT => serve(producer),
+            ended => return ended,
         }
     }
 }
 
-/// Whether a failed call leaves a transaction to be aborted.
+/// Takes delivery reports for a millisecond, the shortest time that can be asked for.
+fn serve(producer: &BaseProducer<Deliveries>) {
+    producer.poll(Duration::from_millis(1));
+}
+
+/// What a failed call leaves to be done.
 fn failure(doing: &str, e: &KafkaError) -> Failure {
+    let why = format!("{doing}: {e}");
     match error::remedy(e) {
-        Remedy::Abort | Remedy::Retry => Failure::Abort(format!("{doing}: {e}")),
-        Remedy::Yield | Remedy::Stop => Failure::Final(error::give_up(doing, e)),
+        Remedy::Abort | Remedy::Retry => Failure::Abort(why),
+        Remedy::Renew => Failure::Renew(why),
+        Remedy::Yield => Failure::Yield(why),
+    }
+}
+
+/// What a record that was not delivered leaves to be done.
+fn undelivered(output: &Output, e: &KafkaError) -> Failure {
+    match error::refused(output, e) {
+        Some(refused) => Failure::Refused(refused),
+        None => failure(&format!("writing to `{}`", output.topic), e),
     }
 }
 

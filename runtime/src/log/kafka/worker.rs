@@ -8,7 +8,7 @@ use super::error::{self, Remedy};
 use super::producer::KafkaProducer;
 use super::settings::ANSWER_LIMIT;
 use super::transaction::{Ending, Positions, Transactions};
-use crate::log::{Batch, CommitError, Event, LogError, Producer, Record, Worker, WorkerSpec};
+use crate::log::{Batch, CommitError, Event, LogError, Output, Producer, Record, Worker, WorkerSpec};
 use engine::{Offset, TopicPartition};
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
@@ -55,7 +55,7 @@ impl KafkaWorker {
         let delivery = if options.at_least_once {
             Delivery::AtLeastOnce(Box::new(KafkaProducer::new(options)?))
         } else {
-            Delivery::ExactlyOnce(Transactions::new(&options.member_producer(spec), options.record_limit)?)
+            Delivery::ExactlyOnce(Transactions::new(options.member_producer(spec), options.record_limit)?)
         };
         let context = Membership::new(names());
         let consumer: BaseConsumer<Membership> =
@@ -229,30 +229,12 @@ impl KafkaWorker {
         }
         self.commits += 1;
         let ending = if self.abort_every > 0 && self.commits.is_multiple_of(self.abort_every) { Ending::Abort } else { Ending::Commit };
-        match &self.delivery {
+        match &mut self.delivery {
             Delivery::ExactlyOnce(transactions) => {
                 let positions = (!batch.positions.is_empty()).then_some(Positions { offsets, member });
                 transactions.write(&batch.outputs, positions.as_ref(), ending).map(drop)
             }
-            Delivery::AtLeastOnce(producer) => self.write_apart(&**producer, batch, &offsets, ending),
-        }
-    }
-
-    /// Outputs, then positions. Whatever fails in between, or in doubt, is done again.
-    fn write_apart(&self, producer: &dyn Producer, batch: Batch, offsets: &TopicPartitionList, ending: Ending) -> Result<(), CommitError> {
-        let aborted = |why: String| Err(CommitError::Aborted(why));
-        match producer.append(batch.outputs) {
-            Ok(_) if ending == Ending::Abort => return aborted("asked for by a test".to_owned()),
-            Err(e @ LogError::Retriable { .. }) => return aborted(e.to_string()),
-            written => written?,
-        };
-        if offsets.count() == 0 {
-            return Ok(());
-        }
-        match self.consumer.commit(offsets, CommitMode::Sync) {
-            Err(e) if error::remedy(&e) == Remedy::Yield => Err(error::give_up("committing offsets", &e)),
-            Err(e) => aborted(format!("committing offsets: {e}")),
-            Ok(()) => Ok(()),
+            Delivery::AtLeastOnce(producer) => write_apart(&**producer, &self.consumer, batch.outputs, &offsets, ending),
         }
     }
 }
@@ -317,6 +299,30 @@ impl Worker for KafkaWorker {
 impl Drop for KafkaWorker {
     fn drop(&mut self) {
         self.consumer.context().leave();
+    }
+}
+
+/// Outputs, then positions. Whatever fails in between, or in doubt, is done again.
+fn write_apart(
+    producer: &dyn Producer,
+    consumer: &BaseConsumer<Membership>,
+    outputs: Vec<Output>,
+    offsets: &TopicPartitionList,
+    ending: Ending,
+) -> Result<(), CommitError> {
+    let aborted = |why: String| Err(CommitError::Aborted(why));
+    match producer.append(outputs) {
+        Ok(_) if ending == Ending::Abort => return aborted("asked for by a test".to_owned()),
+        Err(e @ LogError::Retriable { .. }) => return aborted(e.to_string()),
+        written => written?,
+    };
+    if offsets.count() == 0 {
+        return Ok(());
+    }
+    match consumer.commit(offsets, CommitMode::Sync) {
+        Err(e) if error::remedy(&e) == Remedy::Yield => Err(CommitError::Fenced(format!("committing offsets: {e}"))),
+        Err(e) => aborted(format!("committing offsets: {e}")),
+        Ok(()) => Ok(()),
     }
 }
 

@@ -1,0 +1,110 @@
+//! Publishing, by the trainer and by people beside it.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests are not in #[test] functions")]
+
+use engine::{Features, History, HistoryLimits, LearnConfig, Model, learn};
+use runtime::config::{Config, Sources};
+use runtime::keys::{Pointer, SigningKey, TrustedKeys};
+use runtime::log::Log;
+use runtime::log::embedded::EmbeddedLog;
+use runtime::model_file::{About, ModelFile};
+use runtime::model_topic::{Catalogue, fetch};
+use runtime::topics::Topics;
+use simulator::Simulation;
+use std::sync::{Arc, OnceLock};
+use trainer::publish::{PublishError, Publisher, Role};
+
+struct Bench {
+    log: Arc<dyn Log>,
+    topics: Topics,
+    key: Arc<SigningKey>,
+    _directory: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let topics = Topics::new(&Config::resolve(&Sources { host_name: "bench".to_owned(), ..Sources::default() }).unwrap());
+        let log: Arc<dyn Log> = Arc::new(EmbeddedLog::options().open(directory.path().join("log")).unwrap());
+        log.create_topics(topics.specs()).unwrap();
+        let key = Arc::new(SigningKey::create(&directory.path().join("key.pem")).unwrap());
+        Self { log, topics, key, _directory: directory }
+    }
+
+    fn publisher(&self, role: Role) -> Publisher {
+        Publisher::open(&self.log, &self.topics, Arc::clone(&self.key), role).unwrap()
+    }
+
+    /// The pointer as a scorer follows it, and the labels of the versions that stand there.
+    fn seen(&self) -> (Pointer, Vec<String>) {
+        let catalogue = Catalogue::read(&*self.log, &self.topics.models).unwrap();
+        let trusted = TrustedKeys::new(vec![self.key.public()]);
+        let mut newest: Option<Pointer> = None;
+        for record in &catalogue.pointers {
+            newest = Some(trusted.verify_pointer(record, newest.map(|p| p.counter)).unwrap());
+        }
+        (newest.unwrap(), catalogue.versions.into_iter().map(|v| v.label).collect())
+    }
+}
+
+/// Some version of a model.
+fn file(label: &str) -> ModelFile {
+    static MODEL: OnceLock<Model> = OnceLock::new();
+    let model = MODEL.get_or_init(|| {
+        let mut history = History::new(HistoryLimits::default());
+        for (exchange, _) in Simulation::new(simulator::Config::new(5, 1.0, 20_000)).take(800) {
+            history.add(Features::of(&exchange));
+        }
+        learn(&history, &LearnConfig::default(), &mut |_| {}).unwrap()
+    });
+    let mut model = model.clone();
+    model.label = label.to_owned();
+    ModelFile::of(&model, About::default()).unwrap()
+}
+
+#[test]
+fn a_person_turns_back_beside_a_trainer_that_runs_and_the_trainer_goes_on_from_there() {
+    let bench = Bench::new();
+    let mut trainer = bench.publisher(Role::Trainer);
+    let v1 = trainer.publish(&file("v1")).unwrap();
+    let v2 = trainer.publish(&file("v2")).unwrap();
+    let mut person = bench.publisher(Role::Operator);
+    assert_eq!(person.pointer().map(|p| (&p.active, p.counter)), Some((&v2, 2)));
+    assert_eq!(person.promote("v1").unwrap(), v1);
+    assert_eq!(bench.seen().0, Pointer { active: v1.clone(), previous: Some(v2), pinned: Vec::new(), counter: 3 });
+    // The trainer has not been told, and looks.
+    let v3 = trainer.publish(&file("v3")).unwrap();
+    assert_eq!(bench.seen().0, Pointer { active: v3, previous: Some(v1), pinned: Vec::new(), counter: 4 });
+    assert!(matches!(person.promote("v9"), Err(PublishError::Unknown(name)) if name == "v9"));
+}
+
+#[test]
+fn a_second_trainer_fences_the_first() {
+    let bench = Bench::new();
+    let mut first = bench.publisher(Role::Trainer);
+    first.publish(&file("v1")).unwrap();
+    let mut second = bench.publisher(Role::Trainer);
+    assert!(matches!(first.publish(&file("v2")), Err(PublishError::Log(_))));
+    second.publish(&file("v3")).unwrap();
+    assert_eq!(bench.seen().1, ["v1", "v3"]);
+}
+
+#[test]
+fn old_versions_go_and_what_is_in_use_stays() {
+    let bench = Bench::new();
+    let mut trainer = bench.publisher(Role::Trainer);
+    let first = trainer.publish(&file("v1")).unwrap();
+    for n in 2..=26 {
+        trainer.publish(&file(&format!("v{n}"))).unwrap();
+    }
+    let (_, labels) = bench.seen();
+    assert_eq!(labels.len(), 24);
+    assert_eq!((labels.first().map(String::as_str), labels.last().map(String::as_str)), (Some("v3"), Some("v26")));
+    assert!(fetch(&*bench.log, &bench.topics.models, &first).is_err());
+    // The oldest is made active, so that it stays as the previous one, beyond the number that is kept, until another is that.
+    trainer.promote("v3").unwrap();
+    trainer.publish(&file("v27")).unwrap();
+    assert_eq!(bench.seen().1[..2], ["v3", "v4"]);
+    trainer.publish(&file("v28")).unwrap();
+    assert_eq!(bench.seen().1[..2], ["v5", "v6"]);
+}
