@@ -14,12 +14,14 @@ mod training;
 pub use settings::{Settings, history_limits, learn_config};
 
 use apis::Apis;
-use engine::{ApiName, Exchange, Features};
+use engine::{ApiName, Exchange, Features, SessionKey, TopicPartition};
 use memory::Memory;
 use publish::{PublishError, Publisher, Role};
-use runtime::log::{Batch, CommitError, Event, Log, LogError, Producer, Record, Worker, WorkerSpec};
+use runtime::feedback::Said;
+use runtime::log::{Batch, CommitError, Event, Log, LogError, Producer, Record, Start, Worker, WorkerSpec, read_to_end};
 use runtime::model_file::ModelFileError;
 use runtime::shutdown::Shutdown;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 use training::{Done, Training};
@@ -73,6 +75,7 @@ pub fn run(settings: &Settings, log: &Arc<dyn Log>, shutdown: &Shutdown) -> Resu
 /// The loop: poll, remember, commit, train, tell.
 struct Trainer<'a> {
     settings: &'a Settings,
+    log: &'a dyn Log,
     consumer: Box<dyn Worker>,
     producer: Box<dyn Producer>,
     publisher: Publisher,
@@ -82,7 +85,7 @@ struct Trainer<'a> {
 }
 
 impl<'a> Trainer<'a> {
-    fn open(settings: &'a Settings, log: &Arc<dyn Log>) -> Result<Self, TrainerError> {
+    fn open(settings: &'a Settings, log: &'a Arc<dyn Log>) -> Result<Self, TrainerError> {
         let topics = &settings.topics;
         let publisher = Publisher::open(log, topics, settings.sign_key.clone(), Role::Trainer)?;
         let mut apis = Apis::open(settings, &**log)?;
@@ -99,7 +102,7 @@ impl<'a> Trainer<'a> {
             of: 1,
         };
         let consumer = log.worker(&spec)?;
-        Ok(Self { settings, consumer, producer: log.producer(None)?, publisher, memory, apis, training: None })
+        Ok(Self { settings, log: &**log, consumer, producer: log.producer(None)?, publisher, memory, apis, training: None })
     }
 
     fn turn(&mut self) -> Result<(), TrainerError> {
@@ -191,9 +194,22 @@ impl<'a> Trainer<'a> {
         let label = self.publisher.next_label();
         let apis = self.apis.start_training(due);
         tracing::info!(label, apis = apis.len(), exchanges = self.memory.len(), "training begins");
-        let history = self.memory.lend();
+        let mut history = self.memory.lend();
+        history.forget(&self.attackers()?);
         self.training = Some(Training::start(self.settings.learn_config(apis, label), history)?);
         Ok(())
+    }
+
+    /// Sessions of verdicts that people have said to be attacks: not to be learned as normal.
+    fn attackers(&self) -> Result<HashSet<SessionKey>, LogError> {
+        let mut said = Said::default();
+        let from = [(TopicPartition::new(Arc::clone(&self.settings.topics.feedback), 0), Start::Oldest)];
+        read_to_end(self.log, &from, |record| {
+            if let Some(Err(error)) = record.value.as_deref().map(|value| said.take(value)) {
+                tracing::warn!(%error, "a feedback record cannot be read");
+            }
+        })?;
+        Ok(said.attackers().into_iter().map(SessionKey::of).collect())
     }
 
     fn finish(&mut self, done: Done) -> Result<(), TrainerError> {

@@ -1,6 +1,8 @@
 //! The command line.
 
-use crate::commands::{backtest, completions, config, demo, endpoints, keys, models, services, simulate, status, topics, up, verdicts};
+use crate::commands::{
+    backtest, completions, config, demo, endpoints, feedback, keys, models, services, simulate, status, topics, up, verdicts,
+};
 use clap::{Args, Parser, Subcommand};
 use runtime::config::{FlagValue, LoadError, Sources, load_sources};
 use std::path::PathBuf;
@@ -71,6 +73,9 @@ pub(crate) enum Configured {
     /// Shows or checks the configuration.
     #[command(subcommand)]
     Config(config::Command),
+    /// Says what a verdict really was: mutes alerts like it, or keeps its session out of training.
+    #[command(after_help = feedback::EXAMPLES)]
+    Feedback(feedback::Args),
     /// Forwards alerts and verdicts from Kafka to syslog, webhooks and files, and keeps the block list.
     #[command(after_help = services::FORWARD_EXAMPLES)]
     Forward(services::Args),

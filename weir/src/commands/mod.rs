@@ -5,6 +5,7 @@ pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod demo;
 pub(crate) mod endpoints;
+pub(crate) mod feedback;
 pub(crate) mod keys;
 mod look;
 pub(crate) mod models;
@@ -24,6 +25,7 @@ pub(crate) async fn run_configured(command: Configured, config: Config, sources:
     match command {
         Configured::Backtest(args) => backtest::run(&args, &config),
         Configured::Config(command) => config::run(&command, &config, sources),
+        Configured::Feedback(args) => feedback::run(args, &config).await,
         Configured::Forward(args) => services::run(Service::Forward, &args, config).await,
         Configured::Endpoints(args) => endpoints::run(&args, &config).await,
         Configured::Ingest(args) => services::run(Service::Ingest, &args, config).await,
