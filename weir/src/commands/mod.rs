@@ -6,6 +6,7 @@ pub(crate) mod config;
 pub(crate) mod demo;
 pub(crate) mod endpoints;
 pub(crate) mod feedback;
+pub(crate) mod ingest;
 pub(crate) mod keys;
 mod look;
 pub(crate) mod models;
@@ -28,7 +29,7 @@ pub(crate) async fn run_configured(command: Configured, config: Config, sources:
         Configured::Feedback(args) => feedback::run(args, &config).await,
         Configured::Forward(args) => services::run(Service::Forward, &args, config).await,
         Configured::Endpoints(args) => endpoints::run(&args, &config).await,
-        Configured::Ingest(args) => services::run(Service::Ingest, &args, config).await,
+        Configured::Ingest(args) => ingest::run(&args, config).await,
         Configured::Keys(command) => keys::run(&command, &config),
         Configured::Models(command) => models::run(&command, &config),
         Configured::Score(args) => services::run(Service::Score, &args, config).await,
