@@ -19,7 +19,7 @@ mod worker;
 
 pub use models::ModelFeedError;
 pub use settings::{Clock, Settings};
-pub use state::{BadState, FORMAT};
+pub use state::BadState;
 pub use worker::WorkerError;
 
 use board::Board;
