@@ -70,6 +70,15 @@ impl Aspect {
         Self::Accounts,
     ];
 
+    /// Whether an oddity of this sort is about who calls, whatever is called.
+    #[must_use]
+    pub fn is_about_caller(self) -> bool {
+        matches!(
+            self,
+            Self::Unauthenticated | Self::Headers | Self::Enumeration | Self::Function | Self::Takeover | Self::Probing | Self::Accounts
+        )
+    }
+
     /// The room that asks it.
     #[must_use]
     pub fn detector(self) -> DetectorKind {

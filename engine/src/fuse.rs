@@ -3,6 +3,7 @@
 
 use crate::calibrate::Tail;
 use crate::detect::{Aspect, Class, Level, Signal};
+use crate::features::hash::mix;
 use crate::paths::EndpointIndex;
 use crate::record::PValue;
 use rustc_hash::FxHashMap;
@@ -131,12 +132,14 @@ impl Calibration {
 
     fn fit_sessions(&mut self, rows: &[Held<'_>], combined: &[f32]) {
         let mut sessions: BTreeMap<u64, (u32, f64, Wealth)> = BTreeMap::new();
+        let mut calibrated = Vec::new();
         for (row, nats) in rows.iter().zip(combined) {
             let Some(session) = row.session else { continue };
             let p = self.request(row.peers(), PValue::from_nats(f64::from(*nats)));
+            self.calibrate(row.endpoint, row.class, row.signals, &mut calibrated);
             let (count, most, wealth) = sessions.entry(session).or_default();
             *count += 1;
-            wealth.bet(row.endpoint, row.signals, p, row.time);
+            wealth.bet(row.endpoint, &calibrated, p, row.time);
             *most = most.max(wealth.ln);
         }
         let mut samples: Vec<Vec<f32>> = vec![Vec::new(); BUCKETS];
@@ -301,17 +304,19 @@ impl Wealth {
     /// ln M halves in this time, milliseconds.
     const HALF_LIFE: f64 = 3_600_000.0;
 
-    /// Bets on one request's p. Each oddity bets once. Returns whether the wealth grew.
-    pub fn bet(&mut self, endpoint: Option<EndpointIndex>, signals: &[Signal], p: PValue, now: i64) -> bool {
+    /// Bets on one request's p. Each oddity bets once: what is about the caller, once for all endpoints. Returns whether the wealth grew.
+    pub fn bet(&mut self, endpoint: Option<EndpointIndex>, calibrated: &[Calibrated], p: PValue, now: i64) -> bool {
         if now > self.at {
             if self.at > 0 {
                 self.ln *= 0.5f64.powf((now - self.at) as f64 / Self::HALF_LIFE);
             }
             self.at = now;
         }
-        let about =
-            signals.iter().max_by(|a, b| a.score.total_cmp(&b.score)).map_or(0, |s| crate::features::hash::mix(s.bet, s.aspect as u64));
-        let key = crate::features::hash::mix(about, endpoint.map_or(0, |e| u64::from(e.0) + 1)) as u32;
+        let key = calibrated.iter().max_by(|a, b| a.p.nats().total_cmp(&b.p.nats())).map_or(0, |oddest| {
+            let Signal { aspect, bet, .. } = oddest.signal;
+            let place = endpoint.filter(|_| !aspect.is_about_caller()).map_or(0, |e| u64::from(e.0) + 1);
+            mix(mix(bet, aspect as u64), place) as u32
+        });
         if self.bets.contains(&key) {
             return false;
         }

@@ -30,6 +30,18 @@ pub struct ApiStatus {
     pub alpha: Option<f64>,
     /// How far a training is that is going on.
     pub training: Option<TrainingStatus>,
+    /// The last training, whatever came of it.
+    #[serde(default)]
+    pub trained: Option<Trained>,
+}
+
+/// What a training had seen when it began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trained {
+    /// Append time of the newest request, epoch milliseconds.
+    pub until_ms: i64,
+    /// Requests of the API.
+    pub seen: u64,
 }
 
 /// How far a training is.

@@ -5,7 +5,7 @@ use engine::api::Directory;
 use engine::{ApiName, Features, Model, Progress, Stage};
 use runtime::config::Learning;
 use runtime::log::{Log, LogError, Output, Start, read_to_end};
-use runtime::status::{API, ApiStatus, TrainingStatus};
+use runtime::status::{API, ApiStatus, Trained, TrainingStatus};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,6 @@ pub(crate) struct Apis {
     learning: Learning,
     every_ms: i64,
     newest_ms: i64,
-    trained_ms: Option<i64>,
 }
 
 /// One API.
@@ -28,8 +27,8 @@ struct Api {
     status: ApiStatus,
     /// What was told last.
     told: Option<ApiStatus>,
-    /// Requests of it at the last training.
-    trained_on: u64,
+    /// What the training that is going on had seen.
+    training_on: Option<Trained>,
     /// Requests of it that the history does not hold any more: the directory counts the others.
     base: u64,
 }
@@ -47,13 +46,12 @@ impl Apis {
             // A training that was going on went with its process.
             let status =
                 ApiStatus { stage: if status.model.is_some() { status.stage } else { Stage::Listening }, training: None, ..status };
-            let trained_on = if status.model.is_some() { status.seen } else { 0 };
-            let api = Api { trained_on, base: 0, told: None, status };
-            known.insert(api.status.api.clone(), api);
+            known.insert(status.api.clone(), Api { training_on: None, base: 0, told: None, status });
         })?;
+        let newest_ms = known.values().filter_map(|api| api.status.trained).map(|trained| trained.until_ms).max().unwrap_or(0);
         let every_ms = i64::try_from(settings.every.as_millis()).unwrap_or(i64::MAX);
         let directory = Directory::new(settings.groups.clone());
-        Ok(Self { directory, known, learning: settings.learning, every_ms, newest_ms: 0, trained_ms: None })
+        Ok(Self { directory, known, learning: settings.learning, every_ms, newest_ms })
     }
 
     /// Takes in an exchange that was remembered before this process started.
@@ -79,6 +77,10 @@ impl Apis {
         for name in [name, ApiName::new(ApiName::OTHER)] {
             if let (Some(api), Some(count)) = (self.known.get_mut(&name), self.directory.counts().get(&name)) {
                 api.see(*count, self.learning);
+                if api.status.model.is_some() && api.status.trained.is_none() {
+                    // A model from elsewhere: the time until the next training starts with the first request it judges.
+                    api.status.trained = Some(Trained { until_ms: at_ms, seen: api.status.seen });
+                }
             }
         }
     }
@@ -91,15 +93,16 @@ impl Apis {
     /// APIs whose first training is due; or all that have a model, when it is time to learn again and there is something new.
     pub(crate) fn due(&self) -> Vec<ApiName> {
         let first: Vec<ApiName> = self.known.values().filter(|api| self.is_ripe(api)).map(|api| api.status.api.clone()).collect();
-        let is_time = self.trained_ms.is_some_and(|last| self.newest_ms - last >= self.every_ms);
-        let has_news = self.known.values().any(|api| api.status.model.is_some() && api.status.seen > api.trained_on);
+        let last_ms = self.known.values().filter_map(|api| api.status.trained).map(|trained| trained.until_ms).max();
+        let is_time = last_ms.is_some_and(|last| self.newest_ms - last >= self.every_ms);
+        let has_news = self.known.values().any(|api| api.status.model.is_some() && api.has_news());
         if first.is_empty() && is_time && has_news { self.modelled_names() } else { first }
     }
 
     fn is_ripe(&self, api: &Api) -> bool {
         let waited = Duration::from_millis(u64::try_from(self.newest_ms - api.status.since_ms).unwrap_or(0));
         let is_patient = waited >= self.learning.max_wait && api.status.seen >= self.learning.min_requests;
-        api.status.model.is_none() && api.trained_on < api.status.seen && (api.status.seen >= self.learning.requests || is_patient)
+        api.status.model.is_none() && api.has_news() && (api.status.seen >= self.learning.requests || is_patient)
     }
 
     fn modelled_names(&self) -> Vec<ApiName> {
@@ -112,14 +115,13 @@ impl Apis {
         all.extend(due.iter().filter(|name| !all.contains(name)).cloned().collect::<Vec<_>>());
         for name in &all {
             if let Some(api) = self.known.get_mut(name) {
-                api.trained_on = api.status.seen;
+                api.training_on = Some(Trained { until_ms: self.newest_ms, seen: api.status.seen });
                 api.status.training = Some(TrainingStatus { phase: "starting".to_owned(), done: 0.0 });
                 if api.status.model.is_none() {
                     api.status.stage = Stage::Training;
                 }
             }
         }
-        self.trained_ms = Some(self.newest_ms);
         all
     }
 
@@ -142,7 +144,6 @@ impl Apis {
             api.status.alpha = Some(learned.alpha);
             api.status.needed = 0;
         }
-        self.trained_ms = self.trained_ms.or(Some(self.newest_ms));
         self.end_training();
     }
 
@@ -157,6 +158,7 @@ impl Apis {
     fn end_training(&mut self) {
         for api in self.known.values_mut() {
             api.status.training = None;
+            api.status.trained = api.training_on.take().or(api.status.trained);
         }
     }
 
@@ -202,8 +204,14 @@ impl Api {
             model: None,
             alpha: None,
             training: None,
+            trained: None,
         };
-        Self { status, told: None, trained_on: 0, base: 0 }
+        Self { status, told: None, training_on: None, base: 0 }
+    }
+
+    /// Whether anything came since the last training.
+    fn has_news(&self) -> bool {
+        self.status.seen > self.status.trained.map_or(0, |trained| trained.seen)
     }
 
     /// So many requests of it are in the directory.

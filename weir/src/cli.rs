@@ -92,6 +92,9 @@ pub(crate) enum Configured {
     /// Plays simulated traffic with attacks in it through everything, and says what was found.
     #[command(after_help = demo::EXAMPLES)]
     Demo(demo::Args),
+    /// Shows the discovered endpoints of a model, or writes them as OpenAPI 3.1.
+    #[command(after_help = endpoints::EXAMPLES)]
+    Endpoints(endpoints::Args),
     /// Shows what every API and every scorer is at.
     #[command(after_help = status::EXAMPLES)]
     Status(status::Args),
@@ -116,9 +119,6 @@ pub(crate) enum Plain {
     /// Writes the completions of a shell to standard output.
     #[command(after_help = completions::EXAMPLES)]
     Completions(completions::Args),
-    /// Shows the discovered endpoints of a model, or writes them as OpenAPI 3.1.
-    #[command(after_help = endpoints::EXAMPLES)]
-    Endpoints(endpoints::Args),
     /// Simulates a web shop, its users and its attackers: NDJSON and labels.csv.
     #[command(after_help = simulate::EXAMPLES)]
     Simulate(simulate::Args),

@@ -1,5 +1,6 @@
 //! Asks a running `weir up` over HTTP.
 
+use crate::terminal::clean;
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Empty};
@@ -34,8 +35,18 @@ pub(crate) async fn get(config: &Config, path: &str) -> anyhow::Result<Option<An
     match response.status() {
         StatusCode::OK => Ok(Some(Answer { response, rest: Vec::new() })),
         StatusCode::UNAUTHORIZED => bail!("{}: it wants a token (`token`, WEIR_TOKEN)", asking()),
-        status => bail!("{}: it answered {status}", asking()),
+        status => {
+            let body = response.into_body().collect().await.with_context(asking)?.to_bytes();
+            let problem: Option<Problem> = serde_json::from_slice(&body).ok();
+            bail!("{}: {}", asking(), problem.map_or_else(|| format!("it answered {status}"), |problem| clean(&problem.title)))
+        }
     }
+}
+
+/// What an error's body says.
+#[derive(serde::Deserialize)]
+struct Problem {
+    title: String,
 }
 
 impl Answer {

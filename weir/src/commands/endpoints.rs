@@ -1,27 +1,31 @@
 //! `weir endpoints`: the discovered API map, for a person or as OpenAPI 3.1.
 
 use super::backtest::read_model;
-use crate::openapi;
+use super::look::{Source, find};
 use crate::terminal::{Paint, clean, count};
+use crate::{active, openapi};
 use anyhow::Context as _;
 use engine::Model;
 use engine::model::EndpointView;
+use runtime::config::Config;
+use runtime::model_file;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Examples for `--help`.
 pub(crate) const EXAMPLES: &str = "Examples:
-  weir backtest --train a.ndjson --score a.ndjson --verdicts v.ndjson --model shop.weir
+  weir endpoints
   weir endpoints --model shop.weir
   weir endpoints --model shop.weir --openapi > openapi.json";
 
-/// Shows the discovered endpoints of a model.
+/// Shows the discovered endpoints: of the active model of an installation, running or not, or of a model file.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Model file.
+    /// Model file [default: the active model of the installation].
     #[arg(long, value_name = "FILE.weir")]
-    model: PathBuf,
+    model: Option<PathBuf>,
     /// Write an OpenAPI 3.1 document instead.
     #[arg(long)]
     openapi: bool,
@@ -34,8 +38,11 @@ pub(crate) struct Args {
 }
 
 /// Shows endpoints.
-pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let model = read_model(&args.model)?;
+pub(crate) async fn run(args: &Args, config: &Config) -> anyhow::Result<()> {
+    let model = match &args.model {
+        Some(path) => read_model(path)?,
+        None => active_model(config).await?,
+    };
     let endpoints = wanted(&model, args.api.as_deref())?;
     let mut out = std::io::stdout().lock();
     if args.openapi {
@@ -46,6 +53,14 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         out.write_all(table(&endpoints, args.why, Paint::of_stdout()).as_bytes())?;
     }
     Ok(())
+}
+
+async fn active_model(config: &Config) -> anyhow::Result<Arc<Model>> {
+    let file = match find(config, "/v1/model").await? {
+        Source::Running(answer) => model_file::read(&answer.bytes().await?).context("reading the active model")?,
+        Source::Log { log, .. } => active::model(&*log, config)?.context("no model has been published yet")?,
+    };
+    Ok(Arc::new(file.model()?))
 }
 
 fn wanted(model: &Model, api: Option<&str>) -> anyhow::Result<Vec<EndpointView>> {

@@ -24,6 +24,7 @@ pub(crate) async fn run_configured(command: Configured, config: Config, sources:
     match command {
         Configured::Backtest(args) => backtest::run(&args, &config),
         Configured::Config(command) => config::run(&command, &config, sources),
+        Configured::Endpoints(args) => endpoints::run(&args, &config).await,
         Configured::Ingest(args) => services::run(Service::Ingest, &args, config).await,
         Configured::Keys(command) => keys::run(&command, &config),
         Configured::Models(command) => models::run(&command, &config),
@@ -41,7 +42,6 @@ pub(crate) async fn run_configured(command: Configured, config: Config, sources:
 pub(crate) fn run_plain(command: Plain) -> anyhow::Result<()> {
     match command {
         Plain::Completions(args) => completions::run(&args),
-        Plain::Endpoints(args) => endpoints::run(&args),
         Plain::Simulate(args) => simulate::run(&args),
         Plain::Man => completions::man(),
     }

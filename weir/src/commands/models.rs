@@ -1,10 +1,10 @@
 //! `weir models`: versions on the models topic, and which one is active.
 
-use crate::installation;
 use crate::terminal::clean;
+use crate::{active, installation};
 use anyhow::{Context as _, bail};
 use runtime::config::Config;
-use runtime::keys::{Pointer, SigningKey, TrustedKeys};
+use runtime::keys::SigningKey;
 use runtime::log::Log;
 use runtime::model_file;
 use runtime::model_topic::{Catalogue, Version, fetch};
@@ -105,7 +105,7 @@ pub(crate) fn run(command: &Command, config: &Config) -> anyhow::Result<()> {
 }
 
 fn list(catalogue: &Catalogue, config: &Config, out: &mut impl std::io::Write) -> anyhow::Result<()> {
-    let pointer = newest(catalogue, config)?;
+    let pointer = active::pointer(catalogue, config)?;
     for version in &catalogue.versions {
         let pointed = pointer.as_ref().map_or("", |pointer| match &version.id {
             id if *id == pointer.active => "active",
@@ -119,19 +119,6 @@ fn list(catalogue: &Catalogue, config: &Config, out: &mut impl std::io::Write) -
         writeln!(out, "no version has been published yet")?;
     }
     Ok(())
-}
-
-/// The newest pointer that those who are trusted have signed.
-fn newest(catalogue: &Catalogue, config: &Config) -> anyhow::Result<Option<Pointer>> {
-    let trusted = TrustedKeys::load(&config.key_files().public)?;
-    let mut pointer: Option<Pointer> = None;
-    for record in &catalogue.pointers {
-        match trusted.verify_pointer(record, pointer.as_ref().map(|p| p.counter)) {
-            Ok(next) => pointer = Some(next),
-            Err(error) => tracing::warn!(%error, "a model pointer on the topic is not to be trusted"),
-        }
-    }
-    Ok(pointer)
 }
 
 fn find<'c>(catalogue: &'c Catalogue, name: &str) -> anyhow::Result<&'c Version> {

@@ -1,7 +1,8 @@
-//! `GET /healthz`, `/readyz`, `/v1/status`, `/v1/verdicts`.
+//! `GET /healthz`, `/readyz`, `/v1/status`, `/v1/verdicts`, `/v1/model`.
 
 use super::board::{Board, Overview};
 use super::verdicts::{self, Query};
+use crate::active;
 use axum::body::Body;
 use axum::extract::{Query as Parameters, Request, State};
 use axum::http::{StatusCode, header};
@@ -13,6 +14,7 @@ use bytes::Bytes;
 use ingest::listener::Token;
 use runtime::config::Config;
 use runtime::log::Log;
+use runtime::model_file;
 use runtime::shutdown::Shutdown;
 use runtime::topics::Topics;
 use std::convert::Infallible;
@@ -29,24 +31,26 @@ struct Console {
     board: Board,
     log: Arc<dyn Log>,
     verdicts: Arc<str>,
+    config: Arc<Config>,
     shutdown: Shutdown,
 }
 
 /// The routes; those that show traffic ask for the token where one is configured.
 pub(crate) fn routes(config: &Config, board: Board, log: Arc<dyn Log>, shutdown: Shutdown) -> Router {
-    let console = Console { board, log, verdicts: Topics::new(config).verdicts, shutdown };
+    let console = Console { board, log, verdicts: Topics::new(config).verdicts, config: Arc::new(config.clone()), shutdown };
     let token = config.token.as_ref().map(|token| Token::new(token.expose()));
     let guarded = Router::new()
         .route("/v1/status", get(status))
         .route("/v1/verdicts", get(stream))
+        .route("/v1/model", get(model))
         .layer(from_fn(move |request, next| guard(token.clone(), request, next)));
     Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(ready)).merge(guarded).with_state(console)
 }
 
 async fn guard(token: Option<Token>, request: Request, next: Next) -> Response {
     if token.is_some_and(|token| !token.is_shown(request.headers())) {
-        let problem = serde_json::json!({"type": "about:blank", "title": "a bearer token is required", "status": 401});
-        return (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")], Json(problem)).into_response();
+        let problem = problem(StatusCode::UNAUTHORIZED, "a bearer token is required");
+        return ([(header::WWW_AUTHENTICATE, "Bearer")], problem).into_response();
     }
     next.run(request).await
 }
@@ -57,6 +61,23 @@ async fn ready(State(console): State<Console>) -> (StatusCode, &'static str) {
 
 async fn status(State(console): State<Console>) -> Json<Overview> {
     Json(console.board.overview())
+}
+
+/// The active model as a file; 404 before there is one.
+async fn model(State(console): State<Console>) -> Response {
+    let read = move || anyhow::Ok(active::model(&*console.log, &console.config)?.map(|file| model_file::write(&file)).transpose()?);
+    match tokio::task::spawn_blocking(read).await.map_err(anyhow::Error::from).flatten() {
+        Ok(Some(bytes)) => ([(header::CONTENT_TYPE, "application/zip")], bytes).into_response(),
+        Ok(None) => problem(StatusCode::NOT_FOUND, "no model has been published yet"),
+        Err(error) => {
+            tracing::error!(error = format!("{error:#}"), "reading the active model");
+            problem(StatusCode::INTERNAL_SERVER_ERROR, "the active model cannot be read; the log says why")
+        }
+    }
+}
+
+fn problem(status: StatusCode, title: &str) -> Response {
+    (status, Json(serde_json::json!({"type": "about:blank", "title": title, "status": status.as_u16()}))).into_response()
 }
 
 /// Verdicts as NDJSON. The topic is read on a thread of its own, which ends when the reader has gone.
