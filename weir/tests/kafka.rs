@@ -1,7 +1,12 @@
 //! The services as processes on a real Kafka broker, from the first request to alerts: topics and keys are made, exchanges posted, a model
 //! comes, a scorer is killed under load, and every exchange has one verdict.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may panic like tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "helpers of tests may panic like tests, and pass on what services say"
+)]
 
 use engine::TopicPartition;
 use runtime::log::kafka::KafkaLog;
