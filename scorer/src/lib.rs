@@ -22,7 +22,7 @@ mod worker;
 pub use facts::{FactStageError, run_fact_stage};
 pub use models::ModelFeedError;
 pub use settings::{Clock, Settings};
-pub use state::{BadState, FORMAT};
+pub use state::BadState;
 pub use worker::WorkerError;
 
 use board::Board;

@@ -1,6 +1,7 @@
 //! Notes that the fact stage wrote, ready for the lanes that are to take them.
 
 use engine::{Note, Offset};
+use runtime::format;
 use runtime::log::Record;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,6 +24,10 @@ impl Notes {
     /// Takes those of some records that are notes.
     pub(crate) fn take(&self, records: &[Record]) {
         for record in records.iter().filter(|record| record.at.topic == self.topic) {
+            if let Err(error) = format::check(record) {
+                tracing::warn!(%error, at = %record.at, offset = record.offset.0, "a note is not taken");
+                continue;
+            }
             match record.value.as_deref().map(Note::from_bytes) {
                 Some(Ok(note)) => self.keep(record, note),
                 Some(Err(error)) => tracing::warn!(%error, at = %record.at, offset = record.offset.0, "a note is not taken"),

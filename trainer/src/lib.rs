@@ -14,7 +14,7 @@ mod training;
 pub use settings::{Settings, history_limits, learn_config};
 
 use apis::Apis;
-use engine::{ApiName, Exchange, Features};
+use engine::{ApiName, Exchange, Features, Offset, TopicPartition};
 use memory::Memory;
 use publish::{PublishError, Publisher, Role};
 use runtime::log::{Batch, CommitError, Event, Log, LogError, Producer, Record, Worker, WorkerSpec};
@@ -23,9 +23,6 @@ use runtime::shutdown::Shutdown;
 use std::sync::Arc;
 use std::time::Duration;
 use training::{Done, Training};
-
-/// Format of the records that this version writes.
-pub const FORMAT: u32 = 1;
 
 /// Most records of one batch.
 const BATCH: usize = 2_000;
@@ -73,6 +70,7 @@ pub fn run(settings: &Settings, log: &Arc<dyn Log>, shutdown: &Shutdown) -> Resu
 /// The loop: poll, remember, commit, train, tell.
 struct Trainer<'a> {
     settings: &'a Settings,
+    log: &'a dyn Log,
     consumer: Box<dyn Worker>,
     producer: Box<dyn Producer>,
     publisher: Publisher,
@@ -82,7 +80,7 @@ struct Trainer<'a> {
 }
 
 impl<'a> Trainer<'a> {
-    fn open(settings: &'a Settings, log: &Arc<dyn Log>) -> Result<Self, TrainerError> {
+    fn open(settings: &'a Settings, log: &'a Arc<dyn Log>) -> Result<Self, TrainerError> {
         let topics = &settings.topics;
         let publisher = Publisher::open(log, topics, settings.sign_key.clone(), Role::Trainer)?;
         let mut apis = Apis::open(settings, &**log)?;
@@ -99,7 +97,7 @@ impl<'a> Trainer<'a> {
             of: 1,
         };
         let consumer = log.worker(&spec)?;
-        Ok(Self { settings, consumer, producer: log.producer(None)?, publisher, memory, apis, training: None })
+        Ok(Self { settings, log: &**log, consumer, producer: log.producer(None)?, publisher, memory, apis, training: None })
     }
 
     fn turn(&mut self) -> Result<(), TrainerError> {
@@ -154,6 +152,10 @@ impl<'a> Trainer<'a> {
                 self.memory.committed();
                 Ok(())
             }
+            Err(CommitError::Aborted(_)) if self.is_past(&positions)? => {
+                self.memory.committed();
+                Ok(())
+            }
             Err(CommitError::Aborted(why)) => {
                 tracing::warn!(why, "a transaction was aborted: its records are read again, and written with the next");
                 self.memory.aborted(&positions);
@@ -162,6 +164,16 @@ impl<'a> Trainer<'a> {
             Err(CommitError::Fenced(why)) => Err(TrainerError::Fenced(why)),
             Err(CommitError::Fatal(error)) => Err(error.into()),
         }
+    }
+
+    /// Whether these positions are committed: the answer to a commit can get lost.
+    fn is_past(&self, positions: &[(TopicPartition, Offset)]) -> Result<bool, LogError> {
+        for (at, next) in positions {
+            if self.log.committed(&self.settings.topics.groups.trainer, at)?.is_none_or(|committed| committed < *next) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Starts a training when one is due, and ends one that is done.

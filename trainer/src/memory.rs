@@ -3,8 +3,8 @@
 use crate::TrainerError;
 use crate::apis::Apis;
 use crate::settings::Settings;
-use crate::{FORMAT, publish};
 use engine::{Features, History, HistoryLimits, Offset, TopicPartition};
+use runtime::format;
 use runtime::log::{Log, LogError, Output, Record, Start, read_to_end};
 use runtime::model_file::{OffsetRange, TrainingRange};
 use std::collections::BTreeMap;
@@ -37,11 +37,11 @@ impl Memory {
         let from: Vec<_> = (0..log.partitions(&topic)?).map(|n| (TopicPartition::new(Arc::clone(&topic), n), Start::Oldest)).collect();
         let mut unreadable = 0u64;
         read_to_end(log, &from, |record| match record.value.as_deref().map(postcard::from_bytes::<Features>) {
-            Some(Ok(features)) => {
+            Some(Ok(features)) if format::check(&record).is_ok() => {
                 apis.recall(&features);
                 history.add(features);
             }
-            Some(Err(_)) => unreadable += 1,
+            Some(_) => unreadable += 1,
             None => {}
         })?;
         if unreadable > 0 {
@@ -84,7 +84,7 @@ impl Memory {
                 partition: Some(record.at.partition),
                 key: record.key.clone(),
                 value: Some(bytes.into()),
-                headers: vec![publish::format_header(FORMAT)],
+                headers: vec![format::header()],
             });
         }
         Ok(())

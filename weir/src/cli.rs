@@ -1,6 +1,8 @@
 //! The command line.
 
-use crate::commands::{backtest, completions, config, demo, endpoints, keys, models, services, simulate, status, topics, up, verdicts};
+use crate::commands::{
+    backtest, bench, completions, config, demo, endpoints, keys, models, services, simulate, status, topics, up, verdicts,
+};
 use clap::{Args, Parser, Subcommand};
 use runtime::config::{FlagValue, LoadError, Sources, load_sources};
 use std::path::PathBuf;
@@ -68,6 +70,9 @@ pub(crate) enum Configured {
     /// Learns from some files and judges others, without any service.
     #[command(after_help = backtest::EXAMPLES)]
     Backtest(backtest::Args),
+    /// Measures what an installation can do.
+    #[command(subcommand)]
+    Bench(bench::Command),
     /// Shows or checks the configuration.
     #[command(subcommand)]
     Config(config::Command),

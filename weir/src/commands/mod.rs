@@ -1,6 +1,7 @@
 //! One file a command.
 
 pub(crate) mod backtest;
+pub(crate) mod bench;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod demo;
@@ -23,6 +24,7 @@ use services::Service;
 pub(crate) async fn run_configured(command: Configured, config: Config, sources: &Sources) -> anyhow::Result<()> {
     match command {
         Configured::Backtest(args) => backtest::run(&args, &config),
+        Configured::Bench(command) => tokio::task::block_in_place(|| bench::run(&command, config)),
         Configured::Config(command) => config::run(&command, &config, sources),
         Configured::Endpoints(args) => endpoints::run(&args, &config).await,
         Configured::Ingest(args) => services::run(Service::Ingest, &args, config).await,

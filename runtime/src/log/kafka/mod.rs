@@ -80,6 +80,14 @@ impl KafkaLog {
     pub fn check_topics(&self, topics: &[TopicSpec]) -> Result<Vec<Difference>, LogError> {
         topics::differences(&self.0, topics)
     }
+
+    /// Removes topics with all that stands in them; for topics that were made to measure or to try something.
+    ///
+    /// # Errors
+    /// A topic cannot be removed, or the brokers cannot be reached.
+    pub fn delete_topics(&self, topics: &[TopicSpec]) -> Result<(), LogError> {
+        topics::delete(&self.0, topics)
+    }
 }
 
 impl Log for KafkaLog {
