@@ -17,6 +17,8 @@ pub enum Aspect {
     Leak,
     /// `sequence`: this step after those.
     Step,
+    /// `sequence`: a step without the one that always comes before it.
+    Skipped,
     /// `volume`: so many in so short a time.
     Count,
     /// `content`: values of fields.
@@ -49,11 +51,12 @@ pub enum Aspect {
 
 impl Aspect {
     /// All, in the order of their slots.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Unseen,
         Self::Unauthenticated,
         Self::Leak,
         Self::Step,
+        Self::Skipped,
         Self::Count,
         Self::Values,
         Self::Headers,
@@ -84,7 +87,7 @@ impl Aspect {
     pub fn detector(self) -> DetectorKind {
         match self {
             Self::Unseen | Self::Unauthenticated | Self::Leak => DetectorKind::Assets,
-            Self::Step => DetectorKind::Sequence,
+            Self::Step | Self::Skipped => DetectorKind::Sequence,
             Self::Count => DetectorKind::Volume,
             Self::Values | Self::Headers | Self::Structure | Self::Sensitive => DetectorKind::Content,
             Self::Amount | Self::Members => DetectorKind::Response,

@@ -25,7 +25,8 @@ pub struct Calibration {
     aspects: Vec<AspectTails>,
     /// By [`Peers`].
     fused: Vec<Option<Tail>>,
-    fused_all: Option<Tail>,
+    /// Of all classes: of requests to known endpoints, and of all.
+    fused_all: [Option<Tail>; 2],
     /// By length bucket: largest ln M of benign sessions.
     sessions: Vec<Option<Tail>>,
     /// Rows behind the class with the fewest, and behind all.
@@ -79,6 +80,8 @@ pub(crate) struct Held<'r> {
     pub(crate) has_free_text: bool,
     pub(crate) session: Option<u64>,
     pub(crate) time: i64,
+    /// Whether rates are measured on it: one caller's habits are not everybody's.
+    pub(crate) counts: bool,
     pub(crate) signals: &'r [Signal],
 }
 
@@ -90,7 +93,7 @@ impl Held<'_> {
 
 /// Whether a row is among those that requests to known endpoints, or to others, are measured by.
 fn is_measure(row: &Held<'_>, is_known: bool) -> bool {
-    row.endpoint.is_some() || !is_known
+    row.counts && (row.endpoint.is_some() || !is_known)
 }
 
 /// A signal with its p-value.
@@ -108,7 +111,7 @@ impl Calibration {
         let mut calibration = Self {
             aspects: Aspect::ALL.iter().map(|a| AspectTails::fit(rows, *a)).collect(),
             fused: Vec::with_capacity(Peers::COUNT),
-            fused_all: None,
+            fused_all: [None, None],
             sessions: vec![None; BUCKETS],
             rows: rows.len() as u64,
         };
@@ -125,7 +128,10 @@ impl Calibration {
             let sample = rows.iter().zip(&combined).filter(|(r, _)| is_peer(r)).map(|(_, c)| *c).collect();
             calibration.fused.push(Tail::fit_nats(sample, OWN_SUPPORT));
         }
-        calibration.fused_all = Tail::fit_nats(combined.clone(), 1);
+        calibration.fused_all = [true, false].map(|is_known| {
+            let sample = rows.iter().zip(&combined).filter(|(r, _)| is_measure(r, is_known)).map(|(_, c)| *c).collect();
+            Tail::fit_nats(sample, 1)
+        });
         calibration.fit_sessions(rows, &combined);
         calibration
     }
@@ -166,7 +172,7 @@ impl Calibration {
     /// p of a request from its combined p, by its peers.
     #[must_use]
     pub fn request(&self, peers: Peers, combined: PValue) -> PValue {
-        let tail = self.fused[peers.slot()].as_ref().or(self.fused_all.as_ref());
+        let tail = self.fused[peers.slot()].as_ref().or(self.fused_all[usize::from(!peers.is_known)].as_ref());
         tail.map_or(combined, |t| t.p(combined.nats()))
     }
 
@@ -194,7 +200,7 @@ impl AspectTails {
         let mut endpoints: FxHashMap<EndpointIndex, Vec<f32>> = FxHashMap::default();
         let mut classes: Vec<Vec<f32>> = vec![Vec::new(); Class::COUNT * 2];
         let mut all = Vec::new();
-        for row in rows {
+        for row in rows.iter().filter(|r| r.counts) {
             for signal in row.signals.iter().filter(|s| s.aspect == aspect) {
                 all.push(signal.score);
                 classes[class_slot(row.class, false)].push(signal.score);

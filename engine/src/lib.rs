@@ -10,6 +10,7 @@ pub mod assets;
 pub mod calibrate;
 pub mod content;
 pub mod detect;
+pub mod facts;
 pub mod features;
 pub mod fuse;
 pub mod history;
@@ -29,6 +30,7 @@ pub mod suspicion;
 pub mod time;
 pub mod volume;
 
+pub use facts::{BadFact, Fact, FactStage, Note};
 pub use features::Features;
 pub use history::{History, HistoryLimits};
 pub use learn::{LearnConfig, LearnError, Progress, learn};

@@ -5,6 +5,7 @@
 //! which client. No detector of its own: `access` asks it whose objects are whose, `replay` from where a session was opened.
 
 use crate::detect::Seen;
+use crate::facts::{Entity, Saw};
 use crate::features::hash::mix;
 use crate::features::{Features, Place, Scalar};
 use crate::learn::Row;
@@ -12,7 +13,7 @@ use crate::partition::Live;
 use crate::record::{EndpointId, SourceId};
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 /// Names of one caller, at most.
 const MAX_NAMES: usize = 8;
@@ -76,6 +77,23 @@ pub struct Issue {
 }
 
 impl Issue {
+    /// Takes over what others know of it.
+    pub(crate) fn learn(&mut self, others: Self) {
+        if others.at >= self.at {
+            self.at = others.at;
+            self.names = others.names;
+        }
+        for origin in others.origins {
+            self.issued_to(origin);
+        }
+    }
+
+    fn issued_to(&mut self, origin: Origin) {
+        if self.origins.len() < MAX_ORIGINS && !self.origins.contains(&origin) {
+            self.origins.push(origin);
+        }
+    }
+
     /// Whether a client has nothing in common with any that the credential was issued to.
     #[must_use]
     pub fn is_elsewhere(&self, origin: Origin) -> bool {
@@ -149,10 +167,16 @@ impl Links {
         let linked = &live.session.linked;
         // Issued once more, perhaps, to where the caller is now.
         let is_stale = linked.issue.as_ref().is_some_and(|i| i.is_elsewhere(Origin::of(seen.features)));
-        if first == linked.presented && !is_stale {
+        let is_new = first != linked.presented;
+        if linked.issue.is_some() && !is_new && !is_stale {
             return;
         }
         let issue = presented(seen.features).find_map(|p| live.shared.credentials.read(&p, Issue::clone));
+        if issue.is_none() && is_new {
+            for credential in presented(seen.features) {
+                live.shared.report(Entity::Credential(credential), seen.now, Saw::Presented);
+            }
+        }
         live.session.linked.presented = first;
         live.session.linked.issue = issue.filter(|i| i.at >= seen.now - EXPIRES);
     }
@@ -176,10 +200,10 @@ impl Links {
             live.shared.credentials.update(*credential, seen.now, |issue| {
                 issue.at = seen.now;
                 issue.names.clone_from(&names);
-                if issue.origins.len() < MAX_ORIGINS && !issue.origins.contains(&origin) {
-                    issue.origins.push(origin);
-                }
+                issue.issued_to(origin);
             });
+            let issue = Issue { at: seen.now, origins: smallvec![origin], names: names.clone() };
+            live.shared.report(Entity::Credential(*credential), seen.now, Saw::Issued(issue));
         }
     }
 }

@@ -137,8 +137,8 @@ impl Probe {
             let nats = if is_astray { 0.0 } else { (1.0 - 2.0 * PROBING).ln() };
             return (status != 0).then_some(Weight { nats, occasion: 0, has_failed: false, is_astray: false });
         };
-        // Throttling is for `volume`, refused log-ins are for `source`.
-        if status == 429 || (seen.class == Class::Authentication && matches!(status, 401 | 403)) {
+        // A gateway that reaches no server says nothing of the caller; throttling is for `volume`, refused log-ins are for `source`.
+        if matches!(status, 429 | 502..=504) || (seen.class == Class::Authentication && matches!(status, 401 | 403)) {
             return None;
         }
         let others_at = |place| live.shared.peers.read(&place, |peers: &Peers| peers.share(live.caller(), seen.now)).unwrap_or(0.0);

@@ -82,7 +82,7 @@ impl Rooms {
     pub fn explain(&self, seen: &Seen<'_>, live: &Live<'_>, paths: &Paths, aspect: Aspect, scratch: &mut Scratch) -> Option<Explanation> {
         match aspect.detector() {
             DetectorKind::Assets => self.assets.explain(seen, paths, aspect),
-            DetectorKind::Sequence => self.sequence.explain(seen, live, paths),
+            DetectorKind::Sequence => self.sequence.explain(seen, live, paths, aspect),
             DetectorKind::Volume => self.volume.explain(seen, live),
             DetectorKind::Content => self.content.explain(seen, aspect, scratch),
             DetectorKind::Replay => self.replay.explain(seen, live, aspect),

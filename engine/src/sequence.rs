@@ -3,9 +3,10 @@
 
 use crate::detect::{Aspect, Explanation, Level, Seen, Signal};
 use crate::features::hash::mix;
+use crate::features::{Credential, Features};
 use crate::learn::Row;
 use crate::partition::Live;
-use crate::paths::Paths;
+use crate::paths::{EndpointIndex, Paths};
 use crate::record::{EndpointId, Family};
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
@@ -20,8 +21,10 @@ const MAX_TRANSITIONS: usize = 200_000;
 const MAX_VISITED: usize = 32;
 /// Cases that a rule of precedence rests on, at least.
 const CASES: f32 = 50.0;
-/// Share of cases in which one step must come before another to be a rule.
+/// Share of cases in which one step must come before another, shortly, to be a rule. What comes long before is not always seen.
 const PRECEDES: f32 = 0.97;
+/// Shortly, milliseconds.
+const SHORTLY: i64 = 600_000;
 
 /// What a session did last.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -43,6 +46,8 @@ pub struct Sequence {
     tokens: f32,
     /// By endpoint (low bits of its id), sorted: what comes before it, and in how many of how many cases.
     rules: Vec<(u32, Vec<Rule>)>,
+    /// Surprisal of a credential that is refused for being out of date, wherever.
+    stale: f32,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -52,9 +57,26 @@ struct Rule {
     kept: f32,
 }
 
+/// In how many cases a step came before another.
+#[derive(Debug, Clone, Copy, Default)]
+struct Before {
+    ever: f32,
+    shortly: f32,
+}
+
 /// Low bits of an endpoint's id: enough to tell endpoints of one API apart.
 fn short(id: EndpointId) -> u32 {
     id.0 as u32
+}
+
+/// Whether an exchange is a step that its caller took: what the server failed to do says nothing of the caller.
+fn is_step(endpoint: Option<EndpointIndex>, status: u16) -> bool {
+    endpoint.is_some() && status < 500
+}
+
+/// Whether a credential was brought and refused: it expired, or was never one. That happens anywhere, whatever the way there.
+fn is_stale(features: &Features) -> bool {
+    features.status() == 401 && features.credential != Credential::None
 }
 
 fn token(id: EndpointId, status: u16) -> u64 {
@@ -75,6 +97,11 @@ impl Trace {
     /// Endpoints that succeeded in this session, by the low bits of their ids, at most 32.
     pub(crate) fn visited(&self) -> &[u32] {
         &self.visited
+    }
+
+    /// Whether a step is the same again: how often is for `volume` to judge.
+    fn is_at(&self, token: u64, now: i64) -> bool {
+        self.context_at(now)[0] == token
     }
 
     /// The context of the next step at a time.
@@ -112,16 +139,18 @@ impl Sequence {
         let mut contexts: Vec<FxHashMap<u64, (f32, f32)>> = vec![FxHashMap::default(); ORDER + 1];
         let mut tokens = FxHashSet::default();
         let mut sessions: FxHashMap<u64, Trace> = FxHashMap::default();
-        let mut cases: BTreeMap<u32, (f32, FxHashMap<u32, f32>)> = BTreeMap::new();
+        let mut cases: BTreeMap<u32, (f32, FxHashMap<u32, Before>)> = BTreeMap::new();
+        let mut latest: FxHashMap<(u64, u32), i64> = FxHashMap::default();
+        let (mut steps, mut stale) = (0.0f32, 0.0f32);
         for row in rows {
-            let (Some(session), Some(_)) = (row.session, row.endpoint) else { continue };
+            let status = row.features.status();
+            let Some(session) = row.session.filter(|_| is_step(row.endpoint, status)) else { continue };
             let trace = sessions.entry(session).or_default();
             let now = row.features.time.unwrap_or(0);
-            let status = row.features.status();
             let next = token(row.id, status);
             tokens.insert(next);
             let context = trace.context_at(now);
-            for n in 0..=ORDER {
+            for n in (0..=ORDER).filter(|_| !trace.is_at(next, now)) {
                 let key = context_key(&context, n);
                 let count = transitions[n].entry(mix(key, next)).or_default();
                 let of = contexts[n].entry(key).or_default();
@@ -131,12 +160,17 @@ impl Sequence {
                 *count += row.weight;
                 of.0 += row.weight;
             }
+            steps += row.weight;
+            stale += if is_stale(row.features) { row.weight } else { 0.0 };
             if status < 400 {
                 let (n, before) = cases.entry(short(row.id)).or_default();
                 *n += row.weight;
                 for earlier in trace.visited.iter().filter(|e| **e != short(row.id)) {
-                    *before.entry(*earlier).or_default() += row.weight;
+                    let before = before.entry(*earlier).or_default();
+                    before.ever += row.weight;
+                    before.shortly += if latest.get(&(session, *earlier)).is_some_and(|at| now - at <= SHORTLY) { row.weight } else { 0.0 };
                 }
+                latest.insert((session, short(row.id)), now);
             }
             trace.step(row.id, status, now);
         }
@@ -146,8 +180,8 @@ impl Sequence {
             .map(|(endpoint, (n, before))| {
                 let mut rules: Vec<Rule> = before
                     .into_iter()
-                    .filter(|(_, kept)| *kept >= PRECEDES * n)
-                    .map(|(before, kept)| Rule { before, cases: n, kept })
+                    .filter(|(_, count)| count.shortly >= PRECEDES * n)
+                    .map(|(before, count)| Rule { before, cases: n, kept: count.ever })
                     .collect();
                 rules.sort_unstable_by_key(|r| r.before);
                 (endpoint, rules)
@@ -159,6 +193,7 @@ impl Sequence {
             contexts: contexts.into_iter().map(sorted).collect(),
             tokens: tokens.len() as f32,
             rules,
+            stale: -((stale + 0.5) / (steps + 1.0)).ln(),
         }
     }
 
@@ -182,52 +217,57 @@ impl Sequence {
     fn against(&self, seen: &Seen<'_>, live: &Live<'_>) -> f32 {
         let trace = &live.session.sequence;
         let (here, alone) = self.surprisal(&trace.context_at(seen.now), token(seen.id, seen.features.status()));
-        (here - alone).max(0.0)
+        let most = if is_stale(seen.features) { self.stale } else { f32::INFINITY };
+        (here - alone).clamp(0.0, most)
+    }
+
+    /// What comes before an endpoint that was reached.
+    fn rules_of(&self, seen: &Seen<'_>) -> Option<&[Rule]> {
+        let at = self.rules.binary_search_by_key(&short(seen.id), |(e, _)| *e).ok()?;
+        (seen.features.status() < 400).then_some(self.rules[at].1.as_slice())
     }
 
     /// The rule of precedence that this step breaks most, with its surprisal.
     fn broken(&self, seen: &Seen<'_>, live: &Live<'_>) -> Option<(&Rule, f32)> {
-        if seen.features.status() >= 400 {
-            return None;
-        }
-        let at = self.rules.binary_search_by_key(&short(seen.id), |(e, _)| *e).ok()?;
         let visited = &live.session.sequence.visited;
-        if visited.len() >= MAX_VISITED {
-            return None;
-        }
-        self.rules[at]
-            .1
+        self.rules_of(seen)
+            .filter(|_| visited.len() < MAX_VISITED)?
             .iter()
             .filter(|r| !visited.contains(&r.before))
             .map(|r| (r, -((r.cases - r.kept + 0.5) / (r.cases + 1.0)).ln()))
             .max_by(|a, b| a.1.total_cmp(&b.1))
     }
 
-    /// Answers [`Aspect::Step`].
+    /// Answers [`Aspect::Step`] and [`Aspect::Skipped`].
     pub fn score(&self, seen: &Seen<'_>, live: &Live<'_>, out: &mut Vec<Signal>) {
-        if !live.has_session || seen.endpoint.is_none() || self.contexts.is_empty() {
+        let status = seen.features.status();
+        if !live.has_session || !is_step(seen.endpoint, status) || self.contexts.is_empty() {
             return;
         }
-        let skipped = self.broken(seen, live).map_or(0.0, |(_, nats)| nats);
-        let score = self.against(seen, live).max(skipped);
-        out.push(Signal { aspect: Aspect::Step, score, level: Level::Own, bet: mix(live.session.sequence.context[0], 7) });
+        let bet = mix(live.session.sequence.context[0], 7);
+        if !live.session.sequence.is_at(token(seen.id, status), seen.now) {
+            out.push(Signal { aspect: Aspect::Step, score: self.against(seen, live), level: Level::Own, bet });
+        }
+        if self.rules_of(seen).is_some() {
+            let score = self.broken(seen, live).map_or(0.0, |(_, nats)| nats);
+            out.push(Signal { aspect: Aspect::Skipped, score, level: Level::Own, bet: seen.id.0 });
+        }
     }
 
     /// Takes note of a step.
     pub fn observe(&self, seen: &Seen<'_>, live: &mut Live<'_>) {
-        if seen.endpoint.is_some() {
+        if is_step(seen.endpoint, seen.features.status()) {
             live.session.sequence.step(seen.id, seen.features.status(), seen.now);
         }
     }
 
-    /// Explains [`Aspect::Step`].
+    /// Explains one of this room's aspects.
     #[must_use]
-    pub fn explain(&self, seen: &Seen<'_>, live: &Live<'_>, paths: &Paths) -> Option<Explanation> {
-        let name = |short_id: u32| paths.endpoints().iter().find(|e| short(e.id) == short_id).map(crate::paths::Endpoint::name);
-        let against = self.against(seen, live);
-        if let Some((rule, nats)) = self.broken(seen, live).filter(|(_, nats)| *nats >= against) {
-            let _ = nats;
-            let before = name(rule.before).unwrap_or_else(|| "another step".to_owned());
+    pub fn explain(&self, seen: &Seen<'_>, live: &Live<'_>, paths: &Paths, aspect: Aspect) -> Option<Explanation> {
+        if aspect == Aspect::Skipped {
+            let (rule, _) = self.broken(seen, live)?;
+            let known = paths.endpoints().iter().find(|e| short(e.id) == rule.before);
+            let before = known.map_or_else(|| "another step".to_owned(), crate::paths::Endpoint::name);
             return Some(Explanation {
                 family: Family::Sequence,
                 place: "session".to_owned(),

@@ -2,9 +2,10 @@
 //! stuffing leaked ones or finding out who has an account; a colleague's typing errors among an office's log-ins are neither.
 //!
 //! Servers differ in how they refuse: by status, or with 200 and another answer than the one that brings a credential. Which it is, is
-//! learned. Looks at one partition; what only shows over several is for facts and notes.
+//! learned. What other partitions see of the same account or source comes by notes ([`crate::facts`]).
 
 use crate::detect::{Aspect, Class, Explanation, Level, Seen, Signal};
+use crate::facts::{Entity, Saw};
 use crate::features::hash::{hash, hash_folded, mix};
 use crate::features::{Features, decode};
 use crate::learn::{Row, is_password};
@@ -24,7 +25,7 @@ const GUESSING: f32 = 0.4;
 /// One refusal counts at most so much, nats.
 const MOST: f32 = 1.5;
 /// What everybody may come to by forgetting a password, nats: three refusals in a row.
-const SPARE: f32 = 5.0;
+pub(crate) const SPARE: f32 = 5.0;
 /// Callers under more suspicion than this are no peers of others.
 const TRUSTED: f32 = 6.0;
 /// Addresses that an account must be refused from before it, not they, is under attack.
@@ -54,7 +55,25 @@ impl Refused {
         self.suspicion.is_none()
     }
 
-    fn add(&mut self, trial: &Trial, other: u64, now: i64, half_life: f32) {
+    /// What stands against it, nats.
+    pub(crate) fn weight(&self, now: i64, half_life_ms: f32) -> f32 {
+        self.suspicion.after(0.0, 0, now, half_life_ms)
+    }
+
+    /// How fast that fades, milliseconds.
+    pub(crate) fn half_life(of: Entity) -> f32 {
+        if matches!(of, Entity::Account(_)) { ACCOUNT_HALF_LIFE } else { SOURCE_HALF_LIFE }
+    }
+
+    /// Takes over what others know, if that is more.
+    pub(crate) fn learn(&mut self, others: Self, now: i64) {
+        if others.count > self.count || self.weight(now, ACCOUNT_HALF_LIFE) < others.weight(now, ACCOUNT_HALF_LIFE) {
+            let home = if self.home == 0 { others.home } else { self.home };
+            *self = Self { home, ..others };
+        }
+    }
+
+    pub(crate) fn add(&mut self, trial: &Trial, other: u64, now: i64, half_life: f32) {
         self.suspicion.add(trial.nats, trial.occasion, now, half_life);
         if self.suspicion.is_none() {
             *self = Self { home: self.home, ..Self::default() };
@@ -93,7 +112,8 @@ pub struct Accounts {
 }
 
 /// One log-in, weighed.
-struct Trial {
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Trial {
     nats: f32,
     is_refused: bool,
     occasion: u64,
@@ -267,6 +287,9 @@ impl Accounts {
         let Some(trial) = self.weigh(seen, live) else { return };
         let (of_source, _) = self.stands(&trial, seen, live);
         let caller = live.caller();
+        if let Some(source) = live.source_key.filter(|_| trial.is_refused || !live.source.refused.is_nothing()) {
+            live.shared.report(Entity::Source(source), seen.now, Saw::LogIn { trial: trial.clone(), other: trial.account });
+        }
         live.refused_mut().add(&trial, trial.account, seen.now, SOURCE_HALF_LIFE);
         let knows = live.shared.accounts.read(&trial.account, |_| ()).is_some();
         if trial.is_refused || knows {
@@ -279,6 +302,7 @@ impl Accounts {
             if !refused.is_nothing() {
                 live.shared.accounts.put(trial.account, seen.now, refused);
             }
+            live.shared.report(Entity::Account(trial.account), seen.now, Saw::LogIn { trial: weighed, other: caller });
         }
         if of_source < TRUSTED {
             live.note_peer(place(seen), trial.is_refused, seen.now);

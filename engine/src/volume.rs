@@ -162,7 +162,7 @@ impl Volume {
 
     /// The window that surprises most: (nats, window, count).
     fn worst(&self, tails: &[Tail; 3], counts: [f32; 3]) -> (f32, usize) {
-        let nats = |w: usize| tails[w].p(f64::from((1.0 + counts[w]).ln())).nats() as f32;
+        let nats = |w: usize| tails[w].p(f64::from(measure(counts[w]))).nats() as f32;
         (0..3).map(|w| (nats(w), w)).max_by(|a, b| a.0.total_cmp(&b.0)).unwrap_or((0.0, 0))
     }
 
@@ -177,9 +177,9 @@ impl Volume {
         if nats > 3.0 {
             let peers = live.shared.crowds.read(&seen.id.0, |crowd| crowd.others(live.key, seen.now)).unwrap_or_default();
             if peers.len() >= ENOUGH_PEERS
-                && let Some(tail) = Tail::fit(peers.iter().map(|c| (1.0 + c).ln()).collect(), 1)
+                && let Some(tail) = Tail::fit(peers.iter().map(|c| measure(*c)).collect(), 1)
             {
-                nats = nats.min(tail.p(f64::from((1.0 + counts[1]).ln())).nats() as f32);
+                nats = nats.min(tail.p(f64::from(measure(counts[1]))).nats() as f32);
             }
         }
         out.push(Signal { aspect: Aspect::Count, score: nats, level, bet: 3 });
@@ -217,8 +217,14 @@ impl Volume {
     }
 }
 
+/// A count as tails are fitted to it. People's counts fall off faster than any power and slower than exponentially: beyond the bulk their
+/// root is about exponential.
+fn measure(count: f32) -> f32 {
+    count.sqrt()
+}
+
 fn fit(sample: &[[f32; 3]]) -> Option<[Tail; 3]> {
-    let tail = |w: usize| Tail::fit(sample.iter().map(|s| (1.0 + s[w]).ln()).collect(), SUPPORT);
+    let tail = |w: usize| Tail::fit(sample.iter().map(|s| measure(s[w])).collect(), SUPPORT);
     Some([tail(0)?, tail(1)?, tail(2)?])
 }
 

@@ -1,6 +1,7 @@
-//! The thread that follows what does not stand on the traffic topic: model versions, and the stages of APIs.
+//! The thread that follows what does not stand on the traffic topic: model versions, the stages of APIs, and notes.
 
 use crate::models::{ModelFeed, Models};
+use crate::notes::Notes;
 use crate::state::Stages;
 use arc_swap::ArcSwapOption;
 use runtime::keys::TrustedKeys;
@@ -21,6 +22,7 @@ const WAIT: Duration = Duration::from_millis(100);
 #[derive(Clone)]
 pub(crate) struct Published {
     pub(crate) models: Models,
+    pub(crate) notes: Notes,
     stages: Arc<ArcSwapOption<Stages>>,
 }
 
@@ -31,7 +33,7 @@ impl Published {
     }
 }
 
-/// Reads both topics; made by [`Feed::open`], which returns once all that stood there has been read.
+/// Reads the topics; made by [`Feed::open`], which returns once all that stood there has been read.
 pub(crate) struct Feed {
     reader: Box<dyn Reader>,
     status: Arc<str>,
@@ -44,15 +46,19 @@ impl Feed {
     /// Opens the feed and reads it to its present end.
     pub(crate) fn open(log: &Arc<dyn Log>, topics: &Topics, trusted: TrustedKeys) -> Result<Self, LogError> {
         let whole = |topic: &Arc<str>| (engine::TopicPartition::new(Arc::clone(topic), 0), Start::Oldest);
-        let reader = log.reader(&[whole(&topics.models), whole(&topics.status)])?;
+        let mut from = vec![whole(&topics.models), whole(&topics.status)];
+        let partitions = log.partitions(&topics.notes)?;
+        from.extend((0..partitions).map(|n| (engine::TopicPartition::new(Arc::clone(&topics.notes), n), Start::Oldest)));
+        let reader = log.reader(&from)?;
         let models = Models::new(Arc::clone(log), Arc::clone(&topics.models));
-        let published = Published { models: models.clone(), stages: Arc::default() };
+        let published = Published { models: models.clone(), notes: Notes::new(&topics.notes), stages: Arc::default() };
         let models = ModelFeed::new(models, trusted);
         let mut feed = Self { reader, status: Arc::clone(&topics.status), models, apis: BTreeMap::new(), published };
         let mut waiting = Vec::new();
         loop {
             let records = feed.read()?;
             let may_be_all = records.len() < READ;
+            feed.published.notes.take(&records);
             // Only pointers and statuses are kept: parts of models are large.
             waiting.extend(records.into_iter().filter(|r| r.at.topic == feed.status || r.key.as_deref().is_some_and(|k| k == b"pointer")));
             if may_be_all && feed.reader.at_end()? {
@@ -72,6 +78,7 @@ impl Feed {
     pub(crate) fn follow(mut self, shutdown: &Shutdown) -> Result<(), LogError> {
         while !shutdown.is_cancelled() {
             let records = self.read()?;
+            self.published.notes.take(&records);
             self.take(&records);
         }
         Ok(())

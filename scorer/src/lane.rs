@@ -7,7 +7,7 @@ use crate::feed::Published;
 use crate::settings::Settings;
 use crate::state::{EffectKey, Mark, ModelRef, Stages, StateWriter, Taken};
 use crate::worker::WorkerError;
-use engine::{Effect, Exchange, Incident, Offset, Partition, RecordPosition, TopicPartition, Verdict};
+use engine::{Effect, Exchange, Fact, Incident, Offset, Partition, RecordPosition, TopicPartition, Verdict};
 use runtime::format;
 use runtime::log::{Output, Record};
 use runtime::status::PartitionStatus;
@@ -41,6 +41,8 @@ pub(crate) struct Lane {
     writer: StateWriter,
     model: Option<ModelRef>,
     stages: Option<Stages>,
+    /// Next note to be taken.
+    notes: Offset,
     /// Effects taken since the mark.
     effects: Vec<EffectKey>,
     /// When the last checkpoint was, by the settings' clock; `None`: there is none yet.
@@ -61,6 +63,7 @@ impl Lane {
             writer,
             model: None,
             stages: None,
+            notes: Offset(0),
             effects: Vec::new(),
             checkpointed_ms: None,
             is_changed: false,
@@ -73,6 +76,7 @@ impl Lane {
         self.next = mark.next;
         self.model = mark.model;
         self.stages = mark.stages;
+        self.notes = mark.notes;
         self.checkpointed_ms = Some((settings.clock)());
     }
 
@@ -119,6 +123,9 @@ impl Lane {
             let effect = Effect::Stages { hosts: stages.hosts.clone(), stages: stages.stages.clone() };
             self.take(&Taken::Stages(stages), effect, settings, work)?;
         }
+        for (offset, note) in published.notes.since(self.at.partition, self.notes) {
+            self.take(&Taken::Note(offset, note.clone()), Effect::Note(note), settings, work)?;
+        }
         Ok(())
     }
 
@@ -139,6 +146,7 @@ impl Lane {
         match taken {
             Taken::Model(version) => self.model = Some(version.clone()),
             Taken::Stages(stages) => self.stages = Some(stages.clone()),
+            Taken::Note(offset, _) => self.notes = offset.next(),
             Taken::Tick(_) => {}
         }
     }
@@ -151,6 +159,7 @@ impl Lane {
                 work.counts.add(&judged.verdict);
                 work.outputs.push(verdict_record(&judged.verdict, self.at.partition, settings)?);
                 alerts(&judged.incidents, settings, work)?;
+                facts(&judged.facts, settings, work)?;
             }
             Err(why) => {
                 work.counts.dead_letters += 1;
@@ -187,7 +196,7 @@ impl Lane {
             return Ok(());
         }
         work.outputs.extend(self.partition.checkpoint().into_iter().map(|entry| self.writer.entry(entry)));
-        let mark = Mark { next: self.next, model: self.model.clone(), stages: self.stages.clone() };
+        let mark = Mark { next: self.next, model: self.model.clone(), stages: self.stages.clone(), notes: self.notes };
         work.outputs.push(self.writer.mark(&mark)?);
         work.outputs.extend(self.effects.drain(..).map(|key| self.writer.forget(key)));
         self.checkpointed_ms = Some((settings.clock)());
@@ -221,6 +230,7 @@ pub(crate) fn effect_of(taken: &Taken, published: &Published) -> Option<Effect> 
         },
         Taken::Stages(stages) => Some(Effect::Stages { hosts: stages.hosts.clone(), stages: stages.stages.clone() }),
         Taken::Tick(to) => Some(Effect::Tick(*to)),
+        Taken::Note(_, note) => Some(Effect::Note(note.clone())),
     }
 }
 
@@ -253,6 +263,19 @@ fn alerts(incidents: &[Incident], settings: &Settings, work: &mut Work) -> Resul
             partition: None,
             key: Some(incident.uid.clone().into()),
             value: Some(serde_json::to_vec(&alert::finding(incident))?.into()),
+            headers: vec![format::header()],
+        });
+    }
+    Ok(())
+}
+
+fn facts(facts: &[Fact], settings: &Settings, work: &mut Work) -> Result<(), WorkerError> {
+    for fact in facts {
+        work.outputs.push(Output {
+            topic: Arc::clone(&settings.topics.facts),
+            partition: None,
+            key: Some(fact.key().to_vec().into()),
+            value: Some(fact.to_bytes()?.into()),
             headers: vec![format::header()],
         });
     }

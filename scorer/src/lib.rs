@@ -4,19 +4,22 @@
 //! restored from checkpoints, and the records since are taken in again.
 //!
 //! Reading order: [`run`] starts threads; each is a worker: poll, restore, judge, tick, checkpoint, commit. A lane is one partition with its
-//! live state, a restore is how a lane comes back.
+//! live state, a restore is how a lane comes back. [`run_fact_stage`] gathers what lanes report and writes the notes that they take.
 
 pub mod alert;
 mod board;
 mod dead_letter;
+mod facts;
 mod feed;
 mod lane;
 mod models;
+mod notes;
 mod restore;
 mod settings;
 mod state;
 mod worker;
 
+pub use facts::{FactStageError, run_fact_stage};
 pub use models::ModelFeedError;
 pub use settings::{Clock, Settings};
 pub use state::BadState;

@@ -12,7 +12,7 @@
 //! entries always fit the mark, and an effect that is there is one that the mark does not contain.
 
 use bytes::Bytes;
-use engine::{ApiName, Offset, Stage, StateEntry};
+use engine::{ApiName, Note, Offset, Stage, StateEntry};
 use runtime::format::{self, UnknownFormat};
 use runtime::log::{Output, Record};
 use serde::{Deserialize, Serialize};
@@ -48,10 +48,12 @@ pub(crate) struct Mark {
     pub(crate) model: Option<ModelRef>,
     /// The stages in force.
     pub(crate) stages: Option<Stages>,
+    /// Next note of the partition that is to be taken.
+    pub(crate) notes: Offset,
 }
 
 /// An effect, by reference.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Taken {
     /// From here on this model judges.
     Model(ModelRef),
@@ -59,6 +61,8 @@ pub(crate) enum Taken {
     Stages(Stages),
     /// The clock moved to this time, epoch milliseconds.
     Tick(i64),
+    /// A note of the fact stage, which stands at this offset.
+    Note(Offset, Note),
 }
 
 /// Where an effect was taken: before the record at `offset`, as number `number` of those since the mark.
@@ -211,7 +215,7 @@ mod tests {
         let effect = EffectKey { offset: Offset(9), number: 0 };
         let later = EffectKey { offset: Offset(300), number: 1 };
         let model = ModelRef { id: "ab".to_owned(), counter: 4 };
-        let mark = Mark { next: Offset(12), model: Some(model.clone()), stages: None };
+        let mark = Mark { next: Offset(12), model: Some(model.clone()), stages: None, notes: Offset(3) };
         let mut saved = read(vec![
             entry(b"a", Some(b"old")),
             w.effect(effect, &Taken::Tick(5)).unwrap(),

@@ -27,14 +27,14 @@ const KILLED_DURING: [usize; 3] = [6, 17, 31];
 const PATIENCE: Duration = Duration::from_secs(180);
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Settings of every run: one training, and no other while it lasts.
+/// Settings of every run: one training, and no other while it lasts; one partition, so that no note comes sooner in one run than in another.
 const SETTINGS: [(&str, &str); 6] = [
     ("learning.requests", "1500"),
     ("learning.min_requests", "1500"),
     ("training.every", "365d"),
     ("training.full_every", "365d"),
     ("traffic.keep", "36500d"),
-    ("embedded.partitions", "3"),
+    ("embedded.partitions", "1"),
 ];
 
 /// A running `weir up`.

@@ -63,14 +63,14 @@ fn pair(a: u32, b: u32) -> u64 {
 }
 
 /// Evidence that something expected so often was seen so seldom by more than chance (Chernoff's bound of a Poisson count), at most
-/// what that many callers can tell.
+/// how rare it is among that many callers.
 fn evidence(expected: f32, seen: u32, callers: u32) -> f32 {
     let k = seen as f32;
     if k >= expected {
         return 0.0;
     }
     let nats = expected - k + if seen > 0 { k * (k / expected).ln() } else { 0.0 };
-    let nats = nats.min((callers as f32 + 1.0).ln());
+    let nats = nats.min(-((k + 0.5) / (callers as f32 + 1.0)).ln());
     if nats < LEAST { 0.0 } else { nats }
 }
 

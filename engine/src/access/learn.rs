@@ -179,7 +179,7 @@ impl Access {
                 sample.sort_unstable_by(f32::total_cmp);
                 let at = |q: f32| sample.get((q * sample.len().saturating_sub(1) as f32) as usize).copied().unwrap_or(0.0);
                 param.levels = ([at(0.5), at(0.9), at(0.99)], sample.len() as u32);
-                param.distinct = Tail::fit(sample.iter().map(|d| d.ln_1p()).collect(), SESSIONS);
+                param.distinct = Tail::fit(sample.iter().map(|d| d.sqrt()).collect(), SESSIONS);
             }
         }
     }

@@ -60,7 +60,7 @@ struct Param {
     issued: Habit,
     /// Objects with an owner: others than that.
     owned: Habit,
-    /// Distinct values that a session sends, ln(1 + n).
+    /// Distinct values that a session sends, √n.
     distinct: Option<Tail>,
     /// The same as counts: p50, p90, p99, and sessions behind them.
     levels: ([f32; 3], u32),
@@ -259,7 +259,7 @@ impl Access {
             let tail = param.distinct.as_ref()?;
             let value = param.value(seen.features, seen.route)?;
             let distinct = live.session.footprint.distinct_with(param.key(seen.id), value);
-            Some((tail.p(f64::from(distinct.ln_1p())).nats() as f32, param, distinct))
+            Some((tail.p(f64::from(distinct.sqrt())).nats() as f32, param, distinct))
         });
         counted.max_by(|a, b| a.0.total_cmp(&b.0))
     }

@@ -102,8 +102,8 @@ impl Content {
         let (nats, v, n) = valued(seen.features, seen.route)
             .filter(|v| !v.field.sensitive.is_empty())
             .filter_map(|v| {
-                let (_, profile, _) = self.profile_for(seen.endpoint, &v.field)?;
-                Some((profile.sensitive_surprisal(v.field.sensitive), v, profile.n))
+                let (_, profile, _) = self.profile_for(seen.endpoint, &v.field).filter(|(_, _, level)| *level != Level::Global)?;
+                Some((profile.sensitive_surprisal(v.field.sensitive, self.pool()), v, profile.n))
             })
             .max_by(|a, b| a.0.total_cmp(&b.0))?;
         if nats <= 0.0 {

@@ -14,6 +14,8 @@ pub(super) const SCORES: usize = 7;
 /// Names of the scores, in order.
 pub(super) const SCORE_NAMES: [&str; SCORES] =
     ["length", "characters", "letter sequence", "part of the letter sequence", "punctuation", "words", "type"];
+/// Which of them are −ln of a share of values: a nat of those is no more than a nat of p.
+const IS_LIKELIHOOD: [bool; SCORES] = [true, true, false, false, false, false, true];
 /// The first of the scores that look at parts of a value, not at the whole.
 pub(super) const FIRST_OF_PARTS: usize = 3;
 /// Most distinct tokens, values of one field.
@@ -32,6 +34,8 @@ const MAX_KNOWN: usize = 512;
 pub(super) struct FieldCounts {
     pub(super) n: f32,
     pub(super) rows: u32,
+    /// Whether the values are passwords: what people make up so that nobody guesses it.
+    pub(super) is_password: bool,
     kinds: [f32; ValueKind::COUNT],
     sensitive: [f32; 8],
     lengths: FxHashMap<u16, f32>,
@@ -48,6 +52,7 @@ impl Default for FieldCounts {
         Self {
             n: 0.0,
             rows: 0,
+            is_password: false,
             kinds: [0.0; ValueKind::COUNT],
             sensitive: [0.0; 8],
             lengths: FxHashMap::default(),
@@ -94,6 +99,7 @@ impl FieldCounts {
     pub(super) fn merge(&mut self, other: &Self) {
         self.n += other.n;
         self.rows += other.rows;
+        self.is_password |= other.is_password;
         self.more_values += other.more_values;
         for (a, b) in self.kinds.iter_mut().zip(&other.kinds) {
             *a += b;
@@ -160,6 +166,9 @@ const KINDS: [ValueKind; ValueKind::COUNT] = [
     ValueKind::Free,
 ];
 
+/// Values that the pool of free texts counts for beside a field's own.
+const BACK_OFF: f32 = 30.0;
+
 /// What a field's values look like, and how odd its benign values get.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct FieldProfile {
@@ -167,6 +176,7 @@ pub(super) struct FieldProfile {
     pub(super) n: f32,
     pub(super) is_free_text: bool,
     is_opaque: bool,
+    is_password: bool,
     is_numeric: bool,
     pub(super) main_kind: ValueKind,
     kinds: Vec<f32>,
@@ -233,6 +243,7 @@ impl FieldProfile {
             n: counts.n,
             is_free_text,
             is_opaque: counts.is_opaque(),
+            is_password: counts.is_password,
             is_numeric: counts.kinds[ValueKind::Int as usize] + counts.kinds[ValueKind::Float as usize] > 0.9 * counts.n,
             main_kind: counts.main_kind(),
             kinds: counts.kinds.to_vec(),
@@ -259,16 +270,24 @@ impl FieldProfile {
         if self.is_opaque || (self.is_numeric && is_number(kind)) {
             return [self.length_score(value), self.new_char * unseen.min(4) as f32, 0.0, 0.0, 0.0, 0.0, self.kind_surprisal(kind)];
         }
-        self.text.surprisals(text_symbols(value, SCORE_CHARS), pool.map(|p| &p.text), &mut scratch.text);
+        if !self.is_password {
+            self.text.surprisals(text_symbols(value, SCORE_CHARS), pool.map(|p| &p.text), &mut scratch.text);
+        }
         self.symbols.surprisals(shape_symbols(value), pool.map(|p| &p.symbols), &mut scratch.symbols);
-        let new_tokens = self.new_tokens(value, pool);
+        // Letters of passwords are anybody's; their signs are not quite.
+        let [mean_text, worst_text, new_tokens] = match self.is_password {
+            true => [0.0; 3],
+            false => {
+                [mean(&scratch.text) * 8.0, worst_window(&scratch.text, 6).0 * 6.0, self.new_token * self.new_tokens(value, pool) as f32]
+            }
+        };
         [
             self.length_score(value),
             self.new_char * unseen.min(4) as f32,
-            mean(&scratch.text) * 8.0,
-            worst_window(&scratch.text, 6).0 * 6.0,
+            mean_text,
+            worst_text,
             mean(&scratch.symbols) * 8.0,
-            self.new_token * new_tokens as f32,
+            new_tokens,
             self.kind_surprisal(kind),
         ]
     }
@@ -331,9 +350,11 @@ impl FieldProfile {
             self.tails = None;
             return;
         }
-        let each: Vec<Tail> = (0..SCORES).filter_map(|i| Tail::fit(held_out.iter().map(|s| s[i]).collect(), 1)).collect();
+        let sample = |i: usize| held_out.iter().map(|s| s[i]).collect();
+        let fit = |i: usize| if IS_LIKELIHOOD[i] { Tail::fit_likelihoods(sample(i), 1) } else { Tail::fit(sample(i), 1) };
+        let each: Vec<Tail> = (0..SCORES).filter_map(fit).collect();
         let sums = held_out.iter().map(|s| sum_of(&each, s)).collect();
-        self.tails = Tail::fit(sums, 1).map(|sum| Box::new(Tails { each, sum }));
+        self.tails = Tail::fit_likelihoods(sums, 1).map(|sum| Box::new(Tails { each, sum }));
     }
 
     pub(super) fn is_calibrated(&self) -> bool {
@@ -364,12 +385,18 @@ impl FieldProfile {
     }
 
     /// Surprisal of personal data that the field hardly ever carries; 0 when it does carry it.
-    pub(super) fn sensitive_surprisal(&self, found: Sensitive) -> f32 {
+    pub(super) fn sensitive_surprisal(&self, found: Sensitive, pool: Option<&Self>) -> f32 {
+        // One free text is like another: what none of them ever carried is rarer than the values of one field alone can tell.
+        let pool = pool.filter(|_| self.is_free_text);
+        let least = |k: usize| match pool {
+            Some(pool) => BACK_OFF * pool.sensitive[k].max(0.5) / (pool.n + 1.0) / (self.n + BACK_OFF),
+            None => 0.5 / (self.n + 1.0),
+        };
         found
             .iter()
-            .map(|k| self.sensitive[k as usize] / self.n.max(1.0))
-            .filter(|rate| *rate < 1e-2)
-            .map(|rate| -(rate.max(0.5 / (self.n + 1.0))).ln())
+            .map(|kind| (kind as usize, self.sensitive[kind as usize] / self.n.max(1.0)))
+            .filter(|(_, rate)| *rate < 1e-2)
+            .map(|(k, rate)| -rate.max(least(k)).ln())
             .fold(0.0, f32::max)
     }
 

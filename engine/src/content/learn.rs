@@ -6,7 +6,7 @@ use super::{Content, EndpointFields, FieldFacts, HELD_OUT, RARE, SUPPORT, Worst,
 use crate::detect::{Aspect, Level, Signal};
 use crate::features::hash::mix;
 use crate::features::{Field, Place};
-use crate::learn::{FOLDS, Row};
+use crate::learn::{FOLDS, Row, is_password};
 use crate::record::NetworkId;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::BTreeMap;
@@ -141,7 +141,9 @@ fn count(rows: &[Row<'_>]) -> Counted {
             if !known && counted.fields[fold].len() >= MAX_FIELDS {
                 continue;
             }
-            counted.fields[fold].entry(key).or_default().add(&v.field, &v.value, row.weight);
+            let counts = counted.fields[fold].entry(key).or_default();
+            counts.add(&v.field, &v.value, row.weight);
+            counts.is_password |= is_password(&v.name);
             counted.pools.entry(key).or_insert((name_key(&v.field), v.field.place));
             let facts = if v.field.place.is_of_endpoint() { &mut *mine } else { &mut *of_api };
             facts.add(&v.field, &v.name, row);

@@ -28,6 +28,9 @@ const REQUIRED: f32 = 0.98;
 /// Share of requests below which a field is rare.
 const RARE: f32 = 0.02;
 
+/// Score of a new field where nothing says that it is more than that, nats: how rare any is, calibration knows.
+const PLAIN_NEW: f32 = 1.0;
+
 /// What is known of the fields of requests of one API.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Content {
@@ -158,9 +161,9 @@ impl Content {
             }
             if !valued.field.sensitive.is_empty()
                 && let Some((_, profile, level)) = self.profile_for(seen.endpoint, &valued.field)
-                && level == Level::Own
+                && level != Level::Global
             {
-                let nats = profile.sensitive_surprisal(valued.field.sensitive);
+                let nats = profile.sensitive_surprisal(valued.field.sensitive, self.pool());
                 if nats > sensitive.0 {
                     sensitive = (nats, level, valued.field.id);
                 }
@@ -200,9 +203,9 @@ impl Content {
                 }
                 None if field.repeat == 0 && field.place.is_of_endpoint() => {
                     let from_response = is_write && self.response_keys.binary_search(&field.key).is_ok();
-                    let nats = facts.new_field
-                        + if from_response { 2.0 } else { 0.0 }
-                        + if is_write && field.kind == ValueKind::Bool { 1.0 } else { 0.0 };
+                    let is_switch = is_write && field.kind == ValueKind::Bool;
+                    // A client's next version brings fields of its own; what answers have and requests never had is the server's.
+                    let nats = if from_response || is_switch { facts.new_field + 2.0 } else { PLAIN_NEW };
                     out.push(Oddity { id: field.id, nats, what: if from_response { What::OnlyFromResponses } else { What::New } });
                 }
                 None => {

@@ -126,6 +126,7 @@ fn learn_api(name: ApiName, history: &[&Features], config: &LearnConfig, report:
             has_free_text: rooms.content.has_free_text(row.endpoint),
             session: row.session,
             time: row.features.time.unwrap_or(0),
+            counts: row.counts,
             signals,
         })
         .collect();

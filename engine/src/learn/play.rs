@@ -39,6 +39,7 @@ impl Play {
         };
         let result = act(&seen, &mut live);
         self.shared.put_source(source_key, seen.now, source);
+        self.shared.take_facts();
         result
     }
 }

@@ -33,6 +33,8 @@ pub(crate) struct Row<'h> {
     pub(crate) fold: u8,
     /// What it counts for, in (0, 1]: no unit and no network can be more than its share.
     pub(crate) weight: f32,
+    /// Whether it is one of the sample that rates are measured on: of a unit that weighs less than it sends, an even part.
+    pub(crate) counts: bool,
 }
 
 impl Row<'_> {
@@ -141,6 +143,7 @@ pub(crate) fn rows<'h>(history: &[&'h Features], paths: &Paths) -> (Vec<Row<'h>>
             network,
             fold: 0,
             weight: 1.0,
+            counts: true,
         });
     }
     for (e, fact) in facts.iter_mut().enumerate() {
@@ -176,6 +179,7 @@ fn weigh(rows: &mut [Row<'_>]) {
             *count += 1.0;
         }
     }
+    let mut due: FxHashMap<(EndpointId, u64), f32> = FxHashMap::default();
     for row in rows.iter_mut() {
         let (n, units, networks) = totals[&row.id];
         let share = |own: f32, cap: f32, distinct: u32| cap.max(2.0 / distinct as f32) * n / own;
@@ -184,6 +188,12 @@ fn weigh(rows: &mut [Row<'_>]) {
             weight = weight.min(share(*count, NETWORK_SHARE, networks));
         }
         row.weight = weight;
+        let due = due.entry((row.id, row.unit)).or_insert(0.5);
+        *due += weight;
+        row.counts = *due >= 1.0;
+        if row.counts {
+            *due -= 1.0;
+        }
     }
 }
 

@@ -11,6 +11,7 @@ pub use session::{Live, Session, Shared, Source};
 pub use table::Table;
 
 use crate::content::Scratch;
+use crate::facts::{Fact, Note};
 use crate::features::Extractor;
 use crate::model::Model;
 use crate::record::{ApiName, Exchange, Family, Offset, Stage, TopicPartition, Verdict};
@@ -65,6 +66,8 @@ pub enum Effect {
     },
     /// The partition was idle: its clock moves to this time (epoch milliseconds).
     Tick(i64),
+    /// What other partitions know of an entity.
+    Note(Note),
 }
 
 /// Birth, growth or end of an incident.
@@ -130,6 +133,8 @@ pub struct Judged {
     pub verdict: Verdict,
     /// Incidents that were created, grew or ended at this record.
     pub incidents: Vec<Incident>,
+    /// What it shows that other partitions may want to know.
+    pub facts: Vec<Fact>,
 }
 
 /// One entry of a checkpoint: a record of `weir.state`. `None` is a tombstone.
@@ -236,6 +241,7 @@ impl Partition {
                 self.advance(to);
                 self.incidents.close(self.meta.clock, &mut ended);
             }
+            Effect::Note(note) => note.apply(&mut self.shared),
         }
         ended
     }
@@ -255,7 +261,9 @@ impl Partition {
                 break;
             }
         }
-        Judged { verdict, incidents }
+        let mut facts = self.shared.take_facts();
+        facts.iter_mut().for_each(|fact| fact.partition = self.at.partition);
+        Judged { verdict, incidents, facts }
     }
 
     /// Takes a record in without an outcome: the same change of state as [`Self::judge`].

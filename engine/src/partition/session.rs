@@ -4,6 +4,7 @@ use super::breadth::Breadth;
 use super::table::Table;
 use super::{Limits, StateEntry, StateError};
 use crate::access::{Footprint, Owner};
+use crate::facts::{Entity, Fact, Saw};
 use crate::fuse::Wealth;
 use crate::links::{Issue, Linked};
 use crate::probe::Tried;
@@ -14,6 +15,9 @@ use crate::source::Refused;
 use crate::suspicion::Peers;
 use crate::volume::{Counters, Crowd};
 use serde::{Deserialize, Serialize};
+
+/// Facts of one exchange, at most.
+const MOST_FACTS: usize = 16;
 
 /// One live session of one API.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -78,6 +82,8 @@ pub struct Shared {
     pub accounts: Table<u64, Refused>,
     /// How callers fare this minute, by place.
     pub peers: Table<u64, Peers>,
+    /// What the exchange at hand shows that others may want to know.
+    facts: Vec<Fact>,
 }
 
 impl Shared {
@@ -93,7 +99,20 @@ impl Shared {
             sources: Table::new(b'w', limits.sources),
             accounts: Table::new(b'k', limits.sources),
             peers: Table::new(b'e', limits.endpoints),
+            facts: Vec::new(),
         }
+    }
+
+    /// Reports what was seen of an entity.
+    pub(crate) fn report(&mut self, entity: Entity, at: i64, saw: Saw) {
+        if self.facts.len() < MOST_FACTS {
+            self.facts.push(Fact { entity, partition: 0, at, saw });
+        }
+    }
+
+    /// What was reported since the last call.
+    pub(crate) fn take_facts(&mut self) -> Vec<Fact> {
+        std::mem::take(&mut self.facts)
     }
 
     pub(super) fn checkpoint(&mut self, out: &mut Vec<StateEntry>) {

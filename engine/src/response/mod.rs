@@ -165,12 +165,17 @@ impl Responses {
     }
 
     /// What never came before in such an answer.
-    fn novelty<'s>(&self, seen: &Seen<'s>) -> Option<New<'s>> {
+    fn novelty<'s>(&self, seen: &Seen<'s>, live: &Live<'_>) -> Option<New<'s>> {
         let response = &seen.features.response;
         let profile = self.profile(seen).filter(|p| p.n >= SUPPORT && seen.features.capabilities.has(Capability::ResponseBody))?;
         let mut new = New { nats: 0.0, member: None, kinds: Sensitive::default(), count: 0 };
         for member in &response.members {
-            let kinds = Sensitive(member.sensitive.0 & !profile.kinds.0);
+            let mut kinds = Sensitive(member.sensitive.0 & !profile.kinds.0);
+            if !kinds.is_empty() {
+                // What somebody put in comes out again: that is his doing, not the reader's.
+                let put_in = live.shared.answers.read(&name_key(member.key), Recent::was_put_in).unwrap_or_default();
+                kinds = Sensitive(kinds.0 & !put_in.0);
+            }
             let is_known = profile.members.binary_search_by_key(&member.path, |(path, _)| *path).is_ok();
             if is_known && kinds.is_empty() {
                 continue;
@@ -197,7 +202,7 @@ impl Responses {
         if let Some(much) = self.much(seen, live) {
             out.push(Signal { aspect: Aspect::Amount, score: much.nats, level: much.level, bet: hash(much.unit.as_bytes()) });
         }
-        if let Some(new) = self.novelty(seen) {
+        if let Some(new) = self.novelty(seen, live) {
             let bet = new.member.map_or(0, |m| m.path);
             out.push(Signal { aspect: Aspect::Members, score: new.nats, level: Level::Own, bet });
         }
@@ -205,6 +210,11 @@ impl Responses {
 
     /// Takes note of how much was given to whom.
     pub fn observe(&self, seen: &Seen<'_>, live: &mut Live<'_>) {
+        if seen.features.succeeded() != Some(false) {
+            for field in seen.features.fields.iter().filter(|f| f.place.is_of_endpoint() && !f.sensitive.is_empty()) {
+                live.shared.answers.update(name_key(field.key), seen.now, |name| name.put_in(field.sensitive));
+            }
+        }
         if seen.endpoint.is_none() || self.profile(seen).is_none() {
             return;
         }
@@ -234,7 +244,7 @@ impl Responses {
                 support,
             });
         }
-        let new = self.novelty(seen)?;
+        let new = self.novelty(seen, live)?;
         let member = new.member?;
         let kinds: Vec<&str> = new.kinds.iter().map(SensitiveKind::name).collect();
         let observed = match (new.count, kinds.is_empty()) {
@@ -251,6 +261,11 @@ impl Responses {
             support,
         })
     }
+}
+
+/// Key of what requests put in under a name, wherever.
+fn name_key(name: u64) -> u64 {
+    mix(name, 0x6e61)
 }
 
 /// Key of what sessions got in all, apart from all endpoints.

@@ -5,9 +5,9 @@
 mod arbitrary;
 mod caps;
 mod damage;
+mod golden;
 mod learning;
 mod levels;
-
 mod replay;
 mod tape;
 mod traffic;

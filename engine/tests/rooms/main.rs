@@ -2,13 +2,14 @@
 
 #![allow(clippy::expect_used, reason = "a test that cannot prepare its data fails")]
 
+mod facts;
 mod probe;
 mod replay;
 mod source;
 
 use engine::{
-    Effect, Exchange, Family, Features, History, HistoryLimits, LearnConfig, Limits, Model, Offset, Partition, RecordPosition, Text,
-    TopicPartition, Verdict, learn,
+    Effect, Exchange, Family, Features, History, HistoryLimits, Judged, LearnConfig, Limits, Model, Offset, Partition, RecordPosition,
+    Text, TopicPartition, Verdict, learn,
 };
 use std::sync::Arc;
 
@@ -113,14 +114,22 @@ struct Judge {
 
 impl Judge {
     fn new(model: &Arc<Model>) -> Self {
-        let mut partition = Partition::new(TopicPartition::new("weir.traffic", 0), Limits::default());
+        Self::of_partition(0, model)
+    }
+
+    fn of_partition(number: u32, model: &Arc<Model>) -> Self {
+        let mut partition = Partition::new(TopicPartition::new("weir.traffic", number), Limits::default());
         partition.apply(Effect::Model(Arc::clone(model)));
         Self { partition, next: 0 }
     }
 
     fn judge(&mut self, call: &Call) -> Verdict {
+        self.judged(call).verdict
+    }
+
+    fn judged(&mut self, call: &Call) -> Judged {
         self.next += 1;
-        self.partition.judge(RecordPosition { offset: Offset(self.next), appended_ms: None }, &call.exchange()).verdict
+        self.partition.judge(RecordPosition { offset: Offset(self.next), appended_ms: None }, &call.exchange())
     }
 }
 

@@ -35,7 +35,7 @@ fn a_repeated_nonce_is_a_replay_and_a_retry_is_none() {
 const TOKEN: &str = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ1c2VyIn0";
 
 /// Everybody logs in, then goes on with the token that the answer gave.
-fn visit(at: i64, user: usize) -> [Call; 3] {
+pub(crate) fn visit(at: i64, user: usize) -> [Call; 3] {
     let (ip, agent) = (format!("203.0.{}.{}", user % 200, 1 + user % 90), ["Mozilla/5.0 (Windows)", "shop-app (Android)"][user % 2]);
     let token = format!("{TOKEN}.{:020}", user * 7_919);
     let name = format!("user{user}");

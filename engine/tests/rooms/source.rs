@@ -4,11 +4,11 @@ use super::{Call, Judge, assert_blamed, assert_not_blamed, learned};
 use engine::{Family, Model};
 use std::sync::{Arc, LazyLock};
 
-const DAY: i64 = 86_400_000;
+pub(crate) const DAY: i64 = 86_400_000;
 const TOKEN: &str = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ1c2VyIn0";
 
 /// A log-in that is let in or refused — as some servers do it, with 200 either way.
-fn log_in(at: i64, ip: &str, account: usize, password: &str, is_let_in: bool) -> Call {
+pub(crate) fn log_in(at: i64, ip: &str, account: usize, password: &str, is_let_in: bool) -> Call {
     let call = Call::new(at, &format!("l{at}"), "POST", "/login")
         .from(ip, "shop-app (Android)")
         .sends(&format!(r#"{{"username":"user{account:05}","password":"{password}"}}"#));
@@ -20,7 +20,7 @@ fn log_in(at: i64, ip: &str, account: usize, password: &str, is_let_in: bool) ->
 }
 
 /// One log-in in 20 is refused first.
-static SHOP: LazyLock<Arc<Model>> = LazyLock::new(|| {
+pub(crate) static SHOP: LazyLock<Arc<Model>> = LazyLock::new(|| {
     let mut calls = Vec::new();
     for n in 0..2_000usize {
         let (at, ip) = (n as i64 * 40_000, format!("203.0.{}.{}", n % 80, n % 90));

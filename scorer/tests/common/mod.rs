@@ -244,6 +244,32 @@ impl Bench {
         verdicts.into_iter().map(|(n, records)| (n, records.into_iter().map(text).collect())).collect()
     }
 
+    /// Waits until the fact stage has gathered every fact that stands on the topic.
+    pub(crate) fn facts_are_gathered(&self) {
+        let topics = &self.settings.topics;
+        for partition in 0..self.log.partitions(&topics.facts).unwrap() {
+            let at = TopicPartition::new(Arc::clone(&topics.facts), partition);
+            let end = self.log.bounds(&at).unwrap().1;
+            let until = std::time::Instant::now() + Duration::from_secs(20);
+            while self.log.committed(&topics.groups.facts, &at).unwrap().unwrap_or(Offset(0)) < end {
+                assert!(std::time::Instant::now() < until, "facts of {at} are not gathered");
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        }
+    }
+
+    /// Effects that a partition has taken and no checkpoint contains.
+    pub(crate) fn effects(&self, partition: u32) -> usize {
+        let state = self.all(&self.settings.topics.state);
+        let is_effect = |record: &&Record| record.key.as_deref().is_some_and(|key| key.starts_with(b"x")) && record.value.is_some();
+        state.get(&partition).map_or(0, |records| records.iter().filter(is_effect).count())
+    }
+
+    /// Notes for a partition.
+    pub(crate) fn notes(&self, partition: u32) -> usize {
+        self.all(&self.settings.topics.notes).get(&partition).map_or(0, Vec::len)
+    }
+
     pub(crate) fn committed(&self, partition: u32) -> Option<Offset> {
         let at = TopicPartition::new(Arc::clone(&self.settings.topics.traffic), partition);
         self.log.committed(&self.settings.topics.groups.scorer, &at).unwrap()

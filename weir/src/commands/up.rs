@@ -78,6 +78,8 @@ impl Installation {
             parts.add(async move { ingest::read_raw_topics(&config, &key, log, shutdown).await });
         }
         let scoring = scorer::Settings::new(&config, keys.trusted);
+        let (gathering, its_log, its_shutdown) = (scoring.clone(), Arc::clone(&log), shutdown.clone());
+        parts.add_blocking(move || scorer::run_fact_stage(&gathering, &its_log, &its_shutdown));
         let (its_log, its_shutdown) = (Arc::clone(&log), shutdown.clone());
         parts.add_blocking(move || scorer::run(&scoring, &its_log, &its_shutdown));
         let training = trainer::Settings::new(&config, keys.sign);

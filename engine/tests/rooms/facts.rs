@@ -1,0 +1,107 @@
+//! What no partition sees alone: facts go to the stage, notes come back.
+
+use super::replay::visit;
+use super::source::{DAY, SHOP, log_in};
+use super::{Call, Judge, assert_blamed, assert_not_blamed, learned};
+use engine::{Effect, Fact, FactStage, Family, Limits, Model, Note, Verdict};
+use std::sync::Arc;
+
+/// Several partitions, and perhaps a stage that hears of them all.
+struct Several {
+    judges: Vec<Judge>,
+    stage: Option<FactStage>,
+    notes: usize,
+}
+
+impl Several {
+    fn new(model: &Arc<Model>, partitions: u32, has_stage: bool) -> Self {
+        let judges = (0..partitions).map(|number| Judge::of_partition(number, model)).collect();
+        Self { judges, stage: has_stage.then(|| FactStage::new(Limits::default())), notes: 0 }
+    }
+
+    /// Judges a call in a partition; facts and notes go the way of the log, as bytes.
+    fn judge(&mut self, partition: usize, call: &Call) -> Verdict {
+        let judged = self.judges[partition].judged(call);
+        for fact in &judged.facts {
+            assert_eq!(fact.partition as usize, partition);
+            let fact = Fact::from_bytes(&fact.to_bytes().expect("bytes")).expect("a fact");
+            for (to, note) in self.stage.as_mut().map(|stage| stage.add(&fact)).unwrap_or_default() {
+                let note = Note::from_bytes(&note.to_bytes().expect("bytes")).expect("a note");
+                self.judges[to as usize].partition.apply(Effect::Note(note));
+                self.notes += 1;
+            }
+        }
+        judged.verdict
+    }
+}
+
+#[test]
+fn an_account_that_is_tried_from_many_addresses_is_seen_over_partitions() {
+    let attempt = |n: i64| log_in(DAY + n * 60_000, &format!("198.51.{n}.7"), 8_000, &format!("p{n:05}b"), false);
+    for has_stage in [false, true] {
+        let mut several = Several::new(&SHOP, 6, has_stage);
+        let verdicts: Vec<Verdict> = (0..12).map(|n| several.judge(n as usize % 6, &attempt(n))).collect();
+        if has_stage {
+            assert_blamed(&verdicts[11], Family::AccountTakeover, "account");
+        } else {
+            verdicts.iter().for_each(|verdict| assert_not_blamed(verdict, Family::AccountTakeover));
+        }
+    }
+}
+
+#[test]
+fn an_address_whose_sessions_are_spread_is_seen_over_partitions() {
+    let attempt = |n: usize| log_in(DAY + n as i64 * 900, "198.51.100.7", 4_000 + n, "p00000x", n == 17);
+    for has_stage in [false, true] {
+        let mut several = Several::new(&SHOP, 12, has_stage);
+        let verdicts: Vec<Verdict> = (0..36).map(|n| several.judge(n % 12, &attempt(n))).collect();
+        if has_stage {
+            assert_blamed(&verdicts[35], Family::AccountTakeover, "client.ip");
+        } else {
+            verdicts.iter().for_each(|verdict| assert_not_blamed(verdict, Family::AccountTakeover));
+        }
+    }
+}
+
+#[test]
+fn an_office_behind_one_address_stays_quiet_over_partitions() {
+    let mut several = Several::new(&SHOP, 4, true);
+    for n in 0..300usize {
+        let call = log_in(DAY + n as i64 * 1_000, "198.51.100.8", 3_000 + n, &format!("p{n:05}x"), n % 10 != 0);
+        assert_not_blamed(&several.judge(n % 4, &call), Family::AccountTakeover);
+    }
+}
+
+#[test]
+fn a_credential_that_was_issued_in_another_partition_is_known_where_it_is_presented() {
+    let calls: Vec<Call> = (0..700).flat_map(|user| visit(user as i64 * 60_000, user)).collect();
+    let model = learned(&calls);
+    for has_stage in [false, true] {
+        let mut several = Several::new(&model, 2, has_stage);
+        let [log_in, me, orders] = visit(60_000_000, 801);
+        several.judge(0, &log_in);
+        let elsewhere = |call: Call| call.from("198.51.100.9", "Mozilla/5.0 (Macintosh)");
+        assert_not_blamed(&several.judge(1, &elsewhere(me)), Family::Replay);
+        let stolen = several.judge(1, &elsewhere(orders));
+        if has_stage {
+            assert_blamed(&stolen, Family::Replay, "client");
+        } else {
+            assert_not_blamed(&stolen, Family::Replay);
+        }
+    }
+}
+
+#[test]
+fn one_partition_needs_no_notes() {
+    let mut several = Several::new(&SHOP, 1, true);
+    for n in 0..40 {
+        several.judge(0, &log_in(DAY + n * 60_000, &format!("198.51.{n}.7"), 8_000, &format!("p{n:05}b"), false));
+    }
+    assert_eq!(several.notes, 0);
+}
+
+#[test]
+fn what_is_no_fact_or_note_is_refused() {
+    assert!(Fact::from_bytes(b"\xff\xff\xff").is_err());
+    assert!(Note::from_bytes(b"").is_err());
+}
