@@ -41,7 +41,12 @@ impl Records {
     }
 
     fn text(&mut self, words: usize) -> String {
-        (0..words).map(|_| self.word()).collect::<Vec<_>>().join(" ")
+        let mut text = String::with_capacity(words * 8);
+        for _ in 0..words {
+            text.push_str(self.word());
+            text.push(' ');
+        }
+        text
     }
 
     /// The next record.
