@@ -166,6 +166,9 @@ const KINDS: [ValueKind; ValueKind::COUNT] = [
     ValueKind::Free,
 ];
 
+/// Values below which a field is not judged by its own profile alone, and that weigh as much as all values of a kind do.
+const SMALL: f32 = 1_000.0;
+const TRUSTED: f32 = 300.0;
 /// Values that the pool of free texts counts for beside a field's own.
 const BACK_OFF: f32 = 30.0;
 
@@ -355,6 +358,17 @@ impl FieldProfile {
         let each: Vec<Tail> = (0..SCORES).filter_map(fit).collect();
         let sums = held_out.iter().map(|s| sum_of(&each, s)).collect();
         self.tails = Tail::fit_likelihoods(sums, 1).map(|sum| Box::new(Tails { each, sum }));
+    }
+
+    /// Whether so few values were learned that others of a value's kind are asked, too.
+    pub(super) fn is_small(&self) -> bool {
+        self.n < SMALL
+    }
+
+    /// Surprisal of a value in nats, drawn to that among all values of its kind: a few values have not shown all their forms.
+    pub(super) fn drawn_to(&self, own: f32, of_kind: f32) -> f32 {
+        let weight = self.n / (self.n + TRUSTED);
+        weight * own + (1.0 - weight) * own.min(of_kind)
     }
 
     pub(super) fn is_calibrated(&self) -> bool {
