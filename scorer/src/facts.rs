@@ -154,12 +154,16 @@ impl Desk<'_> {
 
 /// What a record of the topic gives to tell.
 fn gather(stage: &mut FactStage, record: &Record) -> Vec<(u32, Note)> {
+    let refused = |error: &dyn std::fmt::Display| {
+        tracing::warn!(%error, at = %record.at, offset = record.offset.0, "a fact is not taken");
+        Vec::new()
+    };
+    if let Err(error) = format::check(record) {
+        return refused(&error);
+    }
     match record.value.as_deref().map(Fact::from_bytes) {
         Some(Ok(fact)) => stage.add(&fact),
-        Some(Err(error)) => {
-            tracing::warn!(%error, at = %record.at, offset = record.offset.0, "a fact is not taken");
-            Vec::new()
-        }
+        Some(Err(error)) => refused(&error),
         None => Vec::new(),
     }
 }

@@ -79,6 +79,9 @@ pub(crate) enum Configured {
     /// Forgets a session or an account.
     #[command(after_help = erase::EXAMPLES)]
     Erase(erase::Args),
+    /// Forwards alerts and verdicts from Kafka to syslog, webhooks and files, and keeps the block list.
+    #[command(after_help = services::FORWARD_EXAMPLES)]
+    Forward(services::Args),
     /// Takes exchanges in and writes them to Kafka.
     #[command(after_help = services::INGEST_EXAMPLES)]
     Ingest(services::Args),
@@ -106,7 +109,7 @@ pub(crate) enum Configured {
     /// Shows what every API and every scorer is at.
     #[command(after_help = status::EXAMPLES)]
     Status(status::Args),
-    /// Runs everything in one process: listener, scorer, trainer; on the embedded log unless Kafka is configured.
+    /// Runs everything in one process: listener, scorer, trainer, outputs; on the embedded log unless Kafka is configured.
     #[command(after_help = up::EXAMPLES)]
     Up,
     /// Shows verdicts, the newest or those to come, with their reasons.
@@ -117,7 +120,7 @@ pub(crate) enum Configured {
 impl Configured {
     /// Whether only what is wrong is logged unless `WEIR_LOG` says otherwise; services tell what they do.
     pub(crate) fn is_quiet(&self) -> bool {
-        !matches!(self, Self::Up | Self::Ingest(_) | Self::Score(_) | Self::Train(_))
+        !matches!(self, Self::Up | Self::Ingest(_) | Self::Score(_) | Self::Train(_) | Self::Forward(_))
     }
 }
 

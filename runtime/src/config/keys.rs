@@ -142,6 +142,13 @@ pub(super) const KEYS: &[Key] = &[
         "",
         "What is done with a value before it reaches any topic: `field` (`request.body.card`, `request.headers.x-key`) and `action` (`mask`, `hash`, `drop`, `keep`); before the built-in rules.",
     ),
+    key("outputs", Kind::NamedReceiver, "", "Who gets alerts or verdicts besides their topics: syslog, webhook, file."),
+    key("blocklist.addresses", Kind::Flag, "false", "Whether client addresses of alerts are put on the block list topic."),
+    key("blocklist.tokens", Kind::Flag, "false", "Whether sessions of alerts are, as HMAC-SHA256 of their tokens."),
+    key("blocklist.min_score", Kind::Number(300.0), "60", "Smallest score of an alert that puts somebody on the block list."),
+    key("blocklist.families", Kind::Texts, "injection, object_access, volume, account_takeover, fuzzing", "Families of alerts that do."),
+    key("blocklist.ttl", Kind::Duration(1_000), "1h", "How long an entry holds after its last alert."),
+    key("blocklist.max_entries", Kind::Count(1, COUNT), "10000", "Most entries at one time; the one that ends first makes room."),
     key(
         "log.format",
         Kind::Choice(&["auto", "text", "json"]),

@@ -1,6 +1,7 @@
 //! What a setting may look like, and how it is read from TOML or from text.
 
 use super::ingest::{Extractor, FieldMap, PrivacyRule, RawTopic};
+use super::outputs::Receiver;
 use super::units;
 use engine::api::HostGroup;
 use serde::Deserialize;
@@ -46,6 +47,8 @@ pub(super) enum Kind {
     PrivacyRules,
     /// A [`FieldMap`] under a name of the user's choice.
     NamedFieldMap,
+    /// A [`Receiver`] under a name of the user's choice.
+    NamedReceiver,
     /// Text under a name that has dots of its own.
     NamedText,
 }
@@ -72,7 +75,7 @@ impl From<toml::de::Error> for Refused {
 impl Kind {
     /// Whether the setting has a name below its key: `kafka.properties.sasl.mechanism`.
     pub(super) fn is_named(self) -> bool {
-        matches!(self, Self::NamedText | Self::NamedFieldMap)
+        matches!(self, Self::NamedText | Self::NamedFieldMap | Self::NamedReceiver)
     }
 
     /// Reads text of the environment, of a flag or of the table of defaults.
@@ -91,7 +94,8 @@ impl Kind {
             | Self::HostGroups
             | Self::RawTopics
             | Self::PrivacyRules
-            | Self::NamedFieldMap => {
+            | Self::NamedFieldMap
+            | Self::NamedReceiver => {
                 let value = DeValue::parse(text).map_err(|e| Refused::from(format!("this is no TOML value ({})", e.message())))?;
                 self.read(value).map_err(|refused| Refused { span: None, ..refused })
             }
@@ -108,6 +112,7 @@ impl Kind {
             Self::RawTopics => checked::<Vec<RawTopic>>(value)?,
             Self::PrivacyRules => checked::<Vec<PrivacyRule>>(value)?,
             Self::NamedFieldMap => checked::<FieldMap>(value)?,
+            Self::NamedReceiver => checked::<Receiver>(value)?,
             Self::Texts | Self::Networks => checked::<Vec<String>>(value)?,
             _ => {
                 let scalar = Value::deserialize(ValueDeserializer::from(value))?;
@@ -184,6 +189,7 @@ impl Kind {
             Self::RawTopics => "a list of tables with `name`, `format` and `field_map`".to_owned(),
             Self::PrivacyRules => "a list of tables with `field` and `action`".to_owned(),
             Self::NamedFieldMap => "a table of fields".to_owned(),
+            Self::NamedReceiver => "a table, see [outputs](#outputs)".to_owned(),
             Self::NamedText => "a text".to_owned(),
         }
     }

@@ -9,6 +9,7 @@ mod kafka;
 mod keys;
 mod kind;
 mod load;
+mod outputs;
 mod problem;
 mod resolve;
 mod secret;
@@ -23,6 +24,7 @@ pub use engine::ClientIp;
 pub use ingest::{BadExtractor, Extractor, FieldMap, PrivacyAction, PrivacyRule, RawTopic, RecordFormat};
 pub use ipnet::IpNet;
 pub use load::{LoadError, load_sources};
+pub use outputs::{Blocklist, OutputFormat, Receiver, Stream, Target, TlsFiles, Transport};
 pub use problem::{ConfigErrors, Origin, Problem};
 pub use secret::{KafkaProperties, Secret};
 pub use show::{Shown, show};
@@ -80,6 +82,10 @@ pub struct Config {
     pub deadletter: Deadletter,
     /// What must not be seen.
     pub privacy: Privacy,
+    /// Receivers of verdicts and alerts, by name.
+    pub outputs: BTreeMap<String, Receiver>,
+    /// What is put on the block list.
+    pub blocklist: Blocklist,
     /// The program's own log.
     pub log: LogOutput,
 }

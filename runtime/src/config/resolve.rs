@@ -17,6 +17,7 @@ pub(super) fn resolve(mut settings: Settings) -> Result<Config, ConfigErrors> {
     check_learning(&mut settings);
     check_field_maps(&mut settings);
     check_prefix(&mut settings);
+    check_outputs(&mut settings);
     check_listener(&mut settings);
     if settings.problems.is_empty() {
         match build(&settings, token, properties) {
@@ -31,6 +32,7 @@ pub(super) fn resolve(mut settings: Settings) -> Result<Config, ConfigErrors> {
 fn build(settings: &Settings, token: Option<Secret>, properties: KafkaProperties) -> Result<Config, Problem> {
     let values = Values { settings };
     let field_maps = settings.named("ingest.field_maps").map(|(name, setting)| Ok((name.to_owned(), values.typed(name, setting)?)));
+    let outputs = settings.named("outputs").map(|(name, setting)| Ok((name.to_owned(), values.typed(name, setting)?)));
     Ok(Config {
         data: values.get("data")?,
         instance: values.get("instance")?,
@@ -92,6 +94,15 @@ fn build(settings: &Settings, token: Option<Secret>, properties: KafkaProperties
         model: ModelKeys { sign_key_file: values.optional("model.sign_key_file")?, public_keys: values.list("model.public_keys")? },
         deadletter: Deadletter { keep: values.get("deadletter.keep")? },
         privacy: Privacy { client_ip: values.get("privacy.client_ip")?, rules: values.list("privacy.rules")? },
+        outputs: outputs.collect::<Result<_, Problem>>()?,
+        blocklist: Blocklist {
+            addresses: values.get("blocklist.addresses")?,
+            tokens: values.get("blocklist.tokens")?,
+            min_score: values.get("blocklist.min_score")?,
+            families: values.list("blocklist.families")?,
+            ttl: values.duration("blocklist.ttl")?,
+            max_entries: values.get("blocklist.max_entries")?,
+        },
         log: LogOutput { format: values.get("log.format")?, level: values.get("log.level")? },
     })
 }
@@ -204,6 +215,24 @@ fn check_prefix(settings: &mut Settings) {
     if prefix.len() > 100 || !prefix.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)) {
         let what = format!("`{prefix}` cannot start the name of a topic: at most 100 letters, digits, dots, underscores and dashes");
         settings.problems.push(Problem { key: "topics.prefix".to_owned(), origin: origin.clone(), what });
+    }
+}
+
+/// Names of outputs name consumer groups; addresses that verdicts do not show cannot be blocked.
+fn check_outputs(settings: &mut Settings) {
+    let is_name = |name: &str| name.len() <= 100 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b));
+    let bad = settings.named("outputs").filter(|(name, _)| !is_name(name)).map(|(name, setting)| Problem {
+        key: format!("outputs.{name}"),
+        origin: setting.origin.clone(),
+        what: format!("`{name}` cannot be part of the name of a consumer group: at most 100 letters, digits, underscores and dashes"),
+    });
+    let mut problems: Vec<_> = bad.collect();
+    settings.problems.append(&mut problems);
+    let text = |path: &str| settings.given.get(path).map(|setting| setting.value.to_string());
+    if text("blocklist.addresses").as_deref() == Some("true") && text("privacy.client_ip").as_deref() != Some("\"full\"") {
+        let what = "alerts show no addresses that could be blocked: `privacy.client_ip` is not `full`".to_owned();
+        let key = "blocklist.addresses".to_owned();
+        settings.problems.push(Problem { origin: settings.origin(&key), key, what });
     }
 }
 

@@ -17,7 +17,7 @@ pub(crate) enum Source {
         /// The log.
         log: Arc<dyn Log>,
         /// Its topics.
-        topics: Topics,
+        topics: Box<Topics>,
     },
 }
 
@@ -34,5 +34,5 @@ pub(crate) async fn find(config: &Config, path: &str) -> anyhow::Result<Source> 
         }
     }
     let OpenLog { log, .. } = open_log(config, &topics)?;
-    Ok(Source::Log { log, topics })
+    Ok(Source::Log { log, topics: Box::new(topics) })
 }

@@ -27,6 +27,7 @@ pub(crate) async fn run_configured(command: Configured, config: Config, sources:
         Configured::Backtest(args) => backtest::run(&args, &config),
         Configured::Bench(command) => tokio::task::block_in_place(|| bench::run(&command, config)),
         Configured::Config(command) => config::run(&command, &config, sources),
+        Configured::Forward(args) => services::run(Service::Forward, &args, config).await,
         Configured::Endpoints(args) => endpoints::run(&args, &config).await,
         Configured::Erase(args) => erase::run(&args, &config),
         Configured::Ingest(args) => services::run(Service::Ingest, &args, config).await,

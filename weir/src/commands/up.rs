@@ -1,4 +1,4 @@
-//! `weir up`: ingest, scorer and trainer in one process.
+//! `weir up`: ingest, scorer, trainer and outputs in one process.
 
 use crate::console::board::Board;
 use crate::console::routes;
@@ -12,6 +12,7 @@ use std::future::Future;
 use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
 /// Time between two runs of retention and compaction.
@@ -87,6 +88,11 @@ impl Installation {
         parts.add_blocking(move || trainer::run(&training, &its_log, &its_shutdown));
         let (its_log, its_shutdown, status) = (Arc::clone(&log), shutdown.clone(), Arc::clone(&topics.status));
         parts.add_blocking(move || board.follow(&*its_log, &status, &its_shutdown));
+        let forwarding = egress::Settings::new(&config);
+        if forwarding.has_work() {
+            let (its_log, its_shutdown, handle) = (Arc::clone(&log), shutdown.clone(), Handle::current());
+            parts.add_blocking(move || egress::run(&forwarding, &its_log, &handle, &its_shutdown));
+        }
         if let Some(embedded) = embedded {
             parts.add(maintain(embedded, shutdown));
         }
