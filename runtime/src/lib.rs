@@ -1,6 +1,7 @@
 //! Every effect: the log (embedded and Kafka), configuration, model files, telemetry, shutdown. It *never* decides anything about traffic.
 
 pub mod config;
+pub mod erase;
 pub mod format;
 pub mod keys;
 pub mod log;

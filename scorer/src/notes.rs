@@ -9,11 +9,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Notes kept of one partition. A lane that is further behind misses the oldest: what they told is told again as it grows.
 const KEPT: usize = 1_024;
 
+/// Notes of one partition with their offsets, oldest first.
+type Newest = VecDeque<(Offset, Note)>;
+
 /// The newest notes by partition; clones share them.
 #[derive(Clone)]
 pub(crate) struct Notes {
     topic: Arc<str>,
-    newest: Arc<Mutex<BTreeMap<u32, VecDeque<(Offset, Note)>>>>,
+    newest: Arc<Mutex<BTreeMap<u32, Newest>>>,
 }
 
 impl Notes {

@@ -147,6 +147,11 @@ impl StateWriter {
     }
 }
 
+/// Whether a key is that of an entry of the engine.
+pub(crate) fn is_entry(key: &[u8]) -> bool {
+    key.first() == Some(&ENTRY)
+}
+
 /// A state partition as read.
 #[derive(Debug, Default)]
 pub(crate) struct Saved {

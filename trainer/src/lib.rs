@@ -6,11 +6,13 @@
 //! that is going on, [`publish`] is the writer half of `weir.models`.
 
 mod apis;
+mod erase;
 mod memory;
 pub mod publish;
 mod settings;
 mod training;
 
+pub use erase::erase;
 pub use settings::{Settings, history_limits, learn_config};
 
 use apis::Apis;
@@ -26,6 +28,8 @@ use training::{Done, Training};
 
 /// Most records of one batch.
 const BATCH: usize = 2_000;
+/// Name of every trainer in its group, whatever its `instance`: of several the one that came last goes on, the others end.
+const THE_ONE: &str = "trainer";
 /// Longest wait for a batch.
 const WAIT: Duration = Duration::from_millis(100);
 
@@ -82,21 +86,22 @@ struct Trainer<'a> {
 impl<'a> Trainer<'a> {
     fn open(settings: &'a Settings, log: &'a Arc<dyn Log>) -> Result<Self, TrainerError> {
         let topics = &settings.topics;
+        // Names are taken over before anything is read: what a trainer before us still wants to write is refused from here on.
         let publisher = Publisher::open(log, topics, settings.sign_key.clone(), Role::Trainer)?;
+        let spec = WorkerSpec {
+            group: topics.groups.trainer.clone(),
+            topics: vec![Arc::clone(&topics.traffic)],
+            instance: THE_ONE.to_owned(),
+            number: 0,
+            of: 1,
+        };
+        let consumer = log.worker(&spec)?;
         let mut apis = Apis::open(settings, &**log)?;
         let memory = Memory::open(settings, &**log, &mut apis)?;
         apis.recalled();
         if let Some(model) = publisher.active_model()? {
             apis.modelled(&model);
         }
-        let spec = WorkerSpec {
-            group: topics.groups.trainer.clone(),
-            topics: vec![Arc::clone(&topics.traffic)],
-            instance: settings.instance.clone(),
-            number: 0,
-            of: 1,
-        };
-        let consumer = log.worker(&spec)?;
         Ok(Self { settings, log: &**log, consumer, producer: log.producer(None)?, publisher, memory, apis, training: None })
     }
 

@@ -1,7 +1,7 @@
 //! The command line.
 
 use crate::commands::{
-    backtest, bench, completions, config, demo, endpoints, keys, models, services, simulate, status, topics, up, verdicts,
+    backtest, bench, completions, config, demo, endpoints, erase, keys, models, services, simulate, status, topics, up, verdicts,
 };
 use clap::{Args, Parser, Subcommand};
 use runtime::config::{FlagValue, LoadError, Sources, load_sources};
@@ -76,6 +76,9 @@ pub(crate) enum Configured {
     /// Shows or checks the configuration.
     #[command(subcommand)]
     Config(config::Command),
+    /// Forgets a session or an account.
+    #[command(after_help = erase::EXAMPLES)]
+    Erase(erase::Args),
     /// Forwards alerts and verdicts from Kafka to syslog, webhooks and files, and keeps the block list.
     #[command(after_help = services::FORWARD_EXAMPLES)]
     Forward(services::Args),

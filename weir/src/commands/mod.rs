@@ -6,6 +6,7 @@ pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod demo;
 pub(crate) mod endpoints;
+pub(crate) mod erase;
 pub(crate) mod keys;
 mod look;
 pub(crate) mod models;
@@ -28,6 +29,7 @@ pub(crate) async fn run_configured(command: Configured, config: Config, sources:
         Configured::Config(command) => config::run(&command, &config, sources),
         Configured::Forward(args) => services::run(Service::Forward, &args, config).await,
         Configured::Endpoints(args) => endpoints::run(&args, &config).await,
+        Configured::Erase(args) => erase::run(&args, &config),
         Configured::Ingest(args) => services::run(Service::Ingest, &args, config).await,
         Configured::Keys(command) => keys::run(&command, &config),
         Configured::Models(command) => models::run(&command, &config),

@@ -19,6 +19,7 @@ mod topics;
 mod transaction;
 mod worker;
 
+pub use settings::refusal;
 pub use topics::Difference;
 
 use super::{Log, LogError, Producer, Reader, Start, TopicSpec, Worker, WorkerSpec};

@@ -21,7 +21,7 @@ const STATE: usize = 700;
 /// Records that a model is learned from, and that the parts are timed with.
 const LEARNED: usize = 8_000;
 const TIMED: usize = 10_000;
-const PIECE: usize = 100;
+const PIECE: usize = 10;
 
 /// A model of the records' API.
 pub(super) fn model() -> anyhow::Result<Model> {
@@ -59,7 +59,7 @@ pub(super) fn parts(model: Model) -> anyhow::Result<Parts> {
     Ok(Parts { parse, judge: both.saturating_sub(parse) })
 }
 
-/// Time of one value: the median over pieces of a hundred, so that what else runs on the machine weighs little.
+/// Time of one value: the median over small pieces, so that what else runs on the machine weighs little.
 fn typical(values: &[String], mut work: impl FnMut(usize, &String) -> anyhow::Result<()>) -> anyhow::Result<Duration> {
     let mut times = Vec::new();
     for (piece, values) in values.chunks(PIECE).enumerate() {
