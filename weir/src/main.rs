@@ -5,6 +5,7 @@ mod cli;
 mod client;
 mod commands;
 mod console;
+mod feedback;
 mod installation;
 mod openapi;
 mod terminal;

@@ -1,14 +1,15 @@
-//! `GET /healthz`, `/readyz`, `/v1/status`, `/v1/verdicts`, `/v1/model`.
+//! `GET /healthz`, `/readyz`, `/v1/status`, `/v1/verdicts`, `/v1/model`, and `POST /v1/feedback`.
 
 use super::board::{Board, Overview};
 use super::verdicts::{self, Query};
 use crate::active;
+use crate::feedback::{Ask, FeedbackError, give};
 use axum::body::Body;
 use axum::extract::{Query as Parameters, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use bytes::Bytes;
 use ingest::listener::Token;
@@ -43,6 +44,7 @@ pub(crate) fn routes(config: &Config, board: Board, log: Arc<dyn Log>, shutdown:
         .route("/v1/status", get(status))
         .route("/v1/verdicts", get(stream))
         .route("/v1/model", get(model))
+        .route("/v1/feedback", post(feedback))
         .layer(from_fn(move |request, next| guard(token.clone(), request, next)));
     Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(ready)).merge(guarded).with_state(console)
 }
@@ -73,6 +75,23 @@ async fn model(State(console): State<Console>) -> Response {
             tracing::error!(error = format!("{error:#}"), "reading the active model");
             problem(StatusCode::INTERNAL_SERVER_ERROR, "the active model cannot be read; the log says why")
         }
+    }
+}
+
+/// Takes feedback of one verdict. It must say that it is JSON: so no page that a browser shows can send any.
+async fn feedback(State(console): State<Console>, Json(ask): Json<Ask>) -> Response {
+    let given = tokio::task::spawn_blocking(move || give(&*console.log, &Topics::new(&console.config), ask)).await;
+    match given {
+        Ok(Ok(given)) => Json(given).into_response(),
+        Ok(Err(error @ FeedbackError::NoVerdict(_))) => problem(StatusCode::NOT_FOUND, &error.to_string()),
+        Ok(Err(error @ (FeedbackError::Id(_) | FeedbackError::Until(_) | FeedbackError::TooLong))) => {
+            problem(StatusCode::BAD_REQUEST, &error.to_string())
+        }
+        Ok(Err(error @ (FeedbackError::Log(_) | FeedbackError::Json(_)))) => {
+            tracing::error!(%error, "taking feedback");
+            problem(StatusCode::INTERNAL_SERVER_ERROR, "feedback cannot be written; the log says why")
+        }
+        Err(_) => problem(StatusCode::SERVICE_UNAVAILABLE, "stopping"),
     }
 }
 
