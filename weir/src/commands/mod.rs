@@ -34,7 +34,7 @@ pub(crate) async fn run_configured(command: Configured, config: Config, sources:
         Configured::Erase(args) => erase::run(&args, &config),
         Configured::Ingest(args) => services::run(Service::Ingest, &args, config).await,
         Configured::Keys(command) => keys::run(&command, &config),
-        Configured::Models(command) => models::run(&command, &config),
+        Configured::Models(command) => models::run(command, &config).await,
         Configured::Score(args) => services::run(Service::Score, &args, config).await,
         Configured::Topics(command) => topics::run(&command, &config),
         Configured::Train(args) => services::run(Service::Train, &args, config).await,
