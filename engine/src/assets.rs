@@ -3,12 +3,17 @@
 use crate::detect::{Aspect, Explanation, Level, Seen, Signal};
 use crate::features::{Credential, Features};
 use crate::learn::Row;
+use crate::newcomer;
+use crate::partition::Live;
 use crate::paths::{EndpointIndex, Paths, Route};
 use crate::record::Family;
 use serde::{Deserialize, Serialize};
 
 /// Successful requests that an endpoint's habits rest on, at least.
 const SUPPORT: u32 = 30;
+
+/// Words that endpoints for operators have in their paths.
+const INTERNAL: [&str; 10] = ["admin", "debug", "internal", "metrics", "actuator", "console", "export", "backup", "test", "swagger"];
 
 /// How the endpoints of one API are used.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -60,10 +65,10 @@ impl Assets {
     }
 
     /// Answers [`Aspect::Unseen`], [`Aspect::Unauthenticated`] and [`Aspect::Leak`].
-    pub fn score(&self, seen: &Seen<'_>, out: &mut Vec<Signal>) {
+    pub fn score(&self, seen: &Seen<'_>, live: &Live<'_>, out: &mut Vec<Signal>) {
         let features = seen.features;
         if features.succeeded() != Some(false) {
-            let score = if self.is_live(seen.route.endpoint) {
+            let score = if self.is_live(seen.route.endpoint) || is_release(seen, live) {
                 0.0
             } else {
                 // An unknown status may have been a failure.
@@ -90,6 +95,13 @@ impl Assets {
                 .map(|bit| self.leak_surprisal(seen.route.endpoint, bit))
                 .fold(0.0, f32::max);
             out.push(Signal { aspect: Aspect::Leak, score, level: Level::Own, bet: u64::from(features.response.leaks.0) });
+        }
+    }
+
+    /// Takes note of an endpoint that never succeeded before and did.
+    pub fn observe(&self, seen: &Seen<'_>, live: &mut Live<'_>) {
+        if seen.features.succeeded() == Some(true) && !self.is_live(seen.route.endpoint) {
+            newcomer::note(seen, live, newcomer::path_key(seen));
         }
     }
 
@@ -150,6 +162,15 @@ impl Assets {
     pub fn first_seen(&self, endpoint: EndpointIndex) -> Option<i64> {
         self.habits(Some(endpoint)).and_then(|h| h.first_seen)
     }
+}
+
+/// Whether an unseen endpoint is one that a release of the API brings: callers with a credential use it from several networks. What is
+/// for operators, and what is open to anybody, is no release however many find it.
+fn is_release(seen: &Seen<'_>, live: &Live<'_>) -> bool {
+    let is_internal = |segment: &str| INTERNAL.iter().any(|word| segment.to_ascii_lowercase().contains(word));
+    seen.features.credential != Credential::None
+        && newcomer::is_usual(seen, live, newcomer::path_key(seen))
+        && !seen.features.segments().any(is_internal)
 }
 
 /// The known endpoint that shares most with the path.

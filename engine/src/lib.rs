@@ -17,6 +17,7 @@ pub mod history;
 pub mod learn;
 pub mod links;
 pub mod model;
+pub mod newcomer;
 pub mod partition;
 pub mod paths;
 pub mod probe;

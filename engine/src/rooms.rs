@@ -50,12 +50,12 @@ impl Rooms {
     /// Asks every room; changes nothing.
     pub fn score(&self, seen: &Seen<'_>, live: &Live<'_>, scratch: &mut Scratch, out: &mut Vec<Signal>) {
         self.score_stateful(seen, live, out);
-        self.content.score(seen, scratch, out);
+        self.content.score(seen, Some(live), scratch, out);
     }
 
     /// Asks every room but `content`, whose training asks for itself.
     pub(crate) fn score_stateful(&self, seen: &Seen<'_>, live: &Live<'_>, out: &mut Vec<Signal>) {
-        self.assets.score(seen, out);
+        self.assets.score(seen, live, out);
         self.sequence.score(seen, live, out);
         self.volume.score(seen, live, out);
         self.replay.score(seen, live, out);
@@ -67,11 +67,13 @@ impl Rooms {
 
     /// Lets every room take note of an exchange that was judged.
     pub fn observe(&self, seen: &Seen<'_>, live: &mut Live<'_>) {
+        self.assets.observe(seen, live);
         self.sequence.observe(seen, live);
         self.volume.observe(seen, live);
         self.replay.observe(seen, live);
         self.access.observe(seen, live);
         self.responses.observe(seen, live);
+        self.content.observe(seen, live);
         self.links.observe(seen, live);
         self.probe.observe(seen, live);
         self.accounts.observe(seen, live);
@@ -84,7 +86,7 @@ impl Rooms {
             DetectorKind::Assets => self.assets.explain(seen, paths, aspect),
             DetectorKind::Sequence => self.sequence.explain(seen, live, paths, aspect),
             DetectorKind::Volume => self.volume.explain(seen, live),
-            DetectorKind::Content => self.content.explain(seen, aspect, scratch),
+            DetectorKind::Content => self.content.explain(seen, live, aspect, scratch),
             DetectorKind::Replay => self.replay.explain(seen, live, aspect),
             DetectorKind::Access => self.access.explain(seen, live, paths, aspect),
             DetectorKind::Response => self.responses.explain(seen, live, aspect),

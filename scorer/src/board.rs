@@ -1,8 +1,8 @@
 //! What this scorer does, as its workers tell it, and now and then as a record of `weir.status`.
 
 use crate::settings::{Clock, Settings};
-use crate::state::{FORMAT, format_header};
 use engine::{ApiName, Label, TopicPartition, Verdict};
+use runtime::format;
 use runtime::log::{Log, LogError, Output, Producer};
 use runtime::status::{PartitionStatus, SCORER, ScorerStatus, VerdictCounts};
 use std::collections::BTreeMap;
@@ -61,7 +61,7 @@ impl Board {
         let status = ScorerStatus {
             instance: settings.instance.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            format: FORMAT,
+            format: format::FORMAT,
             ..ScorerStatus::default()
         };
         Ok(Self {
@@ -137,7 +137,7 @@ impl Board {
                 partition: Some(0),
                 key: Some(key.into()),
                 value: Some(value.into()),
-                headers: vec![format_header()],
+                headers: vec![format::header()],
             };
             self.producer.append(vec![output]).map_err(|e| e.to_string())
         });

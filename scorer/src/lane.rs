@@ -5,9 +5,10 @@ use crate::board::Counts;
 use crate::dead_letter::{self, Unreadable};
 use crate::feed::Published;
 use crate::settings::Settings;
-use crate::state::{EffectKey, Mark, ModelRef, Stages, StateWriter, Taken, format_header};
+use crate::state::{EffectKey, Mark, ModelRef, Stages, StateWriter, Taken};
 use crate::worker::WorkerError;
 use engine::{Effect, Exchange, Fact, Incident, Offset, Partition, RecordPosition, TopicPartition, Verdict};
+use runtime::format;
 use runtime::log::{Output, Record};
 use runtime::status::PartitionStatus;
 use std::sync::Arc;
@@ -93,7 +94,7 @@ impl Lane {
 
     /// Takes a record in again, without an outcome: its outcome was committed before.
     pub(crate) fn fold(&mut self, record: &Record) {
-        if let Some(Ok(exchange)) = record.value.as_deref().map(Exchange::from_json) {
+        if let Ok(exchange) = read(record) {
             self.partition.fold(position(record), &exchange);
         }
         self.next = record.offset.next();
@@ -153,8 +154,7 @@ impl Lane {
 
     /// Brings a record to its end: a verdict and perhaps alerts, or a dead letter.
     pub(crate) fn judge(&mut self, record: &Record, settings: &Settings, work: &mut Work) -> Result<(), WorkerError> {
-        let read = record.value.as_deref().ok_or(Unreadable::NoValue).and_then(|value| Ok(Exchange::from_json(value)?));
-        match read {
+        match read(record) {
             Ok(exchange) => {
                 let judged = self.partition.judge(position(record), &exchange);
                 work.counts.add(&judged.verdict);
@@ -235,6 +235,11 @@ pub(crate) fn effect_of(taken: &Taken, published: &Published) -> Option<Effect> 
     }
 }
 
+fn read(record: &Record) -> Result<Exchange<'_>, Unreadable> {
+    format::check(record)?;
+    Ok(Exchange::from_json(record.value.as_deref().ok_or(Unreadable::NoValue)?)?)
+}
+
 fn position(record: &Record) -> RecordPosition {
     RecordPosition { offset: record.offset, appended_ms: Some(record.timestamp_ms) }
 }
@@ -242,7 +247,7 @@ fn position(record: &Record) -> RecordPosition {
 fn verdict_record(verdict: &Verdict, partition: u32, settings: &Settings) -> Result<Output, WorkerError> {
     let mut headers = vec![("label", verdict.label.name().into()), ("score", verdict.score.to_string().into())];
     headers.extend(verdict.model.as_ref().map(|model| ("model", model.clone().into())));
-    headers.push(format_header());
+    headers.push(format::header());
     Ok(Output {
         topic: Arc::clone(&settings.topics.verdicts),
         partition: Some(partition),
@@ -259,7 +264,7 @@ pub(crate) fn alert_record(incident: &Incident, settings: &Settings) -> Result<O
         partition: None,
         key: Some(incident.uid.clone().into()),
         value: Some(serde_json::to_vec(&alert::finding(incident))?.into()),
-        headers: vec![format_header()],
+        headers: vec![format::header()],
     })
 }
 
@@ -270,7 +275,7 @@ fn facts(facts: &[Fact], settings: &Settings, work: &mut Work) -> Result<(), Wor
             partition: None,
             key: Some(fact.key().to_vec().into()),
             value: Some(fact.to_bytes()?.into()),
-            headers: vec![format_header()],
+            headers: vec![format::header()],
         });
     }
     Ok(())

@@ -19,6 +19,8 @@ use std::time::Duration;
 const BATCH: usize = 2_000;
 /// Longest wait for a batch.
 const WAIT: Duration = Duration::from_millis(20);
+/// Most partitions that are checkpointed with one batch: those that came together are due together, and would hold verdicts up.
+const CHECKPOINTS: usize = 2;
 /// Time between two looks at the lag, milliseconds.
 const LAG_EVERY: i64 = 1_000;
 
@@ -191,7 +193,7 @@ impl<'a> Worker<'a> {
 
     fn checkpoint(&mut self, work: &mut Work) -> Result<(), WorkerError> {
         let settings = self.settings;
-        self.live().filter(|lane| lane.is_due(settings)).try_for_each(|lane| lane.checkpoint(settings, work))
+        self.live().filter(|lane| lane.is_due(settings)).take(CHECKPOINTS).try_for_each(|lane| lane.checkpoint(settings, work))
     }
 
     /// Commits a turn's work. An abort voids the state of the partitions that it touched.

@@ -6,15 +6,17 @@
 //! that is going on, [`publish`] is the writer half of `weir.models`.
 
 mod apis;
+mod erase;
 mod memory;
 pub mod publish;
 mod settings;
 mod training;
 
+pub use erase::erase;
 pub use settings::{Settings, history_limits, learn_config};
 
 use apis::Apis;
-use engine::{ApiName, Exchange, Features, SessionKey, TopicPartition};
+use engine::{ApiName, Exchange, Features, Offset, SessionKey, TopicPartition};
 use memory::Memory;
 use publish::{PublishError, Publisher, Role};
 use runtime::feedback::Said;
@@ -26,11 +28,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use training::{Done, Training};
 
-/// Format of the records that this version writes.
-pub const FORMAT: u32 = 1;
-
 /// Most records of one batch.
 const BATCH: usize = 2_000;
+/// Name of every trainer in its group, whatever its `instance`: of several the one that came last goes on, the others end.
+const THE_ONE: &str = "trainer";
 /// Longest wait for a batch.
 const WAIT: Duration = Duration::from_millis(100);
 
@@ -87,21 +88,22 @@ struct Trainer<'a> {
 impl<'a> Trainer<'a> {
     fn open(settings: &'a Settings, log: &'a Arc<dyn Log>) -> Result<Self, TrainerError> {
         let topics = &settings.topics;
+        // Names are taken over before anything is read: what a trainer before us still wants to write is refused from here on.
         let publisher = Publisher::open(log, topics, settings.sign_key.clone(), Role::Trainer)?;
+        let spec = WorkerSpec {
+            group: topics.groups.trainer.clone(),
+            topics: vec![Arc::clone(&topics.traffic)],
+            instance: THE_ONE.to_owned(),
+            number: 0,
+            of: 1,
+        };
+        let consumer = log.worker(&spec)?;
         let mut apis = Apis::open(settings, &**log)?;
         let memory = Memory::open(settings, &**log, &mut apis)?;
         apis.recalled();
         if let Some(model) = publisher.active_model()? {
             apis.modelled(&model);
         }
-        let spec = WorkerSpec {
-            group: topics.groups.trainer.clone(),
-            topics: vec![Arc::clone(&topics.traffic)],
-            instance: settings.instance.clone(),
-            number: 0,
-            of: 1,
-        };
-        let consumer = log.worker(&spec)?;
         Ok(Self { settings, log: &**log, consumer, producer: log.producer(None)?, publisher, memory, apis, training: None })
     }
 
@@ -157,6 +159,10 @@ impl<'a> Trainer<'a> {
                 self.memory.committed();
                 Ok(())
             }
+            Err(CommitError::Aborted(_)) if self.is_past(&positions)? => {
+                self.memory.committed();
+                Ok(())
+            }
             Err(CommitError::Aborted(why)) => {
                 tracing::warn!(why, "a transaction was aborted: its records are read again, and written with the next");
                 self.memory.aborted(&positions);
@@ -165,6 +171,16 @@ impl<'a> Trainer<'a> {
             Err(CommitError::Fenced(why)) => Err(TrainerError::Fenced(why)),
             Err(CommitError::Fatal(error)) => Err(error.into()),
         }
+    }
+
+    /// Whether these positions are committed: the answer to a commit can get lost.
+    fn is_past(&self, positions: &[(TopicPartition, Offset)]) -> Result<bool, LogError> {
+        for (at, next) in positions {
+            if self.log.committed(&self.settings.topics.groups.trainer, at)?.is_none_or(|committed| committed < *next) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Starts a training when one is due, and ends one that is done.

@@ -1,7 +1,8 @@
 //! The command line.
 
 use crate::commands::{
-    backtest, completions, config, demo, endpoints, feedback, ingest, keys, models, services, simulate, status, topics, up, verdicts,
+    backtest, bench, completions, config, demo, endpoints, erase, feedback, ingest, keys, models, services, simulate, status, topics, up,
+    verdicts,
 };
 use clap::{Args, Parser, Subcommand};
 use runtime::config::{FlagValue, LoadError, Sources, load_sources};
@@ -70,9 +71,15 @@ pub(crate) enum Configured {
     /// Learns from some files and judges others, without any service.
     #[command(after_help = backtest::EXAMPLES)]
     Backtest(backtest::Args),
+    /// Measures what an installation can do.
+    #[command(subcommand)]
+    Bench(bench::Command),
     /// Shows or checks the configuration.
     #[command(subcommand)]
     Config(config::Command),
+    /// Forgets a session or an account.
+    #[command(after_help = erase::EXAMPLES)]
+    Erase(erase::Args),
     /// Says what a verdict really was: mutes alerts like it, or keeps its session out of training.
     #[command(after_help = feedback::EXAMPLES)]
     Feedback(feedback::Args),

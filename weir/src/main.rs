@@ -1,6 +1,6 @@
 //! The one binary: parses the command line, wires libraries together, maps exit codes. It *never* holds logic that a test would want to reach.
 
-mod active;
+mod catalogue;
 mod cli;
 mod client;
 mod commands;

@@ -4,6 +4,7 @@ use super::field::{FIRST_OF_PARTS, FieldProfile, SCORE_NAMES, Scratch, tokens};
 use super::{Content, Level, Valued, What, valued};
 use crate::detect::{Aspect, Explanation, Seen};
 use crate::features::Place;
+use crate::partition::Live;
 use crate::record::Family;
 
 /// Characters shown around the odd part.
@@ -12,11 +13,11 @@ const EXCERPT: usize = 40;
 impl Content {
     /// Explains one of this room's aspects.
     #[must_use]
-    pub fn explain(&self, seen: &Seen<'_>, aspect: Aspect, scratch: &mut Scratch) -> Option<Explanation> {
+    pub fn explain(&self, seen: &Seen<'_>, live: &Live<'_>, aspect: Aspect, scratch: &mut Scratch) -> Option<Explanation> {
         match aspect {
             Aspect::Values => self.explain_value(seen, true, scratch),
             Aspect::Headers => self.explain_value(seen, false, scratch),
-            Aspect::Structure => self.explain_structure(seen),
+            Aspect::Structure => self.explain_structure(seen, live),
             Aspect::Sensitive => self.explain_sensitive(seen),
             _ => None,
         }
@@ -53,8 +54,8 @@ impl Content {
         })
     }
 
-    fn explain_structure(&self, seen: &Seen<'_>) -> Option<Explanation> {
-        let odd = self.structure(seen).into_iter().next()?;
+    fn explain_structure(&self, seen: &Seen<'_>, live: &Live<'_>) -> Option<Explanation> {
+        let odd = self.structure(seen, Some(live)).into_iter().next()?;
         let known = seen.endpoint.and_then(|e| self.endpoints.get(e.0 as usize))?;
         let field = seen.features.fields.iter().find(|f| f.id == odd.id);
         let facts = field.map_or(Some(known), |f| self.fields_of(seen.endpoint, f.place)).unwrap_or(known);

@@ -14,8 +14,6 @@ pub(super) const SCORES: usize = 7;
 /// Names of the scores, in order.
 pub(super) const SCORE_NAMES: [&str; SCORES] =
     ["length", "characters", "letter sequence", "part of the letter sequence", "punctuation", "words", "type"];
-/// Which of them are −ln of a share of values: a nat of those is no more than a nat of p.
-const IS_LIKELIHOOD: [bool; SCORES] = [true, true, false, false, false, false, true];
 /// The first of the scores that look at parts of a value, not at the whole.
 pub(super) const FIRST_OF_PARTS: usize = 3;
 /// Most distinct tokens, values of one field.
@@ -166,6 +164,9 @@ const KINDS: [ValueKind; ValueKind::COUNT] = [
     ValueKind::Free,
 ];
 
+/// Values below which a field is not judged by its own profile alone, and that weigh as much as all values of a kind do.
+const SMALL: f32 = 1_000.0;
+const TRUSTED: f32 = 300.0;
 /// Values that the pool of free texts counts for beside a field's own.
 const BACK_OFF: f32 = 30.0;
 
@@ -323,10 +324,10 @@ impl FieldProfile {
         self.chars[slot / 64] & (1 << (slot % 64)) != 0
     }
 
-    /// Distinct characters that the field never had.
+    /// Distinct characters that the field never had; of a password, signs only.
     pub(super) fn unseen_chars(&self, value: &str) -> usize {
         let mut unseen: [u64; 4] = [0; 4];
-        for c in value.chars() {
+        for c in value.chars().filter(|c| !self.is_password || !c.is_alphanumeric()) {
             let slot = char_slot(c);
             if self.chars[slot / 64] & (1 << (slot % 64)) == 0 {
                 unseen[slot / 64] |= 1 << (slot % 64);
@@ -350,11 +351,20 @@ impl FieldProfile {
             self.tails = None;
             return;
         }
-        let sample = |i: usize| held_out.iter().map(|s| s[i]).collect();
-        let fit = |i: usize| if IS_LIKELIHOOD[i] { Tail::fit_likelihoods(sample(i), 1) } else { Tail::fit(sample(i), 1) };
-        let each: Vec<Tail> = (0..SCORES).filter_map(fit).collect();
+        let each: Vec<Tail> = (0..SCORES).filter_map(|i| Tail::fit_likelihoods(held_out.iter().map(|s| s[i]).collect(), 1)).collect();
         let sums = held_out.iter().map(|s| sum_of(&each, s)).collect();
         self.tails = Tail::fit_likelihoods(sums, 1).map(|sum| Box::new(Tails { each, sum }));
+    }
+
+    /// Whether so few values were learned that others of a value's kind are asked, too.
+    pub(super) fn is_small(&self) -> bool {
+        self.n < SMALL
+    }
+
+    /// Surprisal of a value in nats, drawn to that among all values of its kind: a few values have not shown all their forms.
+    pub(super) fn drawn_to(&self, own: f32, of_kind: f32) -> f32 {
+        let weight = self.n / (self.n + TRUSTED);
+        weight * own + (1.0 - weight) * own.min(of_kind)
     }
 
     pub(super) fn is_calibrated(&self) -> bool {

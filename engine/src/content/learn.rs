@@ -33,6 +33,8 @@ struct Scored {
     of_endpoint: bool,
     /// How surprising it can be at most, since it was seen before.
     at_most: f32,
+    /// The same value among all of its kind.
+    of_kind: Option<(u64, [f32; SCORES])>,
 }
 
 /// Everything counted, by fold.
@@ -77,6 +79,11 @@ pub(crate) fn learn(rows: &[Row<'_>], endpoints: usize, networks_known: bool) ->
                 let Some((key, profile, level)) = without.profile_for(row.endpoint, &v.field) else { continue };
                 let scores = profile.scores(&v.value, without.pool(), &mut scratch);
                 samples.entry(key).or_default().push(scores);
+                let of_kind = without.second_opinion(profile, &v.field).filter(|(kind, _)| *kind != key).map(|(kind, profile)| {
+                    let scores = profile.scores(&v.value, without.pool(), &mut scratch);
+                    samples.entry(kind).or_default().push(scores);
+                    (kind, scores)
+                });
                 let bet = mix(v.field.id, v.field.kind as u64);
                 scored[at].push(Scored {
                     key,
@@ -85,9 +92,10 @@ pub(crate) fn learn(rows: &[Row<'_>], endpoints: usize, networks_known: bool) ->
                     bet,
                     of_endpoint: v.field.place.is_of_endpoint(),
                     at_most: profile.most_surprising(v.field.value_hash),
+                    of_kind,
                 });
             }
-            without.score(&seen, &mut scratch, &mut held_out[at]);
+            without.score(&seen, None, &mut scratch, &mut held_out[at]);
             held_out[at].retain(|s| !matches!(s.aspect, Aspect::Values | Aspect::Headers));
         }
     }
@@ -104,8 +112,11 @@ pub(crate) fn learn(rows: &[Row<'_>], endpoints: usize, networks_known: bool) ->
     for (at, list) in scored.iter().enumerate() {
         let mut worst = [Worst::default(); 2];
         for s in list {
-            if let Some(tails) = content.profile(s.key).and_then(FieldProfile::tails) {
-                worst[usize::from(!s.of_endpoint)].take_bet(tails.nats(&s.scores).min(s.at_most), s.level, s.bet);
+            if let Some((profile, tails)) = content.profile(s.key).and_then(|p| Some((p, p.tails()?))) {
+                let own = tails.nats(&s.scores);
+                let of_kind = s.of_kind.and_then(|(kind, scores)| Some(content.profile(kind)?.tails()?.nats(&scores)));
+                let nats = of_kind.map_or(own, |of_kind| profile.drawn_to(own, of_kind));
+                worst[usize::from(!s.of_endpoint)].take_bet(nats.min(s.at_most), s.level, s.bet);
             }
         }
         held_out[at].extend(worst[0].signal(Aspect::Values));
@@ -124,32 +135,44 @@ fn count(rows: &[Row<'_>]) -> Counted {
         response_keys: FxHashSet::default(),
     };
     for row in rows {
-        let (Some(endpoint), true) = (row.endpoint, row.features.status() < 400) else { continue };
-        let fold = usize::from(row.fold);
-        for member in &row.features.response.members {
-            if counted.response_keys.len() < 20_000 {
-                counted.response_keys.insert(member.key);
-            }
+        // Headers are the API's: of a caller of endpoints that nobody else uses they are learned once.
+        if row.features.status() >= 400 || (row.endpoint.is_none() && !row.counts) {
+            continue;
         }
-        let mine = counted.endpoints[fold].entry(endpoint.0).or_default();
-        mine.n += row.weight;
-        let of_api = &mut counted.of_api[fold];
-        of_api.n += row.weight;
+        let fold = usize::from(row.fold);
+        if let Some(endpoint) = row.endpoint {
+            counted.endpoints[fold].entry(endpoint.0).or_default().n += row.weight;
+            counted.learn_response_keys(row);
+        }
+        counted.of_api[fold].n += row.weight;
         for v in valued(row.features, &row.route) {
-            let key = own_key(endpoint, &v.field);
+            let (key, facts) = match row.endpoint {
+                _ if !v.field.place.is_of_endpoint() => (name_key(&v.field), &mut counted.of_api[fold]),
+                Some(endpoint) => (own_key(endpoint, &v.field), counted.endpoints[fold].entry(endpoint.0).or_default()),
+                None => continue,
+            };
             let known = counted.fields[fold].contains_key(&key);
             if !known && counted.fields[fold].len() >= MAX_FIELDS {
                 continue;
             }
+            facts.add(&v.field, &v.name, row);
             let counts = counted.fields[fold].entry(key).or_default();
             counts.add(&v.field, &v.value, row.weight);
             counts.is_password |= is_password(&v.name);
             counted.pools.entry(key).or_insert((name_key(&v.field), v.field.place));
-            let facts = if v.field.place.is_of_endpoint() { &mut *mine } else { &mut *of_api };
-            facts.add(&v.field, &v.name, row);
         }
     }
     counted
+}
+
+impl Counted {
+    fn learn_response_keys(&mut self, row: &Row<'_>) {
+        for member in &row.features.response.members {
+            if self.response_keys.len() < 20_000 {
+                self.response_keys.insert(member.key);
+            }
+        }
+    }
 }
 
 impl EndpointCounts {

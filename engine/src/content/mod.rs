@@ -14,6 +14,8 @@ pub(crate) use learn::{Learned, learn};
 use crate::detect::{Aspect, Level, Seen, Signal};
 use crate::features::hash::mix;
 use crate::features::{Features, Field, Place, ValueKind, decode};
+use crate::newcomer;
+use crate::partition::Live;
 use crate::paths::{EndpointIndex, Route};
 use field::FieldProfile;
 use serde::{Deserialize, Serialize};
@@ -146,13 +148,24 @@ impl Content {
         if let Some(nats) = profile.remembered(valued.field.value_hash) {
             return Some((nats, level));
         }
-        let tails = profile.tails()?;
-        let nats = tails.nats(&profile.scores(&valued.value, self.pool(), scratch));
+        let own = profile.tails()?.nats(&profile.scores(&valued.value, self.pool(), scratch));
+        let of_kind = self.second_opinion(profile, &valued.field).and_then(|(_, kind)| {
+            let scores = kind.scores(&valued.value, self.pool(), scratch);
+            kind.tails().map(|tails| tails.nats(&scores))
+        });
+        let nats = of_kind.map_or(own, |of_kind| profile.drawn_to(own, of_kind));
         Some((nats.min(profile.most_surprising(valued.field.value_hash)), level))
     }
 
+    /// The profile of all values of a value's kind, where the field's own has seen too few to be trusted alone.
+    fn second_opinion(&self, profile: &FieldProfile, field: &Field) -> Option<(u64, &FieldProfile)> {
+        let key = kind_key(field.kind, field.place);
+        profile.is_small().then(|| self.profile(key)).flatten().map(|kind| (key, kind))
+    }
+
     /// Answers [`Aspect::Values`], [`Aspect::Headers`], [`Aspect::Structure`] and [`Aspect::Sensitive`].
-    pub fn score(&self, seen: &Seen<'_>, scratch: &mut Scratch, out: &mut Vec<Signal>) {
+    /// Without live state, what is new is new to everybody.
+    pub fn score(&self, seen: &Seen<'_>, live: Option<&Live<'_>>, scratch: &mut Scratch, out: &mut Vec<Signal>) {
         let mut worst = [Worst::default(); 2];
         let mut sensitive = (0.0f32, Level::Own, 0u64);
         for valued in valued(seen.features, seen.route) {
@@ -173,15 +186,29 @@ impl Content {
         out.extend(worst[1].signal(Aspect::Headers));
         out.push(Signal { aspect: Aspect::Sensitive, score: sensitive.0, level: sensitive.1, bet: sensitive.2 });
         if seen.endpoint.is_some() {
-            let odd = self.structure(seen);
+            let odd = self.structure(seen, live);
             let bet = odd.iter().map(|o| o.id).fold(0, mix);
             let score = odd.iter().map(|o| o.nats).fold(0.0, f32::max) + 0.5 * odd.iter().skip(1).map(|o| o.nats).sum::<f32>().min(20.0);
             out.push(Signal { aspect: Aspect::Structure, score, level: Level::Own, bet });
         }
     }
 
+    /// Takes note of what a request brought that training never saw.
+    pub fn observe(&self, seen: &Seen<'_>, live: &mut Live<'_>) {
+        if seen.features.succeeded() == Some(false) {
+            return;
+        }
+        for field in seen.features.fields.iter().filter(|f| f.repeat == 0) {
+            let is_new = self.fields_of(seen.endpoint, field.place).is_some_and(|known| known.find(field.id).is_none());
+            if is_new || (field.place.is_of_endpoint() && !field.sensitive.is_empty()) {
+                newcomer::note(seen, live, newcomer::field_key(seen, field));
+                newcomer::note_kinds(seen, live, field.key, field.sensitive);
+            }
+        }
+    }
+
     /// What is odd about which fields there are, oddest first.
-    fn structure(&self, seen: &Seen<'_>) -> Vec<Oddity> {
+    fn structure(&self, seen: &Seen<'_>, live: Option<&Live<'_>>) -> Vec<Oddity> {
         let mut out: Vec<Oddity> = Vec::new();
         let Some(known) = seen.endpoint.and_then(|e| self.endpoints.get(e.0 as usize)) else { return out };
         let is_write = seen.class != crate::detect::Class::Read;
@@ -202,11 +229,15 @@ impl Content {
                     }
                 }
                 None if field.repeat == 0 && field.place.is_of_endpoint() => {
+                    let is_usual = live.is_some_and(|live| newcomer::is_usual(seen, live, newcomer::field_key(seen, field)));
                     let from_response = is_write && self.response_keys.binary_search(&field.key).is_ok();
                     let is_switch = is_write && field.kind == ValueKind::Bool;
                     // A client's next version brings fields of its own; what answers have and requests never had is the server's.
                     let nats = if from_response || is_switch { facts.new_field + 2.0 } else { PLAIN_NEW };
-                    out.push(Oddity { id: field.id, nats, what: if from_response { What::OnlyFromResponses } else { What::New } });
+                    let what = if from_response { What::OnlyFromResponses } else { What::New };
+                    if !is_usual || from_response || is_switch {
+                        out.push(Oddity { id: field.id, nats, what });
+                    }
                 }
                 None => {
                     // A header or cookie that no client of the API sends.

@@ -18,6 +18,9 @@ const FEW_CONTENTS: usize = 50;
 const UNIT_SHARE: f32 = 0.01;
 const NETWORK_SHARE: f32 = 0.05;
 
+/// An endpoint that is not known is a novelty in itself, however often its few callers call it: so many requests of each count.
+const NOVELTIES: u32 = 2;
+
 /// One exchange as learners see it.
 #[derive(Debug)]
 pub(crate) struct Row<'h> {
@@ -179,7 +182,7 @@ fn weigh(rows: &mut [Row<'_>]) {
             *count += 1.0;
         }
     }
-    let mut due: FxHashMap<(EndpointId, u64), f32> = FxHashMap::default();
+    let mut due: FxHashMap<(EndpointId, u64), (f32, u32)> = FxHashMap::default();
     for row in rows.iter_mut() {
         let (n, units, networks) = totals[&row.id];
         let share = |own: f32, cap: f32, distinct: u32| cap.max(2.0 / distinct as f32) * n / own;
@@ -188,9 +191,9 @@ fn weigh(rows: &mut [Row<'_>]) {
             weight = weight.min(share(*count, NETWORK_SHARE, networks));
         }
         row.weight = weight;
-        let due = due.entry((row.id, row.unit)).or_insert(0.5);
-        *due += weight;
-        row.counts = *due >= 1.0;
+        let (due, sent) = due.entry((row.id, row.unit)).or_insert((0.5, 0u32));
+        (*due, *sent) = (*due + weight, *sent + 1);
+        row.counts = if row.endpoint.is_some() { *due >= 1.0 } else { *sent <= NOVELTIES };
         if row.counts {
             *due -= 1.0;
         }

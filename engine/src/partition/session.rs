@@ -7,6 +7,7 @@ use crate::access::{Footprint, Owner};
 use crate::facts::{Entity, Fact, Saw};
 use crate::fuse::Wealth;
 use crate::links::{Issue, Linked};
+use crate::newcomer::Newcomer;
 use crate::probe::Tried;
 use crate::replay::{Beginnings, Sighting};
 use crate::response::{Recent, Taken};
@@ -74,6 +75,8 @@ pub struct Shared {
     pub tokens: Table<u64, Sighting>,
     /// Objects and whose they are.
     pub objects: Table<u64, Owner>,
+    /// What requests bring that training never saw.
+    pub newcomers: Table<u64, Newcomer>,
     /// What endpoints give now.
     pub answers: Table<u64, Recent>,
     /// Network sources that something speaks against.
@@ -95,6 +98,7 @@ impl Shared {
             credentials: Table::new(b'l', limits.tokens),
             tokens: Table::new(b'n', limits.tokens),
             objects: Table::new(b'o', limits.objects),
+            newcomers: Table::new(b'f', limits.endpoints),
             answers: Table::new(b'r', limits.endpoints),
             sources: Table::new(b'w', limits.sources),
             accounts: Table::new(b'k', limits.sources),
@@ -122,6 +126,7 @@ impl Shared {
         self.sources.checkpoint(out);
         self.accounts.checkpoint(out);
         self.peers.checkpoint(out);
+        self.newcomers.checkpoint(out);
         self.objects.checkpoint(out);
         self.answers.checkpoint(out);
     }
@@ -133,6 +138,7 @@ impl Shared {
             || self.sources.restore(entry)?
             || self.accounts.restore(entry)?
             || self.peers.restore(entry)?
+            || self.newcomers.restore(entry)?
             || self.objects.restore(entry)?
             || self.answers.restore(entry)?)
     }

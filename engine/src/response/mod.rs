@@ -13,6 +13,7 @@ use crate::detect::{Aspect, Class, Explanation, Level, Seen, Signal};
 use crate::features::hash::{hash, mix};
 use crate::features::sensitive::{Sensitive, SensitiveKind};
 use crate::features::{Features, Member, Place, ValueKind};
+use crate::newcomer::{Newcomer, word_key};
 use crate::partition::Live;
 use crate::record::{Capability, EndpointId, Family};
 use serde::{Deserialize, Serialize};
@@ -171,12 +172,13 @@ impl Responses {
         let mut new = New { nats: 0.0, member: None, kinds: Sensitive::default(), count: 0 };
         for member in &response.members {
             let mut kinds = Sensitive(member.sensitive.0 & !profile.kinds.0);
-            if !kinds.is_empty() {
+            let mut is_known = profile.members.binary_search_by_key(&member.path, |(path, _)| *path).is_ok();
+            if !is_known || !kinds.is_empty() {
                 // What somebody put in comes out again: that is his doing, not the reader's.
-                let put_in = live.shared.answers.read(&name_key(member.key), Recent::was_put_in).unwrap_or_default();
-                kinds = Sensitive(kinds.0 & !put_in.0);
+                if let Some(put_in) = live.shared.newcomers.read(&word_key(member.key), Newcomer::kinds) {
+                    (is_known, kinds) = (true, Sensitive(kinds.0 & !put_in.0));
+                }
             }
-            let is_known = profile.members.binary_search_by_key(&member.path, |(path, _)| *path).is_ok();
             if is_known && kinds.is_empty() {
                 continue;
             }
@@ -210,11 +212,6 @@ impl Responses {
 
     /// Takes note of how much was given to whom.
     pub fn observe(&self, seen: &Seen<'_>, live: &mut Live<'_>) {
-        if seen.features.succeeded() != Some(false) {
-            for field in seen.features.fields.iter().filter(|f| f.place.is_of_endpoint() && !f.sensitive.is_empty()) {
-                live.shared.answers.update(name_key(field.key), seen.now, |name| name.put_in(field.sensitive));
-            }
-        }
         if seen.endpoint.is_none() || self.profile(seen).is_none() {
             return;
         }
@@ -261,11 +258,6 @@ impl Responses {
             support,
         })
     }
-}
-
-/// Key of what requests put in under a name, wherever.
-fn name_key(name: u64) -> u64 {
-    mix(name, 0x6e61)
 }
 
 /// Key of what sessions got in all, apart from all endpoints.

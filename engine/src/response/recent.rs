@@ -1,7 +1,6 @@
 //! Live state of `response`: what others get now, and what one session got in all.
 
 use super::MEASURES;
-use crate::features::sensitive::Sensitive;
 use serde::{Deserialize, Serialize};
 
 /// Answers remembered of one endpoint, one a session.
@@ -19,8 +18,6 @@ pub struct Recent {
     answers: Vec<(u64, [f32; MEASURES])>,
     /// Where the next goes.
     next: u8,
-    /// Of a name: kinds of personal data that requests put in under it.
-    put_in: Sensitive,
 }
 
 impl Recent {
@@ -35,16 +32,6 @@ impl Recent {
             self.answers[usize::from(self.next) % ANSWERS] = answer;
             self.next = (self.next + 1) % ANSWERS as u8;
         }
-    }
-
-    /// Takes note of what a request put in under a name.
-    pub(super) fn put_in(&mut self, kinds: Sensitive) {
-        self.put_in = self.put_in.union(kinds);
-    }
-
-    /// Kinds of personal data that requests put in under a name.
-    pub(super) fn was_put_in(&self) -> Sensitive {
-        self.put_in
     }
 
     /// Surprisal of a measure among those of other sessions: its rank, and how far it lies beyond the largest. `None` when there are

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use engine::TopicPartition;
 use place::Place;
 use runtime::config::Config;
+use runtime::format;
 use runtime::keys::SessionKey;
 use runtime::log::{Log, LogError, Output, Producer, Start, read_to_end};
 use runtime::shutdown::Shutdown;
@@ -161,7 +162,7 @@ impl Following {
             partition: Some(0),
             key: Some(self.key(&file.name).into()),
             value: Some(serde_json::to_vec(&piece.place).map_err(|e| IngestError::Place(e.to_string()))?.into()),
-            headers: vec![traffic::FORMAT],
+            headers: vec![format::header()],
         });
         Ok(outputs)
     }
@@ -169,7 +170,7 @@ impl Following {
     /// `offset`: that of the piece in which the line stands.
     fn dead_letter(&self, file: &Followed, piece: &tail::Piece, fault: &Fault) -> Output {
         let headers = vec![
-            traffic::FORMAT,
+            format::header(),
             ("reason", Bytes::from_static(fault.reason.name().as_bytes())),
             ("detail", Bytes::copy_from_slice(fault.detail.as_bytes())),
             ("topic", Bytes::copy_from_slice(file.name.as_bytes())),

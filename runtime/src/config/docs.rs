@@ -112,7 +112,7 @@ Requests are signed after [Standard Webhooks](https://www.standardwebhooks.com):
 `kafka.properties` takes any property of librdkafka, except those that Weir's guarantees rest on. These are refused with the reason:
 `bootstrap.servers`, `group.id`, `group.instance.id`, `client.id`, `group.protocol`, `partition.assignment.strategy`, `transactional.id`,
 `transaction.timeout.ms`, `isolation.level`, `enable.auto.commit`, `enable.auto.offset.store`, `auto.offset.reset`, `enable.idempotence`, `acks`,
-`max.in.flight`, `partitioner`, `enable.partition.eof`.
+`max.in.flight`, `message.timeout.ms`, `message.max.bytes`, `partitioner`, `enable.partition.eof`.
 ";
 
 /// The text of `docs/configuration.md`.

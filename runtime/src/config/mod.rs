@@ -5,7 +5,6 @@
 
 mod docs;
 mod ingest;
-mod kafka;
 mod keys;
 mod kind;
 mod load;

@@ -1,11 +1,11 @@
 //! From settings to a [`Config`]: the checks that need more than one key.
 
-use super::kafka::refusal;
 use super::kind::{DeclaredGroup, network, read_secret_file};
 use super::problem::{ConfigErrors, Origin, Problem};
 use super::secret::{KafkaProperties, Secret};
 use super::source::{Setting, Settings};
 use super::*;
+use crate::log::kafka::refusal;
 use serde::de::DeserializeOwned;
 use toml::Value;
 
