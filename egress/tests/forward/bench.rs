@@ -4,10 +4,12 @@ use egress::{EgressError, Settings};
 use engine::TopicPartition;
 use runtime::config::{Config, FlagValue, Sources};
 use runtime::log::embedded::EmbeddedLog;
+use runtime::log::kafka::KafkaLog;
 use runtime::log::{Log, Output, Record, Start, read_to_end};
 use runtime::shutdown::Shutdown;
 use runtime::status::{OUTPUT, OutputStatus};
 use serde_json::{Value, json};
+use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
@@ -33,12 +35,21 @@ pub(crate) fn tokio() -> &'static Runtime {
 impl Bench {
     /// With these settings, written as on the command line.
     pub(crate) fn new(flags: &[(&str, String)]) -> Self {
+        Self::on(flags, |directory| Arc::new(EmbeddedLog::options().open(directory.join("log")).unwrap()))
+    }
+
+    /// On Kafka.
+    pub(crate) fn on_kafka(flags: &[(&str, String)], brokers: &str) -> Self {
+        Self::on(flags, |_| Arc::new(KafkaLog::options(brokers).open().unwrap()))
+    }
+
+    fn on(flags: &[(&str, String)], log: impl Fn(&Path) -> Arc<dyn Log>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let flag = |(key, value): &(&str, String)| FlagValue { key: (*key).to_owned(), value: value.clone() };
         let mut flags: Vec<FlagValue> = flags.iter().map(flag).collect();
         flags.push(FlagValue { key: "deadletter.keep".to_owned(), value: "true".to_owned() });
         let config = Config::resolve(&Sources { flags, host_name: "bench".to_owned(), ..Sources::default() }).unwrap();
-        let log: Arc<dyn Log> = Arc::new(EmbeddedLog::options().open(directory.path().join("log")).unwrap());
+        let log = log(directory.path());
         let mut settings = Settings::new(&config);
         log.create_topics(settings.topics.specs()).unwrap();
         settings.first_pause = Duration::from_millis(2);

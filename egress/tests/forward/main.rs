@@ -4,5 +4,6 @@
 
 mod bench;
 mod blocklist;
+mod kafka;
 mod syslog;
 mod webhook;

@@ -32,17 +32,17 @@ fn frames(mut bytes: &[u8]) -> Vec<String> {
 }
 
 /// The `request=` of each CEF message.
-fn paths(messages: &[String]) -> Vec<String> {
+pub(crate) fn paths(messages: &[String]) -> Vec<String> {
     let path = |message: &String| message.split("request=").nth(1).unwrap().split(' ').next().unwrap().to_owned();
     messages.iter().map(path).collect()
 }
 
-fn expected(count: usize) -> Vec<String> {
+pub(crate) fn expected(count: usize) -> Vec<String> {
     (0..count).map(|n| format!("/{n}")).collect()
 }
 
 /// Reads connections to their end, and hands on what came.
-fn serve(listener: TcpListener) -> Receiver<Vec<String>> {
+pub(crate) fn serve(listener: TcpListener) -> Receiver<Vec<String>> {
     let (send, receive) = channel();
     std::thread::spawn(move || {
         for stream in listener.incoming() {
@@ -55,7 +55,7 @@ fn serve(listener: TcpListener) -> Receiver<Vec<String>> {
     receive
 }
 
-fn collect(receive: &Receiver<Vec<String>>, count: usize) -> Vec<String> {
+pub(crate) fn collect(receive: &Receiver<Vec<String>>, count: usize) -> Vec<String> {
     let mut messages = Vec::new();
     while messages.len() < count {
         messages.extend(receive.recv_timeout(WAIT).unwrap());
@@ -63,7 +63,7 @@ fn collect(receive: &Receiver<Vec<String>>, count: usize) -> Vec<String> {
     messages
 }
 
-fn tcp(port: u16) -> (&'static str, String) {
+pub(crate) fn tcp(port: u16) -> (&'static str, String) {
     ("outputs.siem", format!("{{ to = \"syslog+tcp://127.0.0.1:{port}\", format = \"cef\" }}"))
 }
 
