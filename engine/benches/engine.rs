@@ -151,13 +151,13 @@ fn parts(c: &mut Criterion) {
     let mut signals = Vec::new();
     type Ask<'a> = &'a dyn Fn(&Seen<'_>, &mut Scratch, &mut Vec<Signal>);
     let detectors: [(&str, Ask<'_>); 7] = [
-        ("assets", &|seen, _, out| api.rooms.assets.score(seen, out)),
+        ("assets", &|seen, _, out| api.rooms.assets.score(seen, &live, out)),
         ("sequence", &|seen, _, out| api.rooms.sequence.score(seen, &live, out)),
         ("volume", &|seen, _, out| api.rooms.volume.score(seen, &live, out)),
         ("replay", &|seen, _, out| api.rooms.replay.score(seen, &live, out)),
         ("probe", &|seen, _, out| api.rooms.probe.score(seen, &live, out)),
         ("source", &|seen, _, out| api.rooms.accounts.score(seen, &live, out)),
-        ("content", &|seen, scratch, out| api.rooms.content.score(seen, scratch, out)),
+        ("content", &|seen, scratch, out| api.rooms.content.score(seen, Some(&live), scratch, out)),
     ];
     for (name, ask) in detectors {
         group.bench_function(format!("detector {name}"), |b| {

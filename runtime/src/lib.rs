@@ -2,6 +2,7 @@
 
 pub mod config;
 pub mod erase;
+pub mod feedback;
 pub mod format;
 pub mod keys;
 pub mod log;

@@ -72,6 +72,9 @@ pub struct ScorerStatus {
     pub apis: BTreeMap<ApiName, VerdictCounts>,
     /// Records that could not be read since it started.
     pub dead_letters: u64,
+    /// Alerts that feedback muted since it started.
+    #[serde(default)]
+    pub muted: u64,
 }
 
 /// How forwarding to one receiver goes; key `output/<instance>/<output>`.

@@ -18,6 +18,8 @@ const APIS: usize = 1_000;
 pub(crate) struct Counts {
     apis: BTreeMap<ApiName, VerdictCounts>,
     pub(crate) dead_letters: u64,
+    /// Alerts that feedback muted.
+    pub(crate) muted: u64,
 }
 
 impl Counts {
@@ -79,6 +81,7 @@ impl Board {
     pub(crate) fn count(&self, counts: Counts) {
         let mut state = self.lock();
         state.status.dead_letters += counts.dead_letters;
+        state.status.muted += counts.muted;
         for (api, more) in counts.apis {
             let is_known = state.status.apis.contains_key(&api);
             let api = if is_known || state.status.apis.len() < APIS { api } else { ApiName::new(ApiName::OTHER) };

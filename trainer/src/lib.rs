@@ -16,12 +16,14 @@ pub use erase::erase;
 pub use settings::{Settings, history_limits, learn_config};
 
 use apis::Apis;
-use engine::{ApiName, Exchange, Features, Offset, TopicPartition};
+use engine::{ApiName, Exchange, Features, Offset, SessionKey, TopicPartition};
 use memory::Memory;
 use publish::{PublishError, Publisher, Role};
-use runtime::log::{Batch, CommitError, Event, Log, LogError, Producer, Record, Worker, WorkerSpec};
+use runtime::feedback::Said;
+use runtime::log::{Batch, CommitError, Event, Log, LogError, Producer, Record, Start, Worker, WorkerSpec, read_to_end};
 use runtime::model_file::ModelFileError;
 use runtime::shutdown::Shutdown;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 use training::{Done, Training};
@@ -208,9 +210,22 @@ impl<'a> Trainer<'a> {
         let label = self.publisher.next_label();
         let apis = self.apis.start_training(due);
         tracing::info!(label, apis = apis.len(), exchanges = self.memory.len(), "training begins");
-        let history = self.memory.lend();
+        let mut history = self.memory.lend();
+        history.forget(&self.attackers()?);
         self.training = Some(Training::start(self.settings.learn_config(apis, label), history)?);
         Ok(())
+    }
+
+    /// Sessions of verdicts that people have said to be attacks: not to be learned as normal.
+    fn attackers(&self) -> Result<HashSet<SessionKey>, LogError> {
+        let mut said = Said::default();
+        let from = [(TopicPartition::new(Arc::clone(&self.settings.topics.feedback), 0), Start::Oldest)];
+        read_to_end(self.log, &from, |record| {
+            if let Some(Err(error)) = record.value.as_deref().map(|value| said.take(value)) {
+                tracing::warn!(%error, "a feedback record cannot be read");
+            }
+        })?;
+        Ok(said.attackers().into_iter().map(SessionKey::of).collect())
     }
 
     fn finish(&mut self, done: Done) -> Result<(), TrainerError> {

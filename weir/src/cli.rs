@@ -1,7 +1,7 @@
 //! The command line.
 
 use crate::commands::{
-    backtest, bench, completions, config, demo, endpoints, erase, keys, models, services, simulate, status, topics, up, verdicts,
+    backtest, bench, completions, config, demo, endpoints, erase, feedback, keys, models, services, simulate, status, topics, up, verdicts,
 };
 use clap::{Args, Parser, Subcommand};
 use runtime::config::{FlagValue, LoadError, Sources, load_sources};
@@ -79,6 +79,9 @@ pub(crate) enum Configured {
     /// Forgets a session or an account.
     #[command(after_help = erase::EXAMPLES)]
     Erase(erase::Args),
+    /// Says what a verdict really was: mutes alerts like it, or keeps its session out of training.
+    #[command(after_help = feedback::EXAMPLES)]
+    Feedback(feedback::Args),
     /// Forwards alerts and verdicts from Kafka to syslog, webhooks and files, and keeps the block list.
     #[command(after_help = services::FORWARD_EXAMPLES)]
     Forward(services::Args),

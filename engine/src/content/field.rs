@@ -14,8 +14,6 @@ pub(super) const SCORES: usize = 7;
 /// Names of the scores, in order.
 pub(super) const SCORE_NAMES: [&str; SCORES] =
     ["length", "characters", "letter sequence", "part of the letter sequence", "punctuation", "words", "type"];
-/// Which of them are −ln of a share of values: a nat of those is no more than a nat of p.
-const IS_LIKELIHOOD: [bool; SCORES] = [true, true, false, false, false, false, true];
 /// The first of the scores that look at parts of a value, not at the whole.
 pub(super) const FIRST_OF_PARTS: usize = 3;
 /// Most distinct tokens, values of one field.
@@ -326,10 +324,10 @@ impl FieldProfile {
         self.chars[slot / 64] & (1 << (slot % 64)) != 0
     }
 
-    /// Distinct characters that the field never had.
+    /// Distinct characters that the field never had; of a password, signs only.
     pub(super) fn unseen_chars(&self, value: &str) -> usize {
         let mut unseen: [u64; 4] = [0; 4];
-        for c in value.chars() {
+        for c in value.chars().filter(|c| !self.is_password || !c.is_alphanumeric()) {
             let slot = char_slot(c);
             if self.chars[slot / 64] & (1 << (slot % 64)) == 0 {
                 unseen[slot / 64] |= 1 << (slot % 64);
@@ -353,9 +351,7 @@ impl FieldProfile {
             self.tails = None;
             return;
         }
-        let sample = |i: usize| held_out.iter().map(|s| s[i]).collect();
-        let fit = |i: usize| if IS_LIKELIHOOD[i] { Tail::fit_likelihoods(sample(i), 1) } else { Tail::fit(sample(i), 1) };
-        let each: Vec<Tail> = (0..SCORES).filter_map(fit).collect();
+        let each: Vec<Tail> = (0..SCORES).filter_map(|i| Tail::fit_likelihoods(held_out.iter().map(|s| s[i]).collect(), 1)).collect();
         let sums = held_out.iter().map(|s| sum_of(&each, s)).collect();
         self.tails = Tail::fit_likelihoods(sums, 1).map(|sum| Box::new(Tails { each, sum }));
     }

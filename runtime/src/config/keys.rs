@@ -77,6 +77,12 @@ pub(super) const KEYS: &[Key] = &[
         "Topics that gateways write themselves: `name` (in full), `format` (`auto`, `exchange`, `har`, `combined`, `json`) and, for JSON logs, `field_map`.",
     ),
     key(
+        "ingest.files",
+        Kind::LogFiles,
+        "",
+        "Log files of gateways that are followed as they grow, through rotation and truncation: `path`, `format` (as of topics, but not `har`) and, for JSON logs, `field_map`.",
+    ),
+    key(
         "ingest.field_maps",
         Kind::NamedFieldMap,
         "",

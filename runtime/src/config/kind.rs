@@ -1,6 +1,6 @@
 //! What a setting may look like, and how it is read from TOML or from text.
 
-use super::ingest::{Extractor, FieldMap, PrivacyRule, RawTopic};
+use super::ingest::{Extractor, FieldMap, LogFile, PrivacyRule, RawTopic};
 use super::outputs::Receiver;
 use super::units;
 use engine::api::HostGroup;
@@ -43,6 +43,8 @@ pub(super) enum Kind {
     HostGroups,
     /// A list of [`RawTopic`]s.
     RawTopics,
+    /// A list of [`LogFile`]s.
+    LogFiles,
     /// A list of [`PrivacyRule`]s.
     PrivacyRules,
     /// A [`FieldMap`] under a name of the user's choice.
@@ -93,6 +95,7 @@ impl Kind {
             | Self::Extractors
             | Self::HostGroups
             | Self::RawTopics
+            | Self::LogFiles
             | Self::PrivacyRules
             | Self::NamedFieldMap
             | Self::NamedReceiver => {
@@ -110,6 +113,7 @@ impl Kind {
             Self::Extractors => checked::<Vec<Extractor>>(value)?,
             Self::HostGroups => checked::<Vec<DeclaredGroup>>(value)?,
             Self::RawTopics => checked::<Vec<RawTopic>>(value)?,
+            Self::LogFiles => checked::<Vec<LogFile>>(value)?,
             Self::PrivacyRules => checked::<Vec<PrivacyRule>>(value)?,
             Self::NamedFieldMap => checked::<FieldMap>(value)?,
             Self::NamedReceiver => checked::<Receiver>(value)?,
@@ -187,6 +191,7 @@ impl Kind {
             Self::Extractors => "a list of extractors".to_owned(),
             Self::HostGroups => "a list of tables with `name` and `hosts`".to_owned(),
             Self::RawTopics => "a list of tables with `name`, `format` and `field_map`".to_owned(),
+            Self::LogFiles => "a list of tables with `path`, `format` and `field_map`".to_owned(),
             Self::PrivacyRules => "a list of tables with `field` and `action`".to_owned(),
             Self::NamedFieldMap => "a table of fields".to_owned(),
             Self::NamedReceiver => "a table, see [outputs](#outputs)".to_owned(),

@@ -20,7 +20,7 @@ mod units;
 
 pub use docs::markdown;
 pub use engine::ClientIp;
-pub use ingest::{BadExtractor, Extractor, FieldMap, PrivacyAction, PrivacyRule, RawTopic, RecordFormat};
+pub use ingest::{BadExtractor, Extractor, FieldMap, LogFile, PrivacyAction, PrivacyRule, RawTopic, RecordFormat};
 pub use ipnet::IpNet;
 pub use load::{LoadError, load_sources};
 pub use outputs::{Blocklist, OutputFormat, Receiver, Stream, Target, TlsFiles, Transport};
@@ -28,6 +28,7 @@ pub use problem::{ConfigErrors, Origin, Problem};
 pub use secret::{KafkaProperties, Secret};
 pub use show::{Shown, show};
 pub use source::{FlagValue, Sources};
+pub use units::duration;
 
 use engine::api::HostGroup;
 use serde::Deserialize;
@@ -191,6 +192,8 @@ pub struct Ingest {
     pub trusted_proxies: Vec<IpNet>,
     /// Topics that gateways write themselves. Each `field_map` is in `field_maps`.
     pub topics: Vec<RawTopic>,
+    /// Files that gateways write. Each `field_map` is in `field_maps`.
+    pub files: Vec<LogFile>,
     /// Field maps by name.
     pub field_maps: BTreeMap<String, FieldMap>,
 }

@@ -51,6 +51,7 @@ fn build(settings: &Settings, token: Option<Secret>, properties: KafkaProperties
             max_pending: values.get("ingest.max_pending")?,
             trusted_proxies: values.list::<String>("ingest.trusted_proxies")?.iter().filter_map(|text| network(text).ok()).collect(),
             topics: values.list("ingest.topics")?,
+            files: values.list("ingest.files")?,
             field_maps: field_maps.collect::<Result<_, Problem>>()?,
         },
         session: Session {
@@ -198,15 +199,17 @@ fn check_learning(settings: &mut Settings) {
 }
 
 fn check_field_maps(settings: &mut Settings) {
-    let Some(Setting { value: Value::Array(topics), origin }) = settings.given.get("ingest.topics") else { return };
-    let wanted = topics.iter().filter_map(|topic| topic.get("field_map")?.as_str());
-    let missing = wanted.filter(|name| !settings.given.contains_key(&format!("ingest.field_maps.{name}")));
-    let problem = |name: &str| Problem {
-        key: "ingest.topics".to_owned(),
-        origin: origin.clone(),
-        what: format!("there is no field map `{name}`: write one as `[ingest.field_maps.{name}]`"),
-    };
-    let mut problems: Vec<_> = missing.map(problem).collect();
+    let mut problems = Vec::new();
+    for key in ["ingest.topics", "ingest.files"] {
+        let Some(Setting { value: Value::Array(tables), origin }) = settings.given.get(key) else { continue };
+        let wanted = tables.iter().filter_map(|table| table.get("field_map")?.as_str());
+        let missing = wanted.filter(|name| !settings.given.contains_key(&format!("ingest.field_maps.{name}")));
+        problems.extend(missing.map(|name| Problem {
+            key: key.to_owned(),
+            origin: origin.clone(),
+            what: format!("there is no field map `{name}`: write one as `[ingest.field_maps.{name}]`"),
+        }));
+    }
     settings.problems.append(&mut problems);
 }
 

@@ -284,6 +284,7 @@ fn another_value(key: &keys::Key) -> String {
         Kind::Extractors => "header:x-key".to_owned(),
         Kind::HostGroups => "[{ name = \"shop\", hosts = [] }]".to_owned(),
         Kind::RawTopics => "[{ name = \"edge\" }]".to_owned(),
+        Kind::LogFiles => "[{ path = \"access.log\" }]".to_owned(),
         Kind::PrivacyRules => "[{ field = \"query.token\", action = \"drop\" }]".to_owned(),
         Kind::NamedFieldMap | Kind::NamedReceiver | Kind::NamedText => String::new(),
     }

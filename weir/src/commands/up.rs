@@ -78,6 +78,11 @@ impl Installation {
             let key = keys.session.clone();
             parts.add(async move { ingest::read_raw_topics(&config, &key, log, shutdown).await });
         }
+        if !config.ingest.files.is_empty() {
+            let (config, log, shutdown) = (config.clone(), Arc::clone(&log), shutdown.clone());
+            let key = keys.session.clone();
+            parts.add(async move { ingest::follow_files(&config, &key, log, shutdown).await });
+        }
         let scoring = scorer::Settings::new(&config, keys.trusted);
         let (gathering, its_log, its_shutdown) = (scoring.clone(), Arc::clone(&log), shutdown.clone());
         parts.add_blocking(move || scorer::run_fact_stage(&gathering, &its_log, &its_shutdown));

@@ -77,6 +77,9 @@ impl Overview {
             if scorer.dead_letters > 0 {
                 let _ = write!(text, ", {} dead letters", count(scorer.dead_letters));
             }
+            if scorer.muted > 0 {
+                let _ = write!(text, ", {} alerts muted", count(scorer.muted));
+            }
             text.push('\n');
         }
         self.outputs.iter().for_each(|output| write_output(&mut text, output, paint));
