@@ -10,6 +10,7 @@ mod prepare;
 mod raw;
 mod service;
 pub mod session;
+pub mod survey;
 mod traffic;
 
 pub use files::run as follow_files;

@@ -1,7 +1,8 @@
 //! The command line.
 
 use crate::commands::{
-    backtest, bench, completions, config, demo, endpoints, erase, feedback, keys, models, services, simulate, status, topics, up, verdicts,
+    backtest, bench, completions, config, demo, endpoints, erase, feedback, ingest, keys, models, services, simulate, status, topics, up,
+    verdicts,
 };
 use clap::{Args, Parser, Subcommand};
 use runtime::config::{FlagValue, LoadError, Sources, load_sources};
@@ -86,8 +87,8 @@ pub(crate) enum Configured {
     #[command(after_help = services::FORWARD_EXAMPLES)]
     Forward(services::Args),
     /// Takes exchanges in and writes them to Kafka.
-    #[command(after_help = services::INGEST_EXAMPLES)]
-    Ingest(services::Args),
+    #[command(after_help = ingest::EXAMPLES)]
+    Ingest(ingest::Args),
     /// Makes the keys that an installation shares.
     #[command(subcommand)]
     Keys(keys::Command),
@@ -123,7 +124,11 @@ pub(crate) enum Configured {
 impl Configured {
     /// Whether only what is wrong is logged unless `WEIR_LOG` says otherwise; services tell what they do.
     pub(crate) fn is_quiet(&self) -> bool {
-        !matches!(self, Self::Up | Self::Ingest(_) | Self::Score(_) | Self::Train(_) | Self::Forward(_))
+        match self {
+            Self::Up | Self::Score(_) | Self::Train(_) | Self::Forward(_) => false,
+            Self::Ingest(args) => !args.is_service(),
+            _ => true,
+        }
     }
 }
 

@@ -147,7 +147,11 @@ impl Following {
         if !piece.lines.is_empty() {
             for decoded in file.reader.read(&file.name, piece.lines.clone()) {
                 let output = match decoded {
-                    Ok(decoded) => traffic::record(&self.preparer.prepared(decoded), &self.topics.traffic),
+                    Ok(decoded) => {
+                        let mut exchange = self.preparer.prepared(decoded);
+                        exchange.source.get_or_insert_with(|| file.name.to_string().into());
+                        traffic::record(&exchange, &self.topics.traffic)
+                    }
                     Err(BadLine { fault, .. }) => Err(fault),
                 };
                 outputs.push(output.unwrap_or_else(|fault| self.dead_letter(file, piece, &fault)));

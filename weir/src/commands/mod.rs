@@ -8,6 +8,7 @@ pub(crate) mod demo;
 pub(crate) mod endpoints;
 pub(crate) mod erase;
 pub(crate) mod feedback;
+pub(crate) mod ingest;
 pub(crate) mod keys;
 mod look;
 pub(crate) mod models;
@@ -32,7 +33,7 @@ pub(crate) async fn run_configured(command: Configured, config: Config, sources:
         Configured::Forward(args) => services::run(Service::Forward, &args, config).await,
         Configured::Endpoints(args) => endpoints::run(&args, &config).await,
         Configured::Erase(args) => erase::run(&args, &config),
-        Configured::Ingest(args) => services::run(Service::Ingest, &args, config).await,
+        Configured::Ingest(args) => ingest::run(&args, config).await,
         Configured::Keys(command) => keys::run(&command, &config),
         Configured::Models(command) => models::run(command, &config).await,
         Configured::Score(args) => services::run(Service::Score, &args, config).await,

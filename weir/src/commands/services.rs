@@ -14,8 +14,6 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 
-/// Examples of `weir ingest`.
-pub(crate) const INGEST_EXAMPLES: &str = "Example:\n  weir ingest --brokers localhost:9092 --listen 0.0.0.0:8088";
 /// Examples of `weir score`.
 pub(crate) const SCORE_EXAMPLES: &str = "Example:\n  weir score --brokers localhost:9092 --set instance=scorer-1";
 /// Examples of `weir train`.

@@ -1,8 +1,9 @@
-//! `GET /healthz`, `/readyz`, `/v1/status`, `/v1/verdicts`, `/v1/model`, `POST /v1/models`, and `POST /v1/feedback`.
+//! `GET /healthz`, `/readyz`, `/v1/status`, `/v1/verdicts`, `/v1/model`, `/v1/arrivals`, `POST /v1/models` and `/v1/feedback`.
 
 use super::board::{Board, Overview};
 use super::verdicts::{self, Query};
 use crate::catalogue::{self, Action};
+use crate::commands::ingest::survey;
 use crate::feedback::{Ask, FeedbackError, give};
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Query as Parameters, Request, State};
@@ -48,6 +49,7 @@ pub(crate) fn routes(config: &Config, board: Board, log: Arc<dyn Log>, shutdown:
         .route("/v1/verdicts", get(stream))
         .route("/v1/model", get(model))
         .route("/v1/models", post(models).layer(DefaultBodyLimit::max(MODEL_FILE)))
+        .route("/v1/arrivals", get(arrivals))
         .route("/v1/feedback", post(feedback))
         .layer(from_fn(move |request, next| guard(token.clone(), request, next)));
     Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(ready)).merge(guarded).with_state(console)
@@ -89,6 +91,18 @@ async fn models(State(console): State<Console>, Json(action): Json<Action>) -> R
         Ok(Ok(done)) => done.into_response(),
         Ok(Err(error)) => problem(StatusCode::BAD_REQUEST, &format!("{error:#}")),
         Err(_) => problem(StatusCode::SERVICE_UNAVAILABLE, "stopping"),
+    }
+}
+
+/// What has arrived lately, in plain words.
+async fn arrivals(State(console): State<Console>) -> Response {
+    let surveying = tokio::task::spawn_blocking(move || survey(&*console.log, &Topics::new(&console.config)));
+    match surveying.await.map_err(anyhow::Error::from).and_then(|survey| Ok(survey?)) {
+        Ok(survey) => survey.to_string().into_response(),
+        Err(error) => {
+            tracing::error!(error = format!("{error:#}"), "looking at what arrived");
+            problem(StatusCode::INTERNAL_SERVER_ERROR, "what arrived cannot be read; the log says why")
+        }
     }
 }
 
