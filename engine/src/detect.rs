@@ -39,6 +39,8 @@ pub enum Aspect {
     Enumeration,
     /// `access`: a function that such callers do not call.
     Function,
+    /// `access`: a function that sessions which do what this one did do not call.
+    Role,
     /// `replay`: a repeat of what never repeats.
     Repeat,
     /// `replay`: a session continued from elsewhere.
@@ -51,7 +53,7 @@ pub enum Aspect {
 
 impl Aspect {
     /// All, in the order of their slots.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Unseen,
         Self::Unauthenticated,
         Self::Leak,
@@ -67,6 +69,7 @@ impl Aspect {
         Self::Foreign,
         Self::Enumeration,
         Self::Function,
+        Self::Role,
         Self::Repeat,
         Self::Takeover,
         Self::Probing,
@@ -91,7 +94,7 @@ impl Aspect {
             Self::Count => DetectorKind::Volume,
             Self::Values | Self::Headers | Self::Structure | Self::Sensitive => DetectorKind::Content,
             Self::Amount | Self::Members => DetectorKind::Response,
-            Self::Foreign | Self::Enumeration | Self::Function => DetectorKind::Access,
+            Self::Foreign | Self::Enumeration | Self::Function | Self::Role => DetectorKind::Access,
             Self::Repeat | Self::Takeover => DetectorKind::Replay,
             Self::Probing => DetectorKind::Probe,
             Self::Accounts => DetectorKind::Source,

@@ -65,7 +65,7 @@ struct Before {
 }
 
 /// Low bits of an endpoint's id: enough to tell endpoints of one API apart.
-fn short(id: EndpointId) -> u32 {
+pub(crate) fn short(id: EndpointId) -> u32 {
     id.0 as u32
 }
 

@@ -205,7 +205,7 @@ impl Volume {
         let (levels, sessions) = seen.endpoint.and_then(|e| self.levels.get(e.0 as usize)).copied().unwrap_or_default();
         let peers = live.shared.crowds.read(&seen.id.0, |crowd| crowd.others(live.key, seen.now).len()).unwrap_or(0);
         Some(Explanation {
-            family: Family::Volume,
+            family: if opens_account(seen) { Family::AccountTakeover } else { Family::Volume },
             place: "session".to_owned(),
             observed: format!("{:.0} requests in {}", counts[window], WINDOW_NAMES[window]),
             expected: format!(
@@ -215,6 +215,11 @@ impl Volume {
             support: u64::from(sessions),
         })
     }
+}
+
+/// Whether a call is a try at somebody's account: a log-in, or a password to be reset.
+fn opens_account(seen: &Seen<'_>) -> bool {
+    seen.class == Class::Authentication || seen.features.segments().any(|s| s.to_ascii_lowercase().contains("password"))
 }
 
 /// A count as tails are fitted to it. People's counts fall off faster than any power and slower than exponentially: beyond the bulk their

@@ -3,27 +3,30 @@
 //! A function is odd for a caller when its kind of client should have called it by now, were it open to it, and never did; or when
 //! sessions that do what this one did never call it.
 
-use crate::detect::{Explanation, Seen};
+use crate::detect::{Aspect, Explanation, Seen};
 use crate::features::Features;
-use crate::features::hash::mix;
+use crate::features::hash::{hash, mix};
 use crate::learn::Row;
-use crate::links::short;
 use crate::partition::Live;
 use crate::paths::Paths;
 use crate::record::Family;
+use crate::sequence::short;
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
 
 /// Callers that a kind of client, and an endpoint, must have had, at least.
 const CALLERS: u32 = 10;
+const AREA_CALLERS: u32 = 5;
 /// Share of callers from which on an endpoint is everybody's.
 const COMMON: f32 = 0.2;
 /// Least evidence that counts, nats.
-const LEAST: f32 = 2.0;
+const LEAST: f32 = 1.5;
 /// Kinds of client, pairs and endpoints of a session kept, at most; the rarest go.
 const MAX_KINDS: usize = 256;
 const MAX_PAIRS: usize = 200_000;
 const MAX_VISITED: usize = 32;
+/// Words of a path that make an area.
+const AREA_WORDS: usize = 2;
 
 /// Which callers call what.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -34,7 +37,10 @@ pub(super) struct Cohorts {
     /// Callers by endpoint (low bits of its id), sorted; and by endpoint and kind of client.
     endpoints: Vec<(u32, u32)>,
     of_kind: Vec<(u64, u32)>,
-    /// Sessions that called two endpoints of which one is not everybody's, by both, sorted.
+    /// Area of each endpoint (both by low bits), sorted: endpoints under one path share their callers where each has few.
+    areas: Vec<(u32, u32)>,
+    /// Sessions by area, sorted; and by two areas of which one is not everybody's.
+    of_area: Vec<(u32, u32)>,
     together: Vec<(u64, u32)>,
 }
 
@@ -50,12 +56,19 @@ pub(super) struct Oddity {
 #[derive(Clone, Copy)]
 enum What {
     Kind,
-    Company(u32),
+    /// In company of an endpoint of another area.
+    Area(u32),
 }
 
 /// Family of the client, kind of credential, and whether a subject is known.
 fn kind_of(features: &Features) -> u64 {
     mix(features.agent, features.credential as u64 * 2 + u64::from(features.subject.is_some()))
+}
+
+/// Where an endpoint belongs: its first words, two at most.
+fn area_of(row: &Row<'_>) -> u32 {
+    let words = row.route.variables.first().map_or(AREA_WORDS, |first| usize::from(*first).min(AREA_WORDS));
+    row.features.segments().take(words).fold(0xa4ea, |key, s| mix(key, hash(s.as_bytes()))) as u32
 }
 
 fn pair(a: u32, b: u32) -> u64 {
@@ -79,8 +92,10 @@ impl Cohorts {
     pub(super) fn learn(rows: &[&Row<'_>]) -> Self {
         let mut called: FxHashSet<(u64, u32, u64)> = FxHashSet::default();
         let mut sessions: FxHashMap<u64, Vec<u32>> = FxHashMap::default();
+        let mut areas: FxHashMap<u32, u32> = FxHashMap::default();
         for row in rows.iter().filter(|r| r.endpoint.is_some() && r.features.succeeded() != Some(false)) {
-            let endpoint = short(row.id.0);
+            let endpoint = short(row.id);
+            areas.entry(endpoint).or_insert_with(|| area_of(row));
             called.insert((row.session.unwrap_or(row.unit), endpoint, kind_of(row.features)));
             if let Some(session) = row.session {
                 let visited = sessions.entry(session).or_default();
@@ -92,68 +107,100 @@ impl Cohorts {
         let callers = called.iter().map(|(unit, ..)| unit).collect::<FxHashSet<_>>().len() as u32;
         let kinds = counts(called.iter().map(|(unit, _, kind)| (*unit, *kind)).collect::<FxHashSet<_>>().iter().map(|(_, kind)| *kind));
         let endpoints = counts(called.iter().map(|(unit, e, _)| (*unit, *e)).collect::<FxHashSet<_>>().iter().map(|(_, e)| *e));
-        let is_narrow = |e: u32| find(&endpoints, e).is_some_and(|n| n >= CALLERS && (n as f32) < COMMON * callers as f32);
-        let pairs = sessions.values().flat_map(|visited| {
-            visited
-                .iter()
-                .enumerate()
-                .flat_map(|(at, a)| visited[at + 1..].iter().map(|b| (*a, *b)))
-                .filter(|(a, b)| is_narrow(*a) || is_narrow(*b))
-        });
-        let together = bounded(counts(pairs.map(|(a, b)| pair(a, b))), MAX_PAIRS);
+        let by_area: Vec<Vec<u32>> = sessions.values().map(|visited| distinct(visited.iter().map(|e| areas[e]))).collect();
+        let of_area = counts(by_area.iter().flatten().copied());
+        let together = together(&by_area, &of_area, callers);
+        let mut areas: Vec<(u32, u32)> = areas.into_iter().collect();
+        areas.sort_unstable();
         let kinds = bounded(kinds.into_iter().filter(|(_, n)| *n >= CALLERS).collect(), MAX_KINDS);
         let of_kind = counts(
             called.iter().filter(|(_, _, kind)| find(&kinds, *kind).is_some()).map(|(_, endpoint, kind)| mix(u64::from(*endpoint), *kind)),
         );
-        Self { callers, kinds, endpoints, of_kind, together }
+        Self { callers, kinds, endpoints, of_kind, areas, of_area, together }
     }
 
     /// How odd a successful call is; `None` when nothing is known of either the endpoint or the caller.
-    pub(super) fn oddity(&self, seen: &Seen<'_>, live: &Live<'_>) -> Option<Oddity> {
+    pub(super) fn oddity(&self, seen: &Seen<'_>, live: &Live<'_>, aspect: Aspect) -> Option<Oddity> {
         let features = seen.features;
         if seen.endpoint.is_none() || features.succeeded() == Some(false) || self.callers == 0 {
             return None;
         }
-        let endpoint = short(seen.id.0);
+        let endpoint = short(seen.id);
+        if aspect == Aspect::Role {
+            return self.role(endpoint, live);
+        }
         let callers = find(&self.endpoints, endpoint).filter(|n| *n >= CALLERS)?;
         let kind = kind_of(features);
-        let mut worst = find(&self.kinds, kind).map(|of| {
-            let expected = callers as f32 * of as f32 / self.callers as f32;
-            let times = find(&self.of_kind, mix(u64::from(endpoint), kind)).unwrap_or(0);
-            Oddity { nats: evidence(expected, times, callers), what: What::Kind, expected, seen: times, callers }
+        let of = find(&self.kinds, kind)?;
+        let times = find(&self.of_kind, mix(u64::from(endpoint), kind)).unwrap_or(0);
+        Some(self.odd(What::Kind, (callers, of), times))
+    }
+
+    /// Whether the callers of this area keep out of others that the session called: the strangest of them.
+    fn role(&self, endpoint: u32, live: &Live<'_>) -> Option<Oddity> {
+        let area = find(&self.areas, endpoint)?;
+        let callers = find(&self.of_area, area).filter(|n| self.is_narrow(*n))?;
+        let odd = live.session.sequence.visited().iter().filter_map(|visited| {
+            let other = find(&self.areas, *visited).filter(|a| *a != area)?;
+            let times = find(&self.together, pair(area, other)).unwrap_or(0);
+            Some(self.odd(What::Area(*visited), (callers, find(&self.of_area, other)?), times))
         });
-        if (callers as f32) < COMMON * self.callers as f32 {
-            for other in live.session.sequence.visited().iter().filter(|v| **v != endpoint) {
-                let Some(of) = find(&self.endpoints, *other) else { continue };
-                let expected = callers as f32 * of as f32 / self.callers as f32;
-                let times = find(&self.together, pair(endpoint, *other)).unwrap_or(0);
-                let nats = evidence(expected, times, callers);
-                if worst.as_ref().is_none_or(|w| w.nats < nats) {
-                    worst = Some(Oddity { nats, what: What::Company(*other), expected, seen: times, callers });
-                }
-            }
-        }
-        worst
+        odd.reduce(|worst, other| if other.nats > worst.nats { other } else { worst })
+    }
+
+    /// Whether an area has callers of its own, and enough of them.
+    fn is_narrow(&self, callers: u32) -> bool {
+        is_narrow(callers, self.callers)
+    }
+
+    fn odd(&self, what: What, (callers, of): (u32, u32), seen: u32) -> Oddity {
+        let expected = callers as f32 * of as f32 / self.callers as f32;
+        Oddity { nats: evidence(expected, seen, callers), what, expected, seen, callers }
     }
 
     /// Explains [`crate::detect::Aspect::Function`].
-    pub(super) fn explain(&self, seen: &Seen<'_>, live: &Live<'_>, paths: &Paths) -> Option<Explanation> {
-        let odd = self.oddity(seen, live).filter(|o| o.nats > 0.0)?;
+    pub(super) fn explain(&self, seen: &Seen<'_>, live: &Live<'_>, paths: &Paths, aspect: Aspect) -> Option<Explanation> {
+        let odd = self.oddity(seen, live, aspect).filter(|o| o.nats > 0.0)?;
         let observed = match odd.what {
             What::Kind => "called by a kind of client that does not call it".to_owned(),
-            What::Company(other) => {
-                let name = paths.endpoints().iter().find(|e| short(e.id.0) == other).map_or_else(String::new, crate::paths::Endpoint::name);
+            What::Area(other) => {
+                let name = paths.endpoints().iter().find(|e| short(e.id) == other).map_or_else(String::new, crate::paths::Endpoint::name);
                 format!("called by a session that also called {name}")
             }
         };
+        let its = if matches!(odd.what, What::Area(_)) { "callers of this part of the API" } else { "callers" };
         Some(Explanation {
             family: Family::FunctionAccess,
             place: "session".to_owned(),
             observed,
-            expected: format!("{} of its {} callers did; {:.0} would by chance", odd.seen, odd.callers, odd.expected),
+            expected: format!("{} of its {} {its} did; {:.0} would by chance", odd.seen, odd.callers, odd.expected),
             support: u64::from(odd.callers),
         })
     }
+}
+
+fn distinct(values: impl Iterator<Item = u32>) -> Vec<u32> {
+    let mut values: Vec<u32> = values.collect();
+    values.sort_unstable();
+    values.dedup();
+    values
+}
+
+fn is_narrow(callers: u32, all: u32) -> bool {
+    callers >= AREA_CALLERS && (callers as f32) < COMMON * all as f32
+}
+
+/// Sessions that called two areas of which one has its own callers, by both.
+fn together(sessions: &[Vec<u32>], of_area: &[(u32, u32)], all: u32) -> Vec<(u64, u32)> {
+    let has_own = |area: u32| find(of_area, area).is_some_and(|n| is_narrow(n, all));
+    let pairs = sessions.iter().flat_map(|areas| {
+        areas
+            .iter()
+            .enumerate()
+            .flat_map(move |(at, a)| areas[at + 1..].iter().map(move |b| (*a, *b)))
+            .filter(|(a, b)| has_own(*a) || has_own(*b))
+    });
+    bounded(counts(pairs.map(|(a, b)| pair(a, b))), MAX_PAIRS)
 }
 
 fn counts<K: Ord + std::hash::Hash + Eq>(keys: impl Iterator<Item = K>) -> Vec<(K, u32)> {

@@ -264,7 +264,7 @@ impl Access {
         counted.max_by(|a, b| a.0.total_cmp(&b.0))
     }
 
-    /// Answers [`Aspect::Foreign`], [`Aspect::Enumeration`] and [`Aspect::Function`].
+    /// Answers [`Aspect::Foreign`], [`Aspect::Enumeration`], [`Aspect::Function`] and [`Aspect::Role`].
     pub fn score(&self, seen: &Seen<'_>, live: &Live<'_>, out: &mut Vec<Signal>) {
         let (looked, strange) = self.strangest(seen, live);
         if looked {
@@ -278,8 +278,10 @@ impl Access {
         if let Some((nats, param, _)) = self.enumeration(seen, live) {
             out.push(Signal { aspect: Aspect::Enumeration, score: nats, level: Level::Own, bet: u64::from(param.key(seen.id)) });
         }
-        if let Some(odd) = self.cohorts.oddity(seen, live) {
-            out.push(Signal { aspect: Aspect::Function, score: odd.nats, level: Level::Own, bet: seen.id.0 });
+        for aspect in [Aspect::Function, Aspect::Role] {
+            if let Some(odd) = self.cohorts.oddity(seen, live, aspect) {
+                out.push(Signal { aspect, score: odd.nats, level: Level::Own, bet: seen.id.0 });
+            }
         }
     }
 
@@ -361,7 +363,7 @@ impl Access {
                     support: u64::from(sessions),
                 })
             }
-            Aspect::Function => self.cohorts.explain(seen, live, paths),
+            Aspect::Function | Aspect::Role => self.cohorts.explain(seen, live, paths, aspect),
             _ => None,
         }
     }

@@ -212,15 +212,18 @@ fn share(p: f64) -> String {
 /// Families of the reasons within reach of the strongest, whose p counts for no less than alpha: beyond the level that the data can
 /// support, an extrapolated tail does not tell which of two reasons is the stronger. A caller that tries everything is fuzzing first.
 fn families(reasons: &[Reason], alpha: f64, is_broad: bool) -> Vec<Family> {
-    let Some(strongest) = reasons.iter().map(|r| r.p).min_by(f64::total_cmp) else { return Vec::new() };
-    let reach = strongest.max(alpha) * FAMILY_REACH.exp();
+    let Some(strongest) = reasons.iter().min_by(|a, b| a.p.total_cmp(&b.p)) else { return Vec::new() };
+    let mut reach = strongest.p.max(alpha) * FAMILY_REACH.exp();
+    if strongest.family == Family::Unknown {
+        // What was not classed says least: whatever is odd beside it and has a class may be what it is a part of.
+        reach = reach.max(EXPLAIN_BELOW);
+    }
     let mut out = if is_broad { vec![Family::Fuzzing] } else { Vec::new() };
     for reason in reasons.iter().filter(|r| r.p <= reach) {
         if !out.contains(&reason.family) {
             out.push(reason.family);
         }
     }
-    // What was not classed says least.
     out.sort_by_key(|family| *family == Family::Unknown);
     out
 }

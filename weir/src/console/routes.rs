@@ -1,4 +1,4 @@
-//! `GET /healthz`, `/readyz`, `/v1/status`, `/v1/verdicts`, `/v1/model`, `/v1/arrivals`, `POST /v1/models`, and `POST /v1/feedback`.
+//! `GET /healthz`, `/readyz`, `/v1/status`, `/v1/verdicts`, `/v1/model`, `/v1/arrivals`, `POST /v1/models` and `/v1/feedback`.
 
 use super::board::{Board, Overview};
 use super::verdicts::{self, Query};
@@ -48,8 +48,8 @@ pub(crate) fn routes(config: &Config, board: Board, log: Arc<dyn Log>, shutdown:
         .route("/v1/status", get(status))
         .route("/v1/verdicts", get(stream))
         .route("/v1/model", get(model))
-        .route("/v1/arrivals", get(arrivals))
         .route("/v1/models", post(models).layer(DefaultBodyLimit::max(MODEL_FILE)))
+        .route("/v1/arrivals", get(arrivals))
         .route("/v1/feedback", post(feedback))
         .layer(from_fn(move |request, next| guard(token.clone(), request, next)));
     Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(ready)).merge(guarded).with_state(console)
@@ -84,6 +84,16 @@ async fn model(State(console): State<Console>) -> Response {
     }
 }
 
+/// Does what an operator wants done about models. It must say that it is JSON: so no page that a browser shows can ask.
+async fn models(State(console): State<Console>, Json(action): Json<Action>) -> Response {
+    let perform = move || catalogue::perform(&action, &console.log, &console.config);
+    match tokio::task::spawn_blocking(perform).await {
+        Ok(Ok(done)) => done.into_response(),
+        Ok(Err(error)) => problem(StatusCode::BAD_REQUEST, &format!("{error:#}")),
+        Err(_) => problem(StatusCode::SERVICE_UNAVAILABLE, "stopping"),
+    }
+}
+
 /// What has arrived lately, in plain words.
 async fn arrivals(State(console): State<Console>) -> Response {
     let surveying = tokio::task::spawn_blocking(move || survey(&*console.log, &Topics::new(&console.config)));
@@ -93,16 +103,6 @@ async fn arrivals(State(console): State<Console>) -> Response {
             tracing::error!(error = format!("{error:#}"), "looking at what arrived");
             problem(StatusCode::INTERNAL_SERVER_ERROR, "what arrived cannot be read; the log says why")
         }
-    }
-}
-
-/// Does what an operator wants done about models. It must say that it is JSON: so no page that a browser shows can ask.
-async fn models(State(console): State<Console>, Json(action): Json<Action>) -> Response {
-    let perform = move || catalogue::perform(&action, &console.log, &console.config);
-    match tokio::task::spawn_blocking(perform).await {
-        Ok(Ok(done)) => done.into_response(),
-        Ok(Err(error)) => problem(StatusCode::BAD_REQUEST, &format!("{error:#}")),
-        Err(_) => problem(StatusCode::SERVICE_UNAVAILABLE, "stopping"),
     }
 }
 
