@@ -4,11 +4,11 @@
 //! session that presents it inherits who logged in (by hashes of what the log-in named: user name, mail address, number) and from
 //! which client. No detector of its own: `access` asks it whose objects are whose, `replay` from where a session was opened.
 
-use crate::detect::Seen;
+use crate::detect::{Class, Seen};
 use crate::facts::{Entity, Saw};
 use crate::features::hash::mix;
 use crate::features::{Features, Place, Scalar};
-use crate::learn::Row;
+use crate::learn::{Row, is_password};
 use crate::partition::Live;
 use crate::record::{EndpointId, SourceId};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -146,9 +146,15 @@ impl Links {
         }
         let mut issuers: Vec<EndpointId> = counts.into_iter().filter(|(_, n)| *n >= ISSUED).map(|(e, _)| e).collect();
         issuers.sort_unstable();
+        // A password proves who somebody is and names nobody: popular ones are many people's.
+        let passwords: FxHashSet<u64> = rows
+            .clone()
+            .filter(|r| r.class == Class::Authentication)
+            .flat_map(|r| r.features.fields.iter().filter(|f| is_password(r.features.name(f))).map(|f| f.key))
+            .collect();
         let mut values: FxHashMap<u64, FxHashMap<u64, u32>> = FxHashMap::default();
         for row in rows.filter(|r| issuers.binary_search(&r.id).is_ok() && !r.features.response.issued.is_empty()) {
-            for scalar in scalars(row.features) {
+            for scalar in scalars(row.features).filter(|s| !passwords.contains(&s.key)) {
                 *values.entry(naming_key(row.id, scalar)).or_default().entry(scalar.value).or_default() += 1;
             }
         }

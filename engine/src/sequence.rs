@@ -32,7 +32,7 @@ pub struct Trace {
     /// Latest tokens, newest first; immediate repeats stand once.
     context: [u64; ORDER],
     last: i64,
-    /// Endpoints that succeeded in this session.
+    /// Endpoints that this session reached, see [`is_taken`].
     visited: SmallVec<[u32; 8]>,
 }
 
@@ -74,6 +74,11 @@ fn is_step(endpoint: Option<EndpointIndex>, status: u16) -> bool {
     endpoint.is_some() && status < 500
 }
 
+/// Whether a step was taken, be it in vain: a payment that is declined was not skipped, while a door that stays shut was not reached.
+fn is_taken(status: u16) -> bool {
+    status < 500 && !matches!(status, 401 | 403 | 404 | 405)
+}
+
 /// Whether a credential was brought and refused: it expired, or was never one. That happens anywhere, whatever the way there.
 fn is_stale(features: &Features) -> bool {
     features.status() == 401 && features.credential != Credential::None
@@ -94,7 +99,7 @@ fn pause(gap_ms: i64) -> Option<u64> {
 }
 
 impl Trace {
-    /// Endpoints that succeeded in this session, by the low bits of their ids, at most 32.
+    /// Endpoints that this session reached, by the low bits of their ids, at most 32.
     pub(crate) fn visited(&self) -> &[u32] {
         &self.visited
     }
@@ -121,7 +126,7 @@ impl Trace {
         if now > self.last {
             self.last = now;
         }
-        if status < 400 && !self.visited.contains(&short(id)) && self.visited.len() < MAX_VISITED {
+        if is_taken(status) && !self.visited.contains(&short(id)) && self.visited.len() < MAX_VISITED {
             self.visited.push(short(id));
         }
     }
@@ -170,6 +175,8 @@ impl Sequence {
                     before.ever += row.weight;
                     before.shortly += if latest.get(&(session, *earlier)).is_some_and(|at| now - at <= SHORTLY) { row.weight } else { 0.0 };
                 }
+            }
+            if is_taken(status) {
                 latest.insert((session, short(row.id)), now);
             }
             trace.step(row.id, status, now);
