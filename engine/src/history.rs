@@ -3,7 +3,9 @@
 use crate::features::Features;
 use crate::features::hash::{hash, mix};
 use crate::learn::session_of;
+use crate::record::SessionKey;
 use rustc_hash::FxHashMap;
+use std::collections::HashSet;
 
 /// Exchanges of a rough endpoint that are kept whatever their session.
 const FLOOR: u32 = 500;
@@ -125,6 +127,12 @@ impl History {
         self.kept.len() < before || self.halvings < MOST_HALVINGS
     }
 
+    /// Drops all exchanges of these sessions.
+    pub fn forget(&mut self, sessions: &HashSet<SessionKey>) {
+        self.kept.retain(|kept| kept.features.session.is_none_or(|session| !sessions.contains(&session)));
+        self.bytes = self.kept.iter().map(|kept| kept.features.size()).sum();
+    }
+
     /// What is kept, in the order in which it came.
     pub fn iter(&self) -> impl Iterator<Item = &Features> {
         self.kept.iter().map(|k| &k.features)
@@ -170,7 +178,7 @@ mod tests {
     use super::{History, HistoryLimits};
     use crate::record::{Exchange, Text};
     use crate::{Features, SessionKey};
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, HashSet};
 
     fn exchange(session: u32, path: &str, at: i64) -> Features {
         let mut e = Exchange {
@@ -198,6 +206,18 @@ mod tests {
         }
         let whole = by_session.values().filter(|n| **n == 10).count();
         assert!(whole * 10 >= by_session.len() * 6, "{whole} of {}", by_session.len());
+    }
+
+    #[test]
+    fn sessions_that_are_to_be_forgotten_are_gone_and_no_other() {
+        let mut history = History::new(HistoryLimits::default());
+        for i in 0..40 {
+            history.add(exchange(i % 4, "/x", i64::from(i)));
+        }
+        let attacker = history.iter().next().and_then(|f| f.session).expect("has one");
+        history.forget(&HashSet::from([attacker]));
+        assert_eq!(history.len(), 30);
+        assert!(history.iter().all(|f| f.session != Some(attacker)));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::links::Links;
 use crate::partition::Live;
 use crate::paths::Paths;
 use crate::probe::Probe;
-use crate::record::{Capability, DetectorKind};
+use crate::record::{Capabilities, Capability, DetectorKind};
 use crate::replay::Replay;
 use crate::response::Responses;
 use crate::sequence::Sequence;
@@ -98,14 +98,19 @@ impl Rooms {
     /// Detectors that could not look at such a record, in order.
     #[must_use]
     pub fn blind(seen: &Seen<'_>, has_session: bool) -> Vec<DetectorKind> {
-        let capabilities = seen.features.capabilities;
+        Self::blind_without(seen.features.capabilities, has_session, seen.is_timely)
+    }
+
+    /// Detectors that cannot look at a record that tells no more than this, in order.
+    #[must_use]
+    pub fn blind_without(capabilities: Capabilities, has_session: bool, is_timely: bool) -> Vec<DetectorKind> {
         let has_caller = has_session || capabilities.has(Capability::SourceAddress);
         DetectorKind::ALL
             .into_iter()
             .filter(|d| match d {
                 DetectorKind::Assets => !capabilities.has(Capability::ResponseStatus),
                 DetectorKind::Sequence => !has_session,
-                DetectorKind::Volume => !has_session || !seen.is_timely,
+                DetectorKind::Volume => !has_session || !is_timely,
                 DetectorKind::Probe => !has_caller || !capabilities.has(Capability::ResponseStatus),
                 DetectorKind::Source => !has_caller,
                 DetectorKind::Content => false,

@@ -3,14 +3,17 @@
 //! It *never* judges, never writes a secret that it knows as one, and never says "accepted" before the log has the record.
 
 pub mod decode;
+mod files;
 pub mod listener;
 pub mod masking;
 mod prepare;
 mod raw;
 mod service;
 pub mod session;
+pub mod survey;
 mod traffic;
 
+pub use files::run as follow_files;
 pub use prepare::Preparer;
 pub use raw::run as read_raw_topics;
 pub use service::{IngestError, listen, routes, run, serve};

@@ -129,7 +129,7 @@ impl Rekeying {
 
     fn dead_letter(&self, record: &Record, fault: &Fault) -> Output {
         let headers = vec![
-            traffic::FORMAT,
+            runtime::format::header(),
             ("reason", Bytes::from_static(fault.reason.name().as_bytes())),
             ("detail", Bytes::copy_from_slice(fault.detail.as_bytes())),
             ("topic", Bytes::copy_from_slice(record.at.topic.as_bytes())),

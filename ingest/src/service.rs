@@ -4,7 +4,7 @@ use crate::decode::Options;
 use crate::listener::{self, ListenerOptions, Token};
 use crate::masking::MaskingError;
 use crate::session::Identities;
-use crate::{Preparer, raw};
+use crate::{Preparer, files, raw};
 use axum::Router;
 use runtime::config::Config;
 use runtime::keys::SessionKey;
@@ -42,6 +42,12 @@ pub enum IngestError {
     /// The thread that reads raw topics is gone.
     #[error("the reader of raw topics ended unexpectedly")]
     RawTopics,
+    /// The thread that follows files is gone.
+    #[error("the reader of files ended unexpectedly")]
+    Files,
+    /// The place in a file cannot be written down.
+    #[error("the place in a file cannot be written down: {0}")]
+    Place(String),
 }
 
 impl Options {
@@ -108,7 +114,7 @@ pub async fn serve(socket: TcpListener, routes: Router, shutdown: Shutdown) -> R
     }
 }
 
-/// Runs the whole of ingest: the listener, and the topics that gateways write themselves.
+/// Runs the whole of ingest: the listener, the topics that gateways write themselves, and the files that they write.
 ///
 /// # Errors
 /// One of them cannot start or breaks down; the other is stopped then.
@@ -121,12 +127,19 @@ pub async fn run(config: &Config, key: &SessionKey, log: Arc<dyn Log>, shutdown:
         ended
     };
     let topics = async {
-        let ended = raw::run(config, key, log, shutdown.clone()).await;
+        let ended = raw::run(config, key, Arc::clone(&log), shutdown.clone()).await;
         if ended.is_err() {
             shutdown.cancel();
         }
         ended
     };
-    let (listener, topics) = tokio::join!(listener, topics);
-    listener.and(topics)
+    let files = async {
+        let ended = files::run(config, key, Arc::clone(&log), shutdown.clone()).await;
+        if ended.is_err() {
+            shutdown.cancel();
+        }
+        ended
+    };
+    let (listener, topics, files) = tokio::join!(listener, topics, files);
+    listener.and(topics).and(files)
 }

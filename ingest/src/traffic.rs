@@ -3,11 +3,9 @@
 use crate::decode::{Fault, Reason};
 use bytes::Bytes;
 use engine::Exchange;
+use runtime::format;
 use runtime::log::Output;
 use std::sync::Arc;
-
-/// Format number of what is written, and the header that says it.
-pub(crate) const FORMAT: (&str, Bytes) = ("weir-format", Bytes::from_static(b"1"));
 
 /// A prepared exchange as a record: canonical JSON, keyed by session; without a session, of no key.
 ///
@@ -19,5 +17,5 @@ pub(crate) fn record(exchange: &Exchange<'_>, topic: &Arc<str>) -> Result<Output
     if value.len() > Exchange::MAX_BYTES {
         return Err(Fault::too_long(value.len() as u64, Exchange::MAX_BYTES));
     }
-    Ok(Output { topic: Arc::clone(topic), partition: None, key, value: Some(value.into()), headers: vec![FORMAT] })
+    Ok(Output { topic: Arc::clone(topic), partition: None, key, value: Some(value.into()), headers: vec![format::header()] })
 }

@@ -8,6 +8,7 @@
 //!
 //! Nothing here is trusted: a file is whole or refused ([`crate::model_file`]), a pointer is signed ([`crate::keys`]).
 
+use crate::format;
 use crate::log::{Log, LogError, Output, Record, Start, read_to_end};
 use crate::model_file::{self, ModelFile, ModelFileError};
 use bytes::Bytes;
@@ -59,14 +60,13 @@ pub fn part_key(id: &str, n: u32) -> String {
     format!("version/{id}/{n}")
 }
 
-/// The records of a version: its parts, then its manifest. `format`: what the header `weir-format` is to say.
+/// The records of a version: its parts, then its manifest.
 ///
 /// # Errors
 /// The file cannot be written.
-pub fn version_records(topic: &Arc<str>, file: &ModelFile, format: u32) -> Result<Vec<Output>, ModelFileError> {
+pub fn version_records(topic: &Arc<str>, file: &ModelFile) -> Result<Vec<Output>, ModelFileError> {
     let id = &file.manifest().id;
     let bytes = Bytes::from(model_file::write(file)?);
-    let format = || ("weir-format", Bytes::from(format.to_string()));
     let record = |key: String, value: Bytes, headers| Output {
         topic: Arc::clone(topic),
         partition: Some(0),
@@ -78,10 +78,10 @@ pub fn version_records(topic: &Arc<str>, file: &ModelFile, format: u32) -> Resul
     let mut records = Vec::with_capacity(count + 1);
     for n in 0..count {
         let part = bytes.slice(n * PART_BYTES..bytes.len().min((n + 1) * PART_BYTES));
-        records.push(record(part_key(id, n as u32), part, vec![format()]));
+        records.push(record(part_key(id, n as u32), part, vec![format::header()]));
     }
     let manifest = Bytes::copy_from_slice(file.manifest_json());
-    records.push(record(manifest_key(id), manifest, vec![(PARTS_HEADER, count.to_string().into()), format()]));
+    records.push(record(manifest_key(id), manifest, vec![(PARTS_HEADER, count.to_string().into()), format::header()]));
     Ok(records)
 }
 

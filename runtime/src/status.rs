@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 pub const API: &str = "api/";
 /// Keys of [`ScorerStatus`] records begin so.
 pub const SCORER: &str = "scorer/";
+/// Keys of [`OutputStatus`] records begin so.
+pub const OUTPUT: &str = "output/";
 
 /// Where an API is in its life; key `api/<name>`, written by the trainer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -70,6 +72,28 @@ pub struct ScorerStatus {
     pub apis: BTreeMap<ApiName, VerdictCounts>,
     /// Records that could not be read since it started.
     pub dead_letters: u64,
+    /// Alerts that feedback muted since it started.
+    #[serde(default)]
+    pub muted: u64,
+}
+
+/// How forwarding to one receiver goes; key `output/<instance>/<output>`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutputStatus {
+    /// Stable name of the process.
+    pub instance: String,
+    /// Name of the output in the configuration.
+    pub output: String,
+    /// Records that the receiver took since the process started.
+    pub delivered: u64,
+    /// Records that it refused for good, or that could not be read: dead letters.
+    pub refused: u64,
+    /// Records that retention deleted before it took them.
+    pub lost: u64,
+    /// Records that wait.
+    pub lag: u64,
+    /// Why it takes none at present.
+    pub failing: Option<String>,
 }
 
 /// One partition of a scorer.

@@ -48,8 +48,10 @@ pub struct Groups {
     pub facts: String,
     /// The trainer: `traffic` and `feedback`.
     pub trainer: String,
-    /// Egress: `verdicts` and `alerts`.
+    /// Egress: `verdicts` and `alerts`; each receiver has a group of its own, a dot and its name behind this.
     pub egress: String,
+    /// The block list: `alerts`.
+    pub blocklist: String,
     /// Ingest: topics that gateways write themselves.
     pub ingest: String,
 }
@@ -100,6 +102,7 @@ impl Topics {
                 facts: group("facts"),
                 trainer: group("trainer"),
                 egress: group("egress"),
+                blocklist: group("blocklist"),
                 ingest: group("ingest"),
             },
             specs,

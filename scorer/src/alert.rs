@@ -2,6 +2,7 @@
 
 use engine::{Incident, IncidentLife, Reason};
 use serde_json::{Map, Value, json};
+use std::net::IpAddr;
 
 /// Version of the schema.
 const OCSF: &str = "1.5.0";
@@ -18,7 +19,7 @@ pub fn finding(incident: &Incident) -> Value {
     };
     let (severity_id, severity) = severity(incident.worst.score);
     let verdict = &incident.worst;
-    let mut finding = Map::from_iter([
+    let finding = Map::from_iter([
         ("class_uid".to_owned(), json!(CLASS)),
         ("class_name".to_owned(), json!("Detection Finding")),
         ("category_uid".to_owned(), json!(CATEGORY)),
@@ -43,9 +44,6 @@ pub fn finding(incident: &Incident) -> Value {
         ("evidences".to_owned(), json!([evidence(incident)])),
         ("unmapped".to_owned(), unmapped(incident)),
     ]);
-    if let Some(actor) = actor(incident) {
-        finding.insert("actor".to_owned(), actor);
-    }
     Value::Object(finding)
 }
 
@@ -68,6 +66,7 @@ fn message(incident: &Incident) -> String {
 fn metadata() -> Value {
     json!({
         "version": OCSF,
+        "profiles": ["security_control"],
         "product": {"name": "Weir", "vendor_name": "Weir", "version": env!("CARGO_PKG_VERSION")},
     })
 }
@@ -84,7 +83,7 @@ fn finding_info(incident: &Incident) -> Value {
         ("related_events".to_owned(), incident.verdict_ids.iter().map(|id| json!({"uid": id, "type": "Weir verdict"})).collect()),
         ("data_sources".to_owned(), json!(["weir.traffic"])),
     ]);
-    let mut analytic = json!({"type_id": 3, "type": "Learning (ML/DL)", "name": analytic_name(incident), "uid": incident.family.name()});
+    let mut analytic = json!({"type_id": 4, "type": "Learning (ML/DL)", "name": analytic_name(incident), "uid": incident.family.name()});
     if let Some(model) = &incident.worst.model {
         analytic["version"] = json!(model);
     }
@@ -102,20 +101,9 @@ fn analytic_name(incident: &Incident) -> &'static str {
 
 /// What was observed next to what was expected.
 fn anomaly_analysis(endpoint: &str, reasons: &[Reason]) -> Value {
-    let anomalies: Vec<Value> = reasons
-        .iter()
-        .map(|r| json!({"observation_parameter": r.place, "observation_type": r.detector.name(), "observed_pattern": r.observed}))
-        .collect();
-    let baselines: Vec<Value> = reasons
-        .iter()
-        .map(|r| {
-            json!({
-                "observation_parameter": r.place,
-                "observation_type": r.detector.name(),
-                "observed_pattern": format!("{} (on {} observations)", r.expected, r.support),
-            })
-        })
-        .collect();
+    let point = |r: &Reason, observation: Value| json!({"observation_parameter": r.place, "observation_type": r.detector.name(), "observations": [observation]});
+    let anomalies: Vec<Value> = reasons.iter().map(|r| point(r, json!({"value": r.observed}))).collect();
+    let baselines: Vec<Value> = reasons.iter().map(|r| point(r, json!({"value": r.expected, "count": r.support}))).collect();
     json!({"analysis_targets": [{"name": endpoint, "type": "API endpoint"}], "anomalies": anomalies, "baselines": baselines})
 }
 
@@ -123,7 +111,12 @@ fn evidence(incident: &Incident) -> Value {
     let verdict = &incident.worst;
     let mut evidence = Map::new();
     if let Some(client) = &incident.client {
-        evidence.insert("src_endpoint".to_owned(), json!({"ip": client}));
+        // A network or a keyed hash, which privacy settings may make of it, is no address.
+        let attribute = if client.parse::<IpAddr>().is_ok() { "ip" } else { "uid" };
+        evidence.insert("src_endpoint".to_owned(), json!({attribute: client}));
+    }
+    if let Some(actor) = actor(incident) {
+        evidence.insert("actor".to_owned(), actor);
     }
     let mut api = json!({"operation": verdict.endpoint, "service": {"name": incident.api}});
     if let Some(status) = verdict.status {

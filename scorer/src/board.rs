@@ -1,8 +1,8 @@
 //! What this scorer does, as its workers tell it, and now and then as a record of `weir.status`.
 
 use crate::settings::{Clock, Settings};
-use crate::state::{FORMAT, format_header};
 use engine::{ApiName, Label, TopicPartition, Verdict};
+use runtime::format;
 use runtime::log::{Log, LogError, Output, Producer};
 use runtime::status::{PartitionStatus, SCORER, ScorerStatus, VerdictCounts};
 use std::collections::BTreeMap;
@@ -18,6 +18,8 @@ const APIS: usize = 1_000;
 pub(crate) struct Counts {
     apis: BTreeMap<ApiName, VerdictCounts>,
     pub(crate) dead_letters: u64,
+    /// Alerts that feedback muted.
+    pub(crate) muted: u64,
 }
 
 impl Counts {
@@ -59,7 +61,7 @@ impl Board {
         let status = ScorerStatus {
             instance: settings.instance.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            format: FORMAT,
+            format: format::FORMAT,
             ..ScorerStatus::default()
         };
         Ok(Self {
@@ -79,6 +81,7 @@ impl Board {
     pub(crate) fn count(&self, counts: Counts) {
         let mut state = self.lock();
         state.status.dead_letters += counts.dead_letters;
+        state.status.muted += counts.muted;
         for (api, more) in counts.apis {
             let is_known = state.status.apis.contains_key(&api);
             let api = if is_known || state.status.apis.len() < APIS { api } else { ApiName::new(ApiName::OTHER) };
@@ -134,7 +137,7 @@ impl Board {
                 partition: Some(0),
                 key: Some(key.into()),
                 value: Some(value.into()),
-                headers: vec![format_header()],
+                headers: vec![format::header()],
             };
             self.producer.append(vec![output]).map_err(|e| e.to_string())
         });

@@ -1,7 +1,7 @@
 //! What could not be read goes to `weir.deadletter`, with reason and position; its bytes only when asked for.
 
-use crate::state::format_header;
 use engine::ExchangeError;
+use runtime::format::{self, UnknownFormat};
 use runtime::log::{Output, Record};
 use std::sync::Arc;
 
@@ -16,6 +16,9 @@ pub(crate) enum Unreadable {
     /// It has no value.
     #[error("the record has no value")]
     NoValue,
+    /// It is of a format that this version does not know.
+    #[error(transparent)]
+    Format(#[from] UnknownFormat),
     /// It is no exchange.
     #[error(transparent)]
     Exchange(#[from] ExchangeError),
@@ -26,6 +29,7 @@ impl Unreadable {
     fn reason(&self) -> &'static str {
         match self {
             Self::NoValue => "no_value",
+            Self::Format(_) => "unknown_format",
             Self::Exchange(ExchangeError::TooLarge { .. }) => "too_large",
             Self::Exchange(ExchangeError::TooDeep { .. }) => "too_deep",
             Self::Exchange(ExchangeError::Json(_)) => "not_an_exchange",
@@ -48,7 +52,7 @@ pub(crate) fn letter(topic: &Arc<str>, record: &Record, why: &Unreadable, value:
             ("topic", record.at.topic.to_string().into()),
             ("partition", record.at.partition.to_string().into()),
             ("offset", record.offset.to_string().into()),
-            format_header(),
+            format::header(),
         ],
     }
 }

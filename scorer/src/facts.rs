@@ -4,8 +4,8 @@
 //! in all, so one that is written twice does no harm.
 
 use crate::settings::Settings;
-use crate::state::format_header;
 use engine::{Fact, FactStage, Note, Offset, TopicPartition};
+use runtime::format;
 use runtime::log::{Batch, CommitError, Event, Log, LogError, Output, Record, Start, Worker, WorkerSpec};
 use runtime::shutdown::Shutdown;
 use std::collections::BTreeMap;
@@ -93,7 +93,7 @@ impl Desk<'_> {
             partition: Some(partition),
             key: None,
             value: Some(note.to_bytes()?.into()),
-            headers: vec![format_header()],
+            headers: vec![format::header()],
         })
     }
 
@@ -154,12 +154,16 @@ impl Desk<'_> {
 
 /// What a record of the topic gives to tell.
 fn gather(stage: &mut FactStage, record: &Record) -> Vec<(u32, Note)> {
+    let refused = |error: &dyn std::fmt::Display| {
+        tracing::warn!(%error, at = %record.at, offset = record.offset.0, "a fact is not taken");
+        Vec::new()
+    };
+    if let Err(error) = format::check(record) {
+        return refused(&error);
+    }
     match record.value.as_deref().map(Fact::from_bytes) {
         Some(Ok(fact)) => stage.add(&fact),
-        Some(Err(error)) => {
-            tracing::warn!(%error, at = %record.at, offset = record.offset.0, "a fact is not taken");
-            Vec::new()
-        }
+        Some(Err(error)) => refused(&error),
         None => Vec::new(),
     }
 }

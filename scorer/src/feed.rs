@@ -1,9 +1,10 @@
-//! The thread that follows what does not stand on the traffic topic: model versions, the stages of APIs, and notes.
+//! The thread that follows what does not stand on the traffic topic: model versions, the stages of APIs, notes, and feedback.
 
 use crate::models::{ModelFeed, Models};
 use crate::notes::Notes;
 use crate::state::Stages;
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
+use runtime::feedback::Said;
 use runtime::keys::TrustedKeys;
 use runtime::log::{Log, LogError, Reader, Record, Start};
 use runtime::shutdown::Shutdown;
@@ -23,6 +24,8 @@ const WAIT: Duration = Duration::from_millis(100);
 pub(crate) struct Published {
     pub(crate) models: Models,
     pub(crate) notes: Notes,
+    /// What people said of verdicts.
+    pub(crate) said: Arc<ArcSwap<Said>>,
     stages: Arc<ArcSwapOption<Stages>>,
 }
 
@@ -37,6 +40,7 @@ impl Published {
 pub(crate) struct Feed {
     reader: Box<dyn Reader>,
     status: Arc<str>,
+    feedback: Arc<str>,
     models: ModelFeed,
     apis: BTreeMap<Vec<u8>, ApiStatus>,
     published: Published,
@@ -46,21 +50,23 @@ impl Feed {
     /// Opens the feed and reads it to its present end.
     pub(crate) fn open(log: &Arc<dyn Log>, topics: &Topics, trusted: TrustedKeys) -> Result<Self, LogError> {
         let whole = |topic: &Arc<str>| (engine::TopicPartition::new(Arc::clone(topic), 0), Start::Oldest);
-        let mut from = vec![whole(&topics.models), whole(&topics.status)];
+        let mut from = vec![whole(&topics.models), whole(&topics.status), whole(&topics.feedback)];
         let partitions = log.partitions(&topics.notes)?;
         from.extend((0..partitions).map(|n| (engine::TopicPartition::new(Arc::clone(&topics.notes), n), Start::Oldest)));
         let reader = log.reader(&from)?;
         let models = Models::new(Arc::clone(log), Arc::clone(&topics.models));
-        let published = Published { models: models.clone(), notes: Notes::new(&topics.notes), stages: Arc::default() };
+        let published =
+            Published { models: models.clone(), notes: Notes::new(&topics.notes), said: Arc::default(), stages: Arc::default() };
         let models = ModelFeed::new(models, trusted);
-        let mut feed = Self { reader, status: Arc::clone(&topics.status), models, apis: BTreeMap::new(), published };
+        let (status, feedback) = (Arc::clone(&topics.status), Arc::clone(&topics.feedback));
+        let mut feed = Self { reader, status, feedback, models, apis: BTreeMap::new(), published };
         let mut waiting = Vec::new();
         loop {
             let records = feed.read()?;
             let may_be_all = records.len() < READ;
             feed.published.notes.take(&records);
-            // Only pointers and statuses are kept: parts of models are large.
-            waiting.extend(records.into_iter().filter(|r| r.at.topic == feed.status || r.key.as_deref().is_some_and(|k| k == b"pointer")));
+            // Parts of models are large, and of no use here.
+            waiting.extend(records.into_iter().filter(|r| feed.is_small(r)));
             if may_be_all && feed.reader.at_end()? {
                 break;
             }
@@ -94,8 +100,13 @@ impl Feed {
         }
     }
 
+    fn is_small(&self, record: &Record) -> bool {
+        record.at.topic == self.status || record.at.topic == self.feedback || record.key.as_deref().is_some_and(|k| k == b"pointer")
+    }
+
     fn take(&mut self, records: &[Record]) {
         self.models.take(records);
+        self.take_feedback(records);
         let mut is_new = false;
         for record in records.iter().filter(|r| r.at.topic == self.status) {
             let Some(key) = record.key.as_deref().filter(|k| k.starts_with(API.as_bytes())) else { continue };
@@ -109,6 +120,20 @@ impl Feed {
         if is_new {
             self.publish_stages();
         }
+    }
+
+    fn take_feedback(&self, records: &[Record]) {
+        let mut values = records.iter().filter(|r| r.at.topic == self.feedback).filter_map(|r| r.value.as_deref()).peekable();
+        if values.peek().is_none() {
+            return;
+        }
+        let mut said = Said::clone(&self.published.said.load());
+        for value in values {
+            if let Err(error) = said.take(value) {
+                tracing::warn!(%error, "a feedback record cannot be read");
+            }
+        }
+        self.published.said.store(Arc::new(said));
     }
 
     fn publish_stages(&self) {

@@ -5,9 +5,10 @@ use crate::board::Counts;
 use crate::dead_letter::{self, Unreadable};
 use crate::feed::Published;
 use crate::settings::Settings;
-use crate::state::{EffectKey, Mark, ModelRef, Stages, StateWriter, Taken, format_header};
+use crate::state::{EffectKey, Mark, ModelRef, Stages, StateWriter, Taken};
 use crate::worker::WorkerError;
 use engine::{Effect, Exchange, Fact, Incident, Offset, Partition, RecordPosition, TopicPartition, Verdict};
+use runtime::format;
 use runtime::log::{Output, Record};
 use runtime::status::PartitionStatus;
 use std::sync::Arc;
@@ -19,6 +20,8 @@ const IDLE: i64 = 60_000;
 #[derive(Default)]
 pub(crate) struct Work {
     pub(crate) outputs: Vec<Output>,
+    /// Become alerts, unless they are muted.
+    pub(crate) incidents: Vec<Incident>,
     pub(crate) touched: Vec<TopicPartition>,
     pub(crate) counts: Counts,
 }
@@ -91,7 +94,7 @@ impl Lane {
 
     /// Takes a record in again, without an outcome: its outcome was committed before.
     pub(crate) fn fold(&mut self, record: &Record) {
-        if let Some(Ok(exchange)) = record.value.as_deref().map(Exchange::from_json) {
+        if let Ok(exchange) = read(record) {
             self.partition.fold(position(record), &exchange);
         }
         self.next = record.offset.next();
@@ -109,32 +112,31 @@ impl Lane {
     }
 
     /// Takes what has been published since as effects before the next record.
-    pub(crate) fn catch_up(&mut self, published: &Published, settings: &Settings, work: &mut Work) -> Result<(), WorkerError> {
+    pub(crate) fn catch_up(&mut self, published: &Published, work: &mut Work) -> Result<(), WorkerError> {
         if let Some(active) = published.models.active()
             && self.model.as_ref().is_none_or(|m| m.counter < active.version.counter && m.id != active.version.id)
         {
-            self.take(&Taken::Model(active.version.clone()), Effect::Model(Arc::clone(&active.model)), settings, work)?;
+            self.take(&Taken::Model(active.version.clone()), Effect::Model(Arc::clone(&active.model)), work)?;
         }
         if let Some(stages) = published.stages()
             && self.stages.as_ref() != Some(&*stages)
         {
             let stages = Stages::clone(&stages);
             let effect = Effect::Stages { hosts: stages.hosts.clone(), stages: stages.stages.clone() };
-            self.take(&Taken::Stages(stages), effect, settings, work)?;
+            self.take(&Taken::Stages(stages), effect, work)?;
         }
         for (offset, note) in published.notes.since(self.at.partition, self.notes) {
-            self.take(&Taken::Note(offset, note.clone()), Effect::Note(note), settings, work)?;
+            self.take(&Taken::Note(offset, note.clone()), Effect::Note(note), work)?;
         }
         Ok(())
     }
 
-    fn take(&mut self, taken: &Taken, effect: Effect, settings: &Settings, work: &mut Work) -> Result<(), WorkerError> {
+    fn take(&mut self, taken: &Taken, effect: Effect, work: &mut Work) -> Result<(), WorkerError> {
         let number = self.effects.last().map_or(0, |last| last.number + 1);
         let key = EffectKey { offset: self.next, number };
         work.outputs.push(self.writer.effect(key, taken)?);
         self.remember(taken);
-        let ended = self.partition.apply(effect);
-        alerts(&ended, settings, work)?;
+        work.incidents.extend(self.partition.apply(effect));
         self.effects.push(key);
         self.is_changed = true;
         work.touch(&self.at);
@@ -152,13 +154,12 @@ impl Lane {
 
     /// Brings a record to its end: a verdict and perhaps alerts, or a dead letter.
     pub(crate) fn judge(&mut self, record: &Record, settings: &Settings, work: &mut Work) -> Result<(), WorkerError> {
-        let read = record.value.as_deref().ok_or(Unreadable::NoValue).and_then(|value| Ok(Exchange::from_json(value)?));
-        match read {
+        match read(record) {
             Ok(exchange) => {
                 let judged = self.partition.judge(position(record), &exchange);
                 work.counts.add(&judged.verdict);
                 work.outputs.push(verdict_record(&judged.verdict, self.at.partition, settings)?);
-                alerts(&judged.incidents, settings, work)?;
+                work.incidents.extend(judged.incidents);
                 facts(&judged.facts, settings, work)?;
             }
             Err(why) => {
@@ -181,7 +182,7 @@ impl Lane {
         let (true, true, Some(clock)) = (idle >= IDLE, view.incidents > 0, view.clock_ms) else { return Ok(()) };
         self.active_ms = now;
         let to = clock.saturating_add(idle);
-        self.take(&Taken::Tick(to), Effect::Tick(to), settings, work)
+        self.take(&Taken::Tick(to), Effect::Tick(to), work)
     }
 
     /// Whether a checkpoint is due by time.
@@ -234,6 +235,11 @@ pub(crate) fn effect_of(taken: &Taken, published: &Published) -> Option<Effect> 
     }
 }
 
+fn read(record: &Record) -> Result<Exchange<'_>, Unreadable> {
+    format::check(record)?;
+    Ok(Exchange::from_json(record.value.as_deref().ok_or(Unreadable::NoValue)?)?)
+}
+
 fn position(record: &Record) -> RecordPosition {
     RecordPosition { offset: record.offset, appended_ms: Some(record.timestamp_ms) }
 }
@@ -241,7 +247,7 @@ fn position(record: &Record) -> RecordPosition {
 fn verdict_record(verdict: &Verdict, partition: u32, settings: &Settings) -> Result<Output, WorkerError> {
     let mut headers = vec![("label", verdict.label.name().into()), ("score", verdict.score.to_string().into())];
     headers.extend(verdict.model.as_ref().map(|model| ("model", model.clone().into())));
-    headers.push(format_header());
+    headers.push(format::header());
     Ok(Output {
         topic: Arc::clone(&settings.topics.verdicts),
         partition: Some(partition),
@@ -251,17 +257,15 @@ fn verdict_record(verdict: &Verdict, partition: u32, settings: &Settings) -> Res
     })
 }
 
-fn alerts(incidents: &[Incident], settings: &Settings, work: &mut Work) -> Result<(), WorkerError> {
-    for incident in incidents {
-        work.outputs.push(Output {
-            topic: Arc::clone(&settings.topics.alerts),
-            partition: None,
-            key: Some(incident.uid.clone().into()),
-            value: Some(serde_json::to_vec(&alert::finding(incident))?.into()),
-            headers: vec![format_header()],
-        });
-    }
-    Ok(())
+/// The alert of an incident.
+pub(crate) fn alert_record(incident: &Incident, settings: &Settings) -> Result<Output, WorkerError> {
+    Ok(Output {
+        topic: Arc::clone(&settings.topics.alerts),
+        partition: None,
+        key: Some(incident.uid.clone().into()),
+        value: Some(serde_json::to_vec(&alert::finding(incident))?.into()),
+        headers: vec![format::header()],
+    })
 }
 
 fn facts(facts: &[Fact], settings: &Settings, work: &mut Work) -> Result<(), WorkerError> {
@@ -271,7 +275,7 @@ fn facts(facts: &[Fact], settings: &Settings, work: &mut Work) -> Result<(), Wor
             partition: None,
             key: Some(fact.key().to_vec().into()),
             value: Some(fact.to_bytes()?.into()),
-            headers: vec![format_header()],
+            headers: vec![format::header()],
         });
     }
     Ok(())

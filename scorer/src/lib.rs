@@ -9,6 +9,7 @@
 pub mod alert;
 mod board;
 mod dead_letter;
+mod erase;
 mod facts;
 mod feed;
 mod lane;
@@ -19,10 +20,11 @@ mod settings;
 mod state;
 mod worker;
 
+pub use erase::erase;
 pub use facts::{FactStageError, run_fact_stage};
 pub use models::ModelFeedError;
 pub use settings::{Clock, Settings};
-pub use state::{BadState, FORMAT};
+pub use state::BadState;
 pub use worker::WorkerError;
 
 use board::Board;

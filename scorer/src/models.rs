@@ -3,6 +3,7 @@
 use crate::state::ModelRef;
 use arc_swap::ArcSwapOption;
 use engine::Model;
+use runtime::format::{self, UnknownFormat};
 use runtime::keys::{Pointer, PointerError, TrustedKeys};
 use runtime::log::{Log, Record};
 use runtime::model_file::ModelFileError;
@@ -22,6 +23,9 @@ pub(crate) struct Active {
 /// Why a model is not followed.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelFeedError {
+    /// The pointer is of a format that this version does not know.
+    #[error(transparent)]
+    Format(#[from] UnknownFormat),
     /// The pointer is not to be trusted.
     #[error(transparent)]
     Pointer(#[from] PointerError),
@@ -92,9 +96,10 @@ impl ModelFeed {
 
     /// Takes the newest pointer of several records of the topic; none at all: one that waits is followed now.
     pub(crate) fn take(&mut self, records: &[Record]) {
-        let pointers = records.iter().filter(|r| r.key.as_deref() == Some(POINTER.as_bytes())).filter_map(|r| r.value.as_deref());
-        for record in pointers {
-            match self.trusted.verify_pointer(record, self.newest) {
+        for record in records.iter().filter(|r| r.key.as_deref() == Some(POINTER.as_bytes())) {
+            let Some(value) = record.value.as_deref() else { continue };
+            let known = format::check(record).map_err(ModelFeedError::from);
+            match known.and_then(|()| Ok(self.trusted.verify_pointer(value, self.newest)?)) {
                 Ok(pointer) => {
                     self.newest = Some(pointer.counter);
                     self.waiting = Some(pointer);

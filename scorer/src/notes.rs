@@ -1,6 +1,7 @@
 //! Notes that the fact stage wrote, ready for the lanes that are to take them.
 
 use engine::{Note, Offset};
+use runtime::format;
 use runtime::log::Record;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,11 +9,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Notes kept of one partition. A lane that is further behind misses the oldest: what they told is told again as it grows.
 const KEPT: usize = 1_024;
 
+/// Notes of one partition with their offsets, oldest first.
+type Newest = VecDeque<(Offset, Note)>;
+
 /// The newest notes by partition; clones share them.
 #[derive(Clone)]
 pub(crate) struct Notes {
     topic: Arc<str>,
-    newest: Arc<Mutex<BTreeMap<u32, VecDeque<(Offset, Note)>>>>,
+    newest: Arc<Mutex<BTreeMap<u32, Newest>>>,
 }
 
 impl Notes {
@@ -23,6 +27,10 @@ impl Notes {
     /// Takes those of some records that are notes.
     pub(crate) fn take(&self, records: &[Record]) {
         for record in records.iter().filter(|record| record.at.topic == self.topic) {
+            if let Err(error) = format::check(record) {
+                tracing::warn!(%error, at = %record.at, offset = record.offset.0, "a note is not taken");
+                continue;
+            }
             match record.value.as_deref().map(Note::from_bytes) {
                 Some(Ok(note)) => self.keep(record, note),
                 Some(Err(error)) => tracing::warn!(%error, at = %record.at, offset = record.offset.0, "a note is not taken"),

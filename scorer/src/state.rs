@@ -13,13 +13,11 @@
 
 use bytes::Bytes;
 use engine::{ApiName, Note, Offset, Stage, StateEntry};
+use runtime::format::{self, UnknownFormat};
 use runtime::log::{Output, Record};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-/// Format of the records that this version writes on every topic.
-pub const FORMAT: u32 = 1;
 
 const ENTRY: u8 = b'e';
 const MARK: &[u8] = b"m";
@@ -99,6 +97,9 @@ pub enum BadState {
         /// What is wrong.
         why: String,
     },
+    /// A newer version has written it.
+    #[error("the state is not ours to read: {0}")]
+    Format(#[from] UnknownFormat),
     /// An entry cannot be taken back.
     #[error(transparent)]
     Entry(#[from] engine::StateError),
@@ -141,15 +142,14 @@ impl StateWriter {
             partition: Some(self.partition),
             key: Some(key.into()),
             value: value.map(Bytes::from),
-            headers: vec![format_header()],
+            headers: vec![format::header()],
         }
     }
 }
 
-/// The header that every record carries.
-pub(crate) fn format_header() -> (&'static str, Bytes) {
-    const TEXT: &str = "1";
-    ("weir-format", Bytes::from_static(TEXT.as_bytes()))
+/// Whether a key is that of an entry of the engine.
+pub(crate) fn is_entry(key: &[u8]) -> bool {
+    key.first() == Some(&ENTRY)
 }
 
 /// A state partition as read.
@@ -163,6 +163,7 @@ pub(crate) struct Saved {
 impl Saved {
     /// Takes the next record of the partition.
     pub(crate) fn take(&mut self, record: Record) -> Result<(), BadState> {
+        format::check(&record)?;
         let Some(key) = record.key else { return Ok(()) };
         let bad = |why: String| BadState::Record { key: key.escape_ascii().to_string(), why };
         match (key.first(), record.value) {
@@ -233,6 +234,23 @@ mod tests {
         assert_eq!(saved.mark, Some(mark));
         assert_eq!(saved.effects.keys().collect::<Vec<_>>(), [&later]);
         assert_eq!(saved.entries().collect::<Vec<_>>(), [StateEntry { key: b"a".to_vec(), value: Some(b"new".to_vec()) }]);
+    }
+
+    #[test]
+    fn what_the_version_before_wrote_is_read_and_what_a_later_one_wrote_is_refused() {
+        let mark = |format: &'static [u8]| Record {
+            at: TopicPartition::new("weir.state", 3),
+            offset: Offset(0),
+            timestamp_ms: 0,
+            key: Some(MARK.into()),
+            value: Some(postcard::to_stdvec(&Mark::default()).unwrap().into()),
+            headers: vec![("weir-format".to_owned(), format.into())],
+        };
+        let mut saved = Saved::default();
+        saved.take(mark(b"0")).unwrap();
+        saved.take(mark(b"1")).unwrap();
+        assert!(saved.mark.is_some());
+        assert!(matches!(saved.take(mark(b"2")), Err(BadState::Format(_))));
     }
 
     #[test]

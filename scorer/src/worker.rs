@@ -2,13 +2,13 @@
 
 use crate::board::Board;
 use crate::feed::Published;
-use crate::lane::{Lane, Work};
+use crate::lane::{Lane, Work, alert_record};
 use crate::models::ModelFeedError;
 use crate::restore::{Restore, Step};
 use crate::settings::Settings;
 use crate::state::BadState;
-use engine::{Offset, StateError, TopicPartition};
-use runtime::log::{Batch, CommitError, Event, Log, LogError, Record, WorkerSpec};
+use engine::{Incident, Offset, StateError, TopicPartition};
+use runtime::log::{Batch, CommitError, Event, Log, LogError, Output, Record, WorkerSpec};
 use runtime::shutdown::Shutdown;
 use runtime::status::PartitionStatus;
 use std::collections::BTreeMap;
@@ -19,6 +19,8 @@ use std::time::Duration;
 const BATCH: usize = 2_000;
 /// Longest wait for a batch.
 const WAIT: Duration = Duration::from_millis(20);
+/// Most partitions that are checkpointed with one batch: those that came together are due together, and would hold verdicts up.
+const CHECKPOINTS: usize = 2;
 /// Time between two looks at the lag, milliseconds.
 const LAG_EVERY: i64 = 1_000;
 
@@ -169,7 +171,7 @@ impl<'a> Worker<'a> {
         for record in records {
             let Some(Owned::Live(lane)) = self.lanes.get_mut(&record.at) else { continue };
             if !caught_up.contains(&&record.at) {
-                lane.catch_up(&self.published, self.settings, work)?;
+                lane.catch_up(&self.published, work)?;
                 caught_up.push(&record.at);
             }
             lane.judge(record, self.settings, work)?;
@@ -191,12 +193,13 @@ impl<'a> Worker<'a> {
 
     fn checkpoint(&mut self, work: &mut Work) -> Result<(), WorkerError> {
         let settings = self.settings;
-        self.live().filter(|lane| lane.is_due(settings)).try_for_each(|lane| lane.checkpoint(settings, work))
+        self.live().filter(|lane| lane.is_due(settings)).take(CHECKPOINTS).try_for_each(|lane| lane.checkpoint(settings, work))
     }
 
     /// Commits a turn's work. An abort voids the state of the partitions that it touched.
     fn commit(&mut self, work: Work) -> Result<(), WorkerError> {
-        let Work { outputs, touched, counts } = work;
+        let Work { mut outputs, incidents, touched, mut counts } = work;
+        counts.muted = self.alert(&incidents, &mut outputs)?;
         if touched.is_empty() {
             return Ok(());
         }
@@ -221,6 +224,20 @@ impl<'a> Worker<'a> {
             Err(CommitError::Fenced(why)) => Err(WorkerError::Fenced(why)),
             Err(CommitError::Fatal(error)) => Err(error.into()),
         }
+    }
+
+    /// Alerts of incidents; those that people have said are nothing are left out, and counted.
+    fn alert(&self, incidents: &[Incident], outputs: &mut Vec<Output>) -> Result<u64, WorkerError> {
+        let (said, now) = (self.published.said.load(), (self.settings.clock)());
+        let mut muted = 0;
+        for incident in incidents {
+            if said.mutes(incident, now) {
+                muted += 1;
+            } else {
+                outputs.push(alert_record(incident, self.settings)?);
+            }
+        }
+        Ok(muted)
     }
 
     fn tell_lag(&mut self) -> Result<(), WorkerError> {

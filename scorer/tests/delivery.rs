@@ -8,6 +8,7 @@
 mod common;
 
 use common::{Bench, PARTITIONS, Plan, traffic};
+use runtime::log::Output;
 use std::collections::{BTreeMap, BTreeSet};
 
 const CALM: Plan = Plan { workers: 1, abort_every: 0, checkpoint: 1_000_000_000 };
@@ -93,6 +94,48 @@ fn what_cannot_be_read_becomes_a_dead_letter_and_nothing_else_suffers() {
     assert!(letters.iter().all(|l| l.header("topic") == Some(b"weir.traffic") && l.header("offset").is_some()));
     assert_eq!(bench.verdicts().values().map(Vec::len).sum::<usize>(), good.len() + 1);
     assert!(bench.verdicts().values().flatten().all(|verdict| verdict.len() < 100_000));
+}
+
+/// Alerts as endpoint, family and change, of one run over the same records; `said`: what stands on the feedback topic before.
+fn alerts(said: Option<&str>) -> (BTreeMap<u32, Vec<String>>, Vec<[String; 3]>, u64) {
+    let mut bench = Bench::new(CALM);
+    bench.publish("v1", 1);
+    if let Some(said) = said {
+        let (topic, value) = (bench.settings.topics.feedback.clone(), Some(said.to_owned().into()));
+        let feedback = Output { topic, partition: Some(0), key: None, value, headers: Vec::new() };
+        bench.log.producer(None).unwrap().append(vec![feedback]).unwrap();
+    }
+    bench.start();
+    bench.send(&traffic().judged[..1_200]);
+    bench.stop();
+    let mut alerts = Vec::new();
+    for record in bench.all(&bench.settings.topics.alerts).values().flatten() {
+        let alert: serde_json::Value = serde_json::from_slice(record.value.as_deref().unwrap()).unwrap();
+        let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+        let endpoint = text(&alert["evidences"][0]["api"]["operation"]);
+        alerts.push([endpoint, text(&alert["unmapped"]["family"]), format!("{} {}", alert["finding_info"]["uid"], alert["count"])]);
+    }
+    alerts.sort();
+    let status = bench.all(&bench.settings.topics.status).remove(&0).unwrap().pop().unwrap();
+    let status: runtime::status::ScorerStatus = serde_json::from_slice(status.value.as_deref().unwrap()).unwrap();
+    (bench.verdicts(), alerts, status.muted)
+}
+
+#[test]
+fn feedback_mutes_what_it_names_and_changes_no_verdict() {
+    let (verdicts, loud, muted) = alerts(None);
+    assert_eq!(muted, 0);
+    let [endpoint, family, _] = loud.first().expect("the traffic holds attacks").clone();
+    let rest: Vec<_> = loud.iter().filter(|alert| alert[0] != endpoint || alert[1] != family).cloned().collect();
+    assert!(!rest.is_empty(), "something is left to tell");
+    let until = |year| {
+        serde_json::json!({"verdict": "v-0-0", "say": "benign", "scope": "endpoint", "endpoint": endpoint, "family": family, "until": format!("{year}-01-01T00:00:00Z")}).to_string()
+    };
+    let (quiet_verdicts, quiet, muted) = alerts(Some(&until(2999)));
+    assert_eq!((quiet_verdicts == verdicts, &quiet, muted as usize), (true, &rest, loud.len() - rest.len()));
+    // The clock of a bench shows 1970: an end before that is over.
+    let (_, over, muted) = alerts(Some(&until(1969)));
+    assert_eq!((over, muted), (loud, 0));
 }
 
 #[test]

@@ -220,6 +220,26 @@ fn a_truncated_model_leaves_the_good_one_in_place() {
 }
 
 #[test]
+fn records_of_the_format_before_stand_beside_those_of_this_one() {
+    let mut bench = bench(BUSY, "formats.");
+    let producer = bench.log.producer(None).unwrap();
+    let marked = |outputs: Vec<Output>, format: Option<&'static str>| -> Vec<Output> {
+        let headers: Vec<_> = format.map(|format| ("weir-format", format.into())).into_iter().collect();
+        outputs.into_iter().map(|output| Output { headers: headers.clone(), ..output }).collect()
+    };
+    bench.start();
+    for (piece, format) in records().chunks(50).zip([None, Some("0"), Some("1")].into_iter().cycle()) {
+        producer.append(marked(bench.outputs(piece), format)).unwrap();
+        bench.outcomes(piece.len());
+    }
+    producer.append(marked(bench.outputs(&records()[..1]), Some("2"))).unwrap();
+    let later = bench.outcomes(1);
+    bench.stop();
+    assert_eq!(later[0].header("reason"), Some(&b"unknown_format"[..]));
+    assert_eq!(&bench.verdicts(), calm());
+}
+
+#[test]
 fn poison_and_oversized_records_become_dead_letters_and_nothing_else_suffers() {
     let mut bench = bench(CALM, "poison.");
     let poison = |bytes: Vec<u8>| ("s".to_owned(), bytes);

@@ -1,7 +1,6 @@
 //! Where each API is in its life: how much was seen of it, when its training is due, what `weir.status` says of it.
 
 use crate::settings::Settings;
-use crate::{FORMAT, publish};
 use engine::api::Directory;
 use engine::{ApiName, Features, Model, Progress, Stage};
 use runtime::config::Learning;
@@ -180,7 +179,7 @@ impl Apis {
                 partition: Some(0),
                 key: Some(format!("{API}{name}").into()),
                 value: Some(serde_json::to_vec(&api.status)?.into()),
-                headers: vec![publish::format_header(FORMAT)],
+                headers: vec![runtime::format::header()],
             });
             api.told = Some(api.status.clone());
         }

@@ -6,29 +6,32 @@
 //! that is going on, [`publish`] is the writer half of `weir.models`.
 
 mod apis;
+mod erase;
 mod memory;
 pub mod publish;
 mod settings;
 mod training;
 
+pub use erase::erase;
 pub use settings::{Settings, history_limits, learn_config};
 
 use apis::Apis;
-use engine::{ApiName, Exchange, Features};
+use engine::{ApiName, Exchange, Features, Offset, SessionKey, TopicPartition};
 use memory::Memory;
 use publish::{PublishError, Publisher, Role};
-use runtime::log::{Batch, CommitError, Event, Log, LogError, Producer, Record, Worker, WorkerSpec};
+use runtime::feedback::Said;
+use runtime::log::{Batch, CommitError, Event, Log, LogError, Producer, Record, Start, Worker, WorkerSpec, read_to_end};
 use runtime::model_file::ModelFileError;
 use runtime::shutdown::Shutdown;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 use training::{Done, Training};
 
-/// Format of the records that this version writes.
-pub const FORMAT: u32 = 1;
-
 /// Most records of one batch.
 const BATCH: usize = 2_000;
+/// Name of every trainer in its group, whatever its `instance`: of several the one that came last goes on, the others end.
+const THE_ONE: &str = "trainer";
 /// Longest wait for a batch.
 const WAIT: Duration = Duration::from_millis(100);
 
@@ -73,6 +76,7 @@ pub fn run(settings: &Settings, log: &Arc<dyn Log>, shutdown: &Shutdown) -> Resu
 /// The loop: poll, remember, commit, train, tell.
 struct Trainer<'a> {
     settings: &'a Settings,
+    log: &'a dyn Log,
     consumer: Box<dyn Worker>,
     producer: Box<dyn Producer>,
     publisher: Publisher,
@@ -82,24 +86,25 @@ struct Trainer<'a> {
 }
 
 impl<'a> Trainer<'a> {
-    fn open(settings: &'a Settings, log: &Arc<dyn Log>) -> Result<Self, TrainerError> {
+    fn open(settings: &'a Settings, log: &'a Arc<dyn Log>) -> Result<Self, TrainerError> {
         let topics = &settings.topics;
+        // Names are taken over before anything is read: what a trainer before us still wants to write is refused from here on.
         let publisher = Publisher::open(log, topics, settings.sign_key.clone(), Role::Trainer)?;
+        let spec = WorkerSpec {
+            group: topics.groups.trainer.clone(),
+            topics: vec![Arc::clone(&topics.traffic)],
+            instance: THE_ONE.to_owned(),
+            number: 0,
+            of: 1,
+        };
+        let consumer = log.worker(&spec)?;
         let mut apis = Apis::open(settings, &**log)?;
         let memory = Memory::open(settings, &**log, &mut apis)?;
         apis.recalled();
         if let Some(model) = publisher.active_model()? {
             apis.modelled(&model);
         }
-        let spec = WorkerSpec {
-            group: topics.groups.trainer.clone(),
-            topics: vec![Arc::clone(&topics.traffic)],
-            instance: settings.instance.clone(),
-            number: 0,
-            of: 1,
-        };
-        let consumer = log.worker(&spec)?;
-        Ok(Self { settings, consumer, producer: log.producer(None)?, publisher, memory, apis, training: None })
+        Ok(Self { settings, log: &**log, consumer, producer: log.producer(None)?, publisher, memory, apis, training: None })
     }
 
     fn turn(&mut self) -> Result<(), TrainerError> {
@@ -154,6 +159,10 @@ impl<'a> Trainer<'a> {
                 self.memory.committed();
                 Ok(())
             }
+            Err(CommitError::Aborted(_)) if self.is_past(&positions)? => {
+                self.memory.committed();
+                Ok(())
+            }
             Err(CommitError::Aborted(why)) => {
                 tracing::warn!(why, "a transaction was aborted: its records are read again, and written with the next");
                 self.memory.aborted(&positions);
@@ -162,6 +171,16 @@ impl<'a> Trainer<'a> {
             Err(CommitError::Fenced(why)) => Err(TrainerError::Fenced(why)),
             Err(CommitError::Fatal(error)) => Err(error.into()),
         }
+    }
+
+    /// Whether these positions are committed: the answer to a commit can get lost.
+    fn is_past(&self, positions: &[(TopicPartition, Offset)]) -> Result<bool, LogError> {
+        for (at, next) in positions {
+            if self.log.committed(&self.settings.topics.groups.trainer, at)?.is_none_or(|committed| committed < *next) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Starts a training when one is due, and ends one that is done.
@@ -191,9 +210,22 @@ impl<'a> Trainer<'a> {
         let label = self.publisher.next_label();
         let apis = self.apis.start_training(due);
         tracing::info!(label, apis = apis.len(), exchanges = self.memory.len(), "training begins");
-        let history = self.memory.lend();
+        let mut history = self.memory.lend();
+        history.forget(&self.attackers()?);
         self.training = Some(Training::start(self.settings.learn_config(apis, label), history)?);
         Ok(())
+    }
+
+    /// Sessions of verdicts that people have said to be attacks: not to be learned as normal.
+    fn attackers(&self) -> Result<HashSet<SessionKey>, LogError> {
+        let mut said = Said::default();
+        let from = [(TopicPartition::new(Arc::clone(&self.settings.topics.feedback), 0), Start::Oldest)];
+        read_to_end(self.log, &from, |record| {
+            if let Some(Err(error)) = record.value.as_deref().map(|value| said.take(value)) {
+                tracing::warn!(%error, "a feedback record cannot be read");
+            }
+        })?;
+        Ok(said.attackers().into_iter().map(SessionKey::of).collect())
     }
 
     fn finish(&mut self, done: Done) -> Result<(), TrainerError> {

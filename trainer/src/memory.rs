@@ -2,9 +2,10 @@
 
 use crate::TrainerError;
 use crate::apis::Apis;
+use crate::erase::Forgotten;
 use crate::settings::Settings;
-use crate::{FORMAT, publish};
 use engine::{Features, History, HistoryLimits, Offset, TopicPartition};
+use runtime::format;
 use runtime::log::{Log, LogError, Output, Record, Start, read_to_end};
 use runtime::model_file::{OffsetRange, TrainingRange};
 use std::collections::BTreeMap;
@@ -36,14 +37,18 @@ impl Memory {
         let mut history = History::new(settings.history);
         let from: Vec<_> = (0..log.partitions(&topic)?).map(|n| (TopicPartition::new(Arc::clone(&topic), n), Start::Oldest)).collect();
         let mut unreadable = 0u64;
+        let mut forgotten = Forgotten::default();
         read_to_end(log, &from, |record| match record.value.as_deref().map(postcard::from_bytes::<Features>) {
-            Some(Ok(features)) => {
+            Some(Ok(features)) if format::check(&record).is_ok() => {
                 apis.recall(&features);
                 history.add(features);
             }
-            Some(Err(_)) => unreadable += 1,
-            None => {}
+            Some(_) => unreadable += 1,
+            None => forgotten.add(&record),
         })?;
+        if !forgotten.is_empty() {
+            history = without(&forgotten, settings, log, &from)?;
+        }
         if unreadable > 0 {
             tracing::warn!(records = unreadable, "part of the history is of another format and is left out");
         }
@@ -84,7 +89,7 @@ impl Memory {
                 partition: Some(record.at.partition),
                 key: record.key.clone(),
                 value: Some(bytes.into()),
-                headers: vec![publish::format_header(FORMAT)],
+                headers: vec![format::header()],
             });
         }
         Ok(())
@@ -156,6 +161,20 @@ impl Memory {
     }
 }
 
+/// The history without what was forgotten.
+fn without(forgotten: &Forgotten, settings: &Settings, log: &dyn Log, from: &[(TopicPartition, Start)]) -> Result<History, LogError> {
+    let mut history = History::new(settings.history);
+    read_to_end(log, from, |record| {
+        if let Some(Ok(features)) = record.value.as_deref().map(postcard::from_bytes::<Features>)
+            && format::check(&record).is_ok()
+            && !forgotten.holds(&record)
+        {
+            history.add(features);
+        }
+    })?;
+    Ok(history)
+}
+
 /// Next offsets after these records.
 pub(crate) fn positions(records: &[Record]) -> Vec<(TopicPartition, Offset)> {
     let mut positions: BTreeMap<&TopicPartition, Offset> = BTreeMap::new();
@@ -163,4 +182,35 @@ pub(crate) fn positions(records: &[Record]) -> Vec<(TopicPartition, Offset)> {
         positions.insert(&record.at, record.offset.next());
     }
     positions.into_iter().map(|(at, next)| (at.clone(), next)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use engine::Exchange;
+    use runtime::config::{Config, Sources};
+    use runtime::keys::SigningKey;
+    use runtime::log::embedded::EmbeddedLog;
+
+    #[test]
+    fn what_was_forgotten_is_not_read_back_and_what_came_later_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = Config::resolve(&Sources { host_name: "test".to_owned(), ..Sources::default() }).unwrap();
+        let settings = Settings::new(&config, SigningKey::create(&directory.path().join("key.pem")).unwrap());
+        let log = EmbeddedLog::options().open(directory.path().join("log")).unwrap();
+        log.create_topics(settings.topics.specs()).unwrap();
+        let exchange = Exchange::from_json(br#"{"method":"GET","path":"/","host":"a.example","session":"s"}"#).unwrap();
+        let features = postcard::to_stdvec(&Features::of(&exchange)).unwrap();
+        let record = |session: &str, is_forgotten: bool| Output {
+            topic: Arc::clone(&settings.topics.history),
+            partition: Some(1),
+            key: Some(session.to_owned().into()),
+            value: (!is_forgotten).then(|| features.clone().into()),
+            headers: vec![format::header()],
+        };
+        let told = [("a", false), ("b", false), ("a", false), ("a", true), ("b", false), ("a", false)];
+        log.producer(None).unwrap().append(told.iter().map(|(session, gone)| record(session, *gone)).collect()).unwrap();
+        let mut apis = Apis::open(&settings, &log).unwrap();
+        assert_eq!(Memory::open(&settings, &log, &mut apis).unwrap().len(), 3, "two of b, and the last of a");
+    }
 }

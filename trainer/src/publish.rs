@@ -1,8 +1,8 @@
 //! The writer half of `weir.models`: a version, the pointer to it, and tombstones for what nobody needs any more, in one transaction.
 
-use crate::FORMAT;
 use bytes::Bytes;
 use engine::Model;
+use runtime::format;
 use runtime::keys::{Pointer, PointerError, SigningKey, TrustedKeys};
 use runtime::log::{Log, LogError, Output, Producer};
 use runtime::model_file::{About, ModelFile, ModelFileError, TrainingRange};
@@ -144,7 +144,7 @@ impl Publisher {
     /// It cannot be written. Where the log did not answer it may stand there nevertheless: whole, and active.
     pub fn publish(&mut self, file: &ModelFile) -> Result<String, PublishError> {
         let id = file.manifest().id.clone();
-        let version = version_records(&self.topic, file, FORMAT)?;
+        let version = version_records(&self.topic, file)?;
         self.point(&id, |this, pointer| {
             let others = this.versions().iter().filter(|v| v.id != id);
             let gone = unneeded(others.collect(), pointer);
@@ -210,7 +210,7 @@ impl Publisher {
     }
 
     fn record(&self, key: String, value: Option<Bytes>) -> Output {
-        Output { topic: Arc::clone(&self.topic), partition: Some(0), key: Some(key.into()), value, headers: vec![format_header(FORMAT)] }
+        Output { topic: Arc::clone(&self.topic), partition: Some(0), key: Some(key.into()), value, headers: vec![format::header()] }
     }
 }
 
@@ -219,9 +219,4 @@ fn unneeded<'v>(mut versions: Vec<&'v Version>, pointer: &Pointer) -> Vec<&'v Ve
     versions.truncate((versions.len() + 1).saturating_sub(KEPT));
     versions.retain(|v| v.id != pointer.active && pointer.previous.as_ref() != Some(&v.id) && !pointer.pinned.contains(&v.id));
     versions
-}
-
-/// The header that every record carries.
-pub(crate) fn format_header(format: u32) -> (&'static str, Bytes) {
-    ("weir-format", Bytes::from(format.to_string()))
 }

@@ -13,8 +13,6 @@ use std::time::Duration;
 pub struct Settings {
     /// Names of topics and groups.
     pub topics: Topics,
-    /// Stable name of this process.
-    pub instance: String,
     /// When the first training of an API starts.
     pub learning: Learning,
     /// Time between trainings.
@@ -35,7 +33,6 @@ impl Settings {
     pub fn new(config: &Config, sign_key: SigningKey) -> Self {
         Self {
             topics: Topics::new(config),
-            instance: config.instance.clone(),
             learning: config.learning,
             every: config.training.every,
             history: history_limits(config),

@@ -1,6 +1,9 @@
 //! The command line.
 
-use crate::commands::{backtest, completions, config, demo, endpoints, keys, models, services, simulate, status, topics, up, verdicts};
+use crate::commands::{
+    backtest, bench, completions, config, demo, endpoints, erase, feedback, ingest, keys, models, services, simulate, status, topics, up,
+    verdicts,
+};
 use clap::{Args, Parser, Subcommand};
 use runtime::config::{FlagValue, LoadError, Sources, load_sources};
 use std::path::PathBuf;
@@ -68,12 +71,24 @@ pub(crate) enum Configured {
     /// Learns from some files and judges others, without any service.
     #[command(after_help = backtest::EXAMPLES)]
     Backtest(backtest::Args),
+    /// Measures what an installation can do.
+    #[command(subcommand)]
+    Bench(bench::Command),
     /// Shows or checks the configuration.
     #[command(subcommand)]
     Config(config::Command),
+    /// Forgets a session or an account.
+    #[command(after_help = erase::EXAMPLES)]
+    Erase(erase::Args),
+    /// Says what a verdict really was: mutes alerts like it, or keeps its session out of training.
+    #[command(after_help = feedback::EXAMPLES)]
+    Feedback(feedback::Args),
+    /// Forwards alerts and verdicts from Kafka to syslog, webhooks and files, and keeps the block list.
+    #[command(after_help = services::FORWARD_EXAMPLES)]
+    Forward(services::Args),
     /// Takes exchanges in and writes them to Kafka.
-    #[command(after_help = services::INGEST_EXAMPLES)]
-    Ingest(services::Args),
+    #[command(after_help = ingest::EXAMPLES)]
+    Ingest(ingest::Args),
     /// Makes the keys that an installation shares.
     #[command(subcommand)]
     Keys(keys::Command),
@@ -98,7 +113,7 @@ pub(crate) enum Configured {
     /// Shows what every API and every scorer is at.
     #[command(after_help = status::EXAMPLES)]
     Status(status::Args),
-    /// Runs everything in one process: listener, scorer, trainer; on the embedded log unless Kafka is configured.
+    /// Runs everything in one process: listener, scorer, trainer, outputs; on the embedded log unless Kafka is configured.
     #[command(after_help = up::EXAMPLES)]
     Up,
     /// Shows verdicts, the newest or those to come, with their reasons.
@@ -109,7 +124,11 @@ pub(crate) enum Configured {
 impl Configured {
     /// Whether only what is wrong is logged unless `WEIR_LOG` says otherwise; services tell what they do.
     pub(crate) fn is_quiet(&self) -> bool {
-        !matches!(self, Self::Up | Self::Ingest(_) | Self::Score(_) | Self::Train(_))
+        match self {
+            Self::Up | Self::Score(_) | Self::Train(_) | Self::Forward(_) => false,
+            Self::Ingest(args) => !args.is_service(),
+            _ => true,
+        }
     }
 }
 

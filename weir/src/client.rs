@@ -3,9 +3,9 @@
 use crate::terminal::clean;
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Empty};
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
-use hyper::{Request, Response, StatusCode, header};
+use hyper::{Method, Request, Response, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use runtime::config::Config;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -22,16 +22,28 @@ pub(crate) struct Answer {
 
 /// Asks the configured address; `None`: nobody listens there.
 pub(crate) async fn get(config: &Config, path: &str) -> anyhow::Result<Option<Answer>> {
+    ask(config, Method::GET, path, Bytes::new()).await
+}
+
+/// Sends JSON to the configured address; `None`: nobody listens there.
+pub(crate) async fn post(config: &Config, path: &str, json: Vec<u8>) -> anyhow::Result<Option<Answer>> {
+    ask(config, Method::POST, path, json.into()).await
+}
+
+async fn ask(config: &Config, method: Method, path: &str, body: Bytes) -> anyhow::Result<Option<Answer>> {
     let address = reachable(config.listen);
     let Ok(stream) = TcpStream::connect(address).await else { return Ok(None) };
     let asking = || format!("asking http://{address}{path}");
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.with_context(asking)?;
     tokio::spawn(connection);
-    let mut request = Request::get(path).header(header::HOST, address.to_string());
+    let mut request = Request::builder().method(method).uri(path).header(header::HOST, address.to_string());
+    if !body.is_empty() {
+        request = request.header(header::CONTENT_TYPE, "application/json");
+    }
     if let Some(token) = &config.token {
         request = request.header(header::AUTHORIZATION, format!("Bearer {}", token.expose()));
     }
-    let response = sender.send_request(request.body(Empty::<Bytes>::new())?).await.with_context(asking)?;
+    let response = sender.send_request(request.body(Full::new(body))?).await.with_context(asking)?;
     match response.status() {
         StatusCode::OK => Ok(Some(Answer { response, rest: Vec::new() })),
         StatusCode::UNAUTHORIZED => bail!("{}: it wants a token (`token`, WEIR_TOKEN)", asking()),

@@ -1,10 +1,11 @@
 //! The one binary: parses the command line, wires libraries together, maps exit codes. It *never* holds logic that a test would want to reach.
 
-mod active;
+mod catalogue;
 mod cli;
 mod client;
 mod commands;
 mod console;
+mod feedback;
 mod installation;
 mod openapi;
 mod terminal;

@@ -230,6 +230,13 @@ fn kill_9_under_load_loses_nothing_doubles_nothing_and_changes_no_byte() {
     weir.wait_for("the model", |status| status["apis"].as_array().is_some_and(|apis| apis.iter().any(|api| api["stage"] == "evaluating")));
     weir.judged(LEARNED);
     assert!(weir.ask("GET /v1/model", b"").is_some_and(|(status, file)| status == 200 && file.starts_with(b"PK")));
+    let listed = Command::new(env!("CARGO_BIN_EXE_weir"))
+        .args(["models", "list", "--listen", &weir.address.to_string()])
+        .current_dir(directory.path())
+        .output()
+        .unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    assert!(listed.starts_with("v1 ") && listed.contains("active"), "{listed}");
     weir.stop();
     let copied = Command::new("cp").arg("-a").args([&killed, &calm]).status().unwrap();
     assert!(copied.success());

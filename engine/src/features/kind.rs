@@ -53,10 +53,7 @@ impl ValueKind {
         if b.strip_prefix(b"~h:").is_some_and(|hash| hash.len() == 16 && hash.iter().all(u8::is_ascii_hexdigit)) {
             return Self::Hex;
         }
-        let mut has = Classes::default();
-        for &c in b {
-            has.add(c);
-        }
+        let has = Classes::of(b);
         if has.only_digits_and_sign_and_dot(b) {
             return number(b);
         }
@@ -134,6 +131,7 @@ impl ValueKind {
     }
 }
 
+/// How many bytes of each sort a value has.
 #[derive(Default)]
 struct Classes {
     digit: usize,
@@ -144,34 +142,50 @@ struct Classes {
     slash: usize,
     at: usize,
     sign: usize,
+    /// Neither letter, digit, `_` nor `-`.
     other: usize,
 }
 
+/// One in the eight bits of each sort that a byte is of: digits lowest, then as [`Classes`] has them, up to signs.
+const SORTS: [u64; 256] = {
+    let mut sorts = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        sorts[byte] = match byte as u8 {
+            b'0'..=b'9' => 1,
+            b'a'..=b'f' | b'A'..=b'F' => 1 << 8,
+            b'g'..=b'z' | b'G'..=b'Z' => 1 << 8 | 1 << 16,
+            b'_' => 1 << 24,
+            b'-' => 1 << 24 | 1 << 56,
+            b'.' => 1 << 32,
+            b'/' => 1 << 40,
+            b'@' => 1 << 48,
+            b'+' => 1 << 56,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    sorts
+};
+
 impl Classes {
-    fn add(&mut self, c: u8) {
-        match c {
-            b'0'..=b'9' => self.digit += 1,
-            b'a'..=b'f' | b'A'..=b'F' => self.alpha += 1,
-            b'g'..=b'z' | b'G'..=b'Z' => {
-                self.alpha += 1;
-                self.nonhex += 1;
-            }
-            b'_' => self.under += 1,
-            b'-' => {
-                self.under += 1;
-                self.sign += 1;
-            }
-            _ => {
-                self.other += 1;
-                match c {
-                    b'.' => self.dots += 1,
-                    b'/' => self.slash += 1,
-                    b'@' => self.at += 1,
-                    b'+' => self.sign += 1,
-                    _ => {}
-                }
-            }
+    fn of(bytes: &[u8]) -> Self {
+        let mut has = Self::default();
+        // Eight counters in one number; none overflows within 255 bytes.
+        for chunk in bytes.chunks(255) {
+            let counts = chunk.iter().fold(0, |sum, byte| sum + SORTS[usize::from(*byte)]).to_le_bytes().map(usize::from);
+            let [digit, alpha, nonhex, under, dots, slash, at, sign] = counts;
+            has.digit += digit;
+            has.alpha += alpha;
+            has.nonhex += nonhex;
+            has.under += under;
+            has.dots += dots;
+            has.slash += slash;
+            has.at += at;
+            has.sign += sign;
+            has.other += chunk.len() - digit - alpha - under;
         }
+        has
     }
 
     fn only_digits_and_sign_and_dot(&self, b: &[u8]) -> bool {

@@ -1,5 +1,8 @@
 //! Who a request belongs to: session and subject as keyed hashes, and the client's address.
 //!
+//! A name is the first half of an HMAC-SHA256, which gateways have: with the derived key ([`gateway_key`]) they find out whether a token that they
+//! see stands on the block list.
+//!
 //! **Invariant:** what an attacker can mint names nobody: a claim, header or cookie that has only been answered by 401 or 403 so far is passed
 //! over, and the last extractor (address and user agent) names the session.
 
@@ -11,8 +14,11 @@ use self::extract::Candidate;
 use self::proven::Proven;
 use crate::decode::GatewayFields;
 use engine::Exchange;
+use hmac::digest::common::Key;
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use ipnet::IpNet;
 use runtime::config::{Config, Extractor};
+use sha2::Sha256;
 use std::sync::{Mutex, PoisonError};
 
 /// Tokens remembered as accepted.
@@ -63,6 +69,8 @@ impl Identities {
 pub struct Naming {
     identities: Identities,
     key: [u8; 32],
+    /// Keyed and ready to be cloned.
+    names: Hmac<Sha256>,
     proven: Mutex<Proven>,
 }
 
@@ -70,8 +78,8 @@ impl Naming {
     /// Names by these extractors, with the installation's shared key.
     #[must_use]
     pub fn new(identities: Identities, key: &[u8; 32]) -> Self {
-        let key = blake3::derive_key("weir 2026-01 sessions and subjects", key);
-        Self { identities, key, proven: Mutex::new(Proven::new(PROVEN_TOKENS)) }
+        let key = gateway_key(key);
+        Self { identities, key, names: keyed(&key), proven: Mutex::new(Proven::new(PROVEN_TOKENS)) }
     }
 
     /// Fills in the client's address and user agent, session and subject. Those that the record brings stay.
@@ -127,10 +135,29 @@ impl Naming {
         hasher.finalize()
     }
 
-    /// Keyed BLAKE3, 128 bits, hex.
+    /// HMAC-SHA256, its first 128 bits, hex.
     fn hash(&self, what: &str, label: &str, value: &str) -> String {
-        hex::encode(&self.digest(what, label, value).as_bytes()[..16])
+        let mut hmac = self.names.clone();
+        for part in [what, label, value] {
+            hmac.update(part.as_bytes());
+            hmac.update(&[0]);
+        }
+        hex::encode(&hmac.finalize().into_bytes()[..16])
     }
+}
+
+/// The key that sessions and subjects are named with, derived from that of the installation. With it a gateway can name the sessions that it
+/// sees, and unmask nothing.
+#[must_use]
+pub fn gateway_key(key: &[u8; 32]) -> [u8; 32] {
+    blake3::derive_key("weir 2026-01 sessions and subjects", key)
+}
+
+/// HMAC-SHA256 with a key of half a block: the rest of the block is zeros.
+fn keyed(key: &[u8; 32]) -> Hmac<Sha256> {
+    let mut block = Key::<Hmac<Sha256>>::default();
+    block[..key.len()].copy_from_slice(key);
+    Hmac::new(&block)
 }
 
 #[cfg(test)]

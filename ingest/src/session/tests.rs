@@ -38,6 +38,17 @@ fn a_session_is_128_bits_of_hex_and_depends_on_the_key() {
     assert_ne!(named(&other, &[("authorization", "Bearer abc")], Some(200)).0, Some(session));
 }
 
+/// What `printf 'session\0authorization\0bearer abc\0' | openssl dgst -sha256 -mac HMAC -macopt hexkey:KEY` prints, its first half.
+#[test]
+fn a_gateway_can_compute_the_name_of_a_session() {
+    let key = hex::encode(gateway_key(&KEY));
+    let (session, _) = named(&naming(), &[("authorization", "Bearer abc")], Some(200));
+    assert_eq!(
+        (key.as_str(), session.as_deref()),
+        ("3f1cf5bcdaf6d99c436b8e53a0df4e7d91007fbace8d24208f532f7dac44e542", Some("fa8e0bd77285fefdea49663658e0ef11"))
+    );
+}
+
 #[test]
 fn order_is_authorization_then_cookies_then_client() {
     let naming = naming();

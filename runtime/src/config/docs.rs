@@ -1,7 +1,6 @@
 //! `docs/configuration.md`, written from the table of keys, so that the two cannot differ.
 
 use super::keys::{FLAGS, KEYS, Key};
-use super::kind::Kind;
 use std::fmt::Write as _;
 
 const HEAD: &str = "\
@@ -64,12 +63,56 @@ field = \"request.body.card.number\"
 action = \"mask\"
 ```
 
+## Outputs
+
+Each `[outputs.NAME]` is a receiver with a consumer group of its own (`weir.egress.NAME`): one that is slow or dead holds up nobody else, and
+gets everything that its topic still holds when it is back. `weir up` forwards by itself; on Kafka `weir forward` does.
+
+```toml
+[outputs.siem]
+to = \"syslog+tls://siem.example:6514\"
+format = \"cef\"
+ca_file = \"/etc/weir/siem-ca.pem\"
+
+[outputs.chat]
+to = \"https://hooks.example/weir\"
+secret_file = \"/run/secrets/weir-webhook\"
+
+[outputs.archive]
+to = \"file:///var/log/weir/anomalous.ndjson\"
+of = \"verdicts\"
+label = \"anomalous\"
+```
+
+| key | default | meaning |
+| --- | --- | --- |
+| `to` | required | `syslog+udp://HOST:PORT`, `syslog+tcp://HOST:PORT`, `syslog+tls://HOST:PORT`, `https://…`, `http://…`, `file:///PATH` |
+| `of` | `alerts` | `alerts`, or `verdicts` |
+| `format` | `json` | `json`: as on the topic (alerts are OCSF 1.5 Detection Findings); `ecs`: Elastic Common Schema; `cef`: Common Event Format, not over HTTP |
+| `label` | all | of verdicts, only `benign`, `anomalous` or `insufficient` ones |
+| `timeout` | `10s` | longest wait for the receiver to take one delivery |
+| `ca_file` | the system's | TLS: PEM file of the authorities that are trusted |
+| `cert_file`, `key_file` | – | TLS: PEM files of Weir's own certificate and key |
+| `secret_file` | – | HTTP: file of the key that signs requests: its bytes, or `whsec_` and base64 |
+| `authorization_file` | – | HTTP: file of the value of the `Authorization` header |
+| `batch` | 1 | HTTP: most records of one request; 1: the body is one JSON object, more: one object a line |
+| `max_bytes` | `100MiB` | file: size at which it becomes `PATH.1` and a new one is begun |
+| `keep_files` | 10 | file: older files kept |
+
+A record counts as taken when an HTTP receiver answers 2xx, when a syslog receiver has read to the end of the connection and closed it (each
+delivery is a connection), when a file is synced to disk. Over UDP nobody says. What was not taken is sent again, with growing pauses; after a crash
+or a broken connection a receiver may get a record twice, under the same id. What a receiver refuses for good (HTTP 400, 413, 422) becomes a dead
+letter with the reason `refused`.
+
+Requests are signed after [Standard Webhooks](https://www.standardwebhooks.com): `webhook-id`, `webhook-timestamp`, and `webhook-signature`, which is
+`v1,` and base64 of HMAC-SHA256 over `ID.TIMESTAMP.BODY`. A retry has the same id.
+
 ## Properties of the Kafka client
 
 `kafka.properties` takes any property of librdkafka, except those that Weir's guarantees rest on. These are refused with the reason:
 `bootstrap.servers`, `group.id`, `group.instance.id`, `client.id`, `group.protocol`, `partition.assignment.strategy`, `transactional.id`,
 `transaction.timeout.ms`, `isolation.level`, `enable.auto.commit`, `enable.auto.offset.store`, `auto.offset.reset`, `enable.idempotence`, `acks`,
-`max.in.flight`, `partitioner`, `enable.partition.eof`.
+`max.in.flight`, `message.timeout.ms`, `message.max.bytes`, `partitioner`, `enable.partition.eof`.
 ";
 
 /// The text of `docs/configuration.md`.
@@ -85,7 +128,7 @@ pub fn markdown() -> String {
 }
 
 fn name(key: &Key) -> String {
-    let below = if key.kind == Kind::NamedText || key.kind == Kind::NamedFieldMap { ".NAME" } else { "" };
+    let below = if key.kind.is_named() { ".NAME" } else { "" };
     let flag = FLAGS.iter().find(|(path, _)| *path == key.path).map(|(_, flag)| format!(" (`{flag}`)"));
     format!("`{}{below}`{}", key.path, flag.unwrap_or_default())
 }

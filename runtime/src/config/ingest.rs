@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 /// Where a session or a subject is taken from. Lists of these are tried in order; the first that finds a value wins.
@@ -172,6 +173,20 @@ pub struct RawTopic {
     /// Full name of the topic; `topics.prefix` is not put before it.
     pub name: String,
     /// Format of its records.
+    #[serde(default)]
+    pub format: RecordFormat,
+    /// Name of the field map under `ingest.field_maps`, for JSON logs.
+    #[serde(default)]
+    pub field_map: Option<String>,
+}
+
+/// A log file of a gateway, followed as it grows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogFile {
+    /// Its path; files that were moved away are found beside it, under names that begin with its name.
+    pub path: PathBuf,
+    /// Format of its lines.
     #[serde(default)]
     pub format: RecordFormat,
     /// Name of the field map under `ingest.field_maps`, for JSON logs.

@@ -77,6 +77,12 @@ pub(super) const KEYS: &[Key] = &[
         "Topics that gateways write themselves: `name` (in full), `format` (`auto`, `exchange`, `har`, `combined`, `json`) and, for JSON logs, `field_map`.",
     ),
     key(
+        "ingest.files",
+        Kind::LogFiles,
+        "",
+        "Log files of gateways that are followed as they grow, through rotation and truncation: `path`, `format` (as of topics, but not `har`) and, for JSON logs, `field_map`.",
+    ),
+    key(
         "ingest.field_maps",
         Kind::NamedFieldMap,
         "",
@@ -142,6 +148,13 @@ pub(super) const KEYS: &[Key] = &[
         "",
         "What is done with a value before it reaches any topic: `field` (`request.body.card`, `request.headers.x-key`) and `action` (`mask`, `hash`, `drop`, `keep`); before the built-in rules.",
     ),
+    key("outputs", Kind::NamedReceiver, "", "Who gets alerts or verdicts besides their topics: syslog, webhook, file."),
+    key("blocklist.addresses", Kind::Flag, "false", "Whether client addresses of alerts are put on the block list topic."),
+    key("blocklist.tokens", Kind::Flag, "false", "Whether sessions of alerts are, as HMAC-SHA256 of their tokens."),
+    key("blocklist.min_score", Kind::Number(300.0), "60", "Smallest score of an alert that puts somebody on the block list."),
+    key("blocklist.families", Kind::Texts, "injection, object_access, volume, account_takeover, fuzzing", "Families of alerts that do."),
+    key("blocklist.ttl", Kind::Duration(1_000), "1h", "How long an entry holds after its last alert."),
+    key("blocklist.max_entries", Kind::Count(1, COUNT), "10000", "Most entries at one time; the one that ends first makes room."),
     key(
         "log.format",
         Kind::Choice(&["auto", "text", "json"]),

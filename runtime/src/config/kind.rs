@@ -1,6 +1,7 @@
 //! What a setting may look like, and how it is read from TOML or from text.
 
-use super::ingest::{Extractor, FieldMap, PrivacyRule, RawTopic};
+use super::ingest::{Extractor, FieldMap, LogFile, PrivacyRule, RawTopic};
+use super::outputs::Receiver;
 use super::units;
 use engine::api::HostGroup;
 use serde::Deserialize;
@@ -42,10 +43,14 @@ pub(super) enum Kind {
     HostGroups,
     /// A list of [`RawTopic`]s.
     RawTopics,
+    /// A list of [`LogFile`]s.
+    LogFiles,
     /// A list of [`PrivacyRule`]s.
     PrivacyRules,
     /// A [`FieldMap`] under a name of the user's choice.
     NamedFieldMap,
+    /// A [`Receiver`] under a name of the user's choice.
+    NamedReceiver,
     /// Text under a name that has dots of its own.
     NamedText,
 }
@@ -72,7 +77,7 @@ impl From<toml::de::Error> for Refused {
 impl Kind {
     /// Whether the setting has a name below its key: `kafka.properties.sasl.mechanism`.
     pub(super) fn is_named(self) -> bool {
-        matches!(self, Self::NamedText | Self::NamedFieldMap)
+        matches!(self, Self::NamedText | Self::NamedFieldMap | Self::NamedReceiver)
     }
 
     /// Reads text of the environment, of a flag or of the table of defaults.
@@ -90,8 +95,10 @@ impl Kind {
             | Self::Extractors
             | Self::HostGroups
             | Self::RawTopics
+            | Self::LogFiles
             | Self::PrivacyRules
-            | Self::NamedFieldMap => {
+            | Self::NamedFieldMap
+            | Self::NamedReceiver => {
                 let value = DeValue::parse(text).map_err(|e| Refused::from(format!("this is no TOML value ({})", e.message())))?;
                 self.read(value).map_err(|refused| Refused { span: None, ..refused })
             }
@@ -106,8 +113,10 @@ impl Kind {
             Self::Extractors => checked::<Vec<Extractor>>(value)?,
             Self::HostGroups => checked::<Vec<DeclaredGroup>>(value)?,
             Self::RawTopics => checked::<Vec<RawTopic>>(value)?,
+            Self::LogFiles => checked::<Vec<LogFile>>(value)?,
             Self::PrivacyRules => checked::<Vec<PrivacyRule>>(value)?,
             Self::NamedFieldMap => checked::<FieldMap>(value)?,
+            Self::NamedReceiver => checked::<Receiver>(value)?,
             Self::Texts | Self::Networks => checked::<Vec<String>>(value)?,
             _ => {
                 let scalar = Value::deserialize(ValueDeserializer::from(value))?;
@@ -182,8 +191,10 @@ impl Kind {
             Self::Extractors => "a list of extractors".to_owned(),
             Self::HostGroups => "a list of tables with `name` and `hosts`".to_owned(),
             Self::RawTopics => "a list of tables with `name`, `format` and `field_map`".to_owned(),
+            Self::LogFiles => "a list of tables with `path`, `format` and `field_map`".to_owned(),
             Self::PrivacyRules => "a list of tables with `field` and `action`".to_owned(),
             Self::NamedFieldMap => "a table of fields".to_owned(),
+            Self::NamedReceiver => "a table, see [outputs](#outputs)".to_owned(),
             Self::NamedText => "a text".to_owned(),
         }
     }

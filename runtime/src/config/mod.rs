@@ -5,10 +5,10 @@
 
 mod docs;
 mod ingest;
-mod kafka;
 mod keys;
 mod kind;
 mod load;
+mod outputs;
 mod problem;
 mod resolve;
 mod secret;
@@ -20,13 +20,15 @@ mod units;
 
 pub use docs::markdown;
 pub use engine::ClientIp;
-pub use ingest::{BadExtractor, Extractor, FieldMap, PrivacyAction, PrivacyRule, RawTopic, RecordFormat};
+pub use ingest::{BadExtractor, Extractor, FieldMap, LogFile, PrivacyAction, PrivacyRule, RawTopic, RecordFormat};
 pub use ipnet::IpNet;
 pub use load::{LoadError, load_sources};
+pub use outputs::{Blocklist, OutputFormat, Receiver, Stream, Target, TlsFiles, Transport};
 pub use problem::{ConfigErrors, Origin, Problem};
 pub use secret::{KafkaProperties, Secret};
 pub use show::{Shown, show};
 pub use source::{FlagValue, Sources};
+pub use units::duration;
 
 use engine::api::HostGroup;
 use serde::Deserialize;
@@ -80,6 +82,10 @@ pub struct Config {
     pub deadletter: Deadletter,
     /// What must not be seen.
     pub privacy: Privacy,
+    /// Receivers of verdicts and alerts, by name.
+    pub outputs: BTreeMap<String, Receiver>,
+    /// What is put on the block list.
+    pub blocklist: Blocklist,
     /// The program's own log.
     pub log: LogOutput,
 }
@@ -186,6 +192,8 @@ pub struct Ingest {
     pub trusted_proxies: Vec<IpNet>,
     /// Topics that gateways write themselves. Each `field_map` is in `field_maps`.
     pub topics: Vec<RawTopic>,
+    /// Files that gateways write. Each `field_map` is in `field_maps`.
+    pub files: Vec<LogFile>,
     /// Field maps by name.
     pub field_maps: BTreeMap<String, FieldMap>,
 }

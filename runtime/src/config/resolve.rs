@@ -1,11 +1,11 @@
 //! From settings to a [`Config`]: the checks that need more than one key.
 
-use super::kafka::refusal;
 use super::kind::{DeclaredGroup, network, read_secret_file};
 use super::problem::{ConfigErrors, Origin, Problem};
 use super::secret::{KafkaProperties, Secret};
 use super::source::{Setting, Settings};
 use super::*;
+use crate::log::kafka::refusal;
 use serde::de::DeserializeOwned;
 use toml::Value;
 
@@ -17,6 +17,7 @@ pub(super) fn resolve(mut settings: Settings) -> Result<Config, ConfigErrors> {
     check_learning(&mut settings);
     check_field_maps(&mut settings);
     check_prefix(&mut settings);
+    check_outputs(&mut settings);
     check_listener(&mut settings);
     if settings.problems.is_empty() {
         match build(&settings, token, properties) {
@@ -31,6 +32,7 @@ pub(super) fn resolve(mut settings: Settings) -> Result<Config, ConfigErrors> {
 fn build(settings: &Settings, token: Option<Secret>, properties: KafkaProperties) -> Result<Config, Problem> {
     let values = Values { settings };
     let field_maps = settings.named("ingest.field_maps").map(|(name, setting)| Ok((name.to_owned(), values.typed(name, setting)?)));
+    let outputs = settings.named("outputs").map(|(name, setting)| Ok((name.to_owned(), values.typed(name, setting)?)));
     Ok(Config {
         data: values.get("data")?,
         instance: values.get("instance")?,
@@ -49,6 +51,7 @@ fn build(settings: &Settings, token: Option<Secret>, properties: KafkaProperties
             max_pending: values.get("ingest.max_pending")?,
             trusted_proxies: values.list::<String>("ingest.trusted_proxies")?.iter().filter_map(|text| network(text).ok()).collect(),
             topics: values.list("ingest.topics")?,
+            files: values.list("ingest.files")?,
             field_maps: field_maps.collect::<Result<_, Problem>>()?,
         },
         session: Session {
@@ -92,6 +95,15 @@ fn build(settings: &Settings, token: Option<Secret>, properties: KafkaProperties
         model: ModelKeys { sign_key_file: values.optional("model.sign_key_file")?, public_keys: values.list("model.public_keys")? },
         deadletter: Deadletter { keep: values.get("deadletter.keep")? },
         privacy: Privacy { client_ip: values.get("privacy.client_ip")?, rules: values.list("privacy.rules")? },
+        outputs: outputs.collect::<Result<_, Problem>>()?,
+        blocklist: Blocklist {
+            addresses: values.get("blocklist.addresses")?,
+            tokens: values.get("blocklist.tokens")?,
+            min_score: values.get("blocklist.min_score")?,
+            families: values.list("blocklist.families")?,
+            ttl: values.duration("blocklist.ttl")?,
+            max_entries: values.get("blocklist.max_entries")?,
+        },
         log: LogOutput { format: values.get("log.format")?, level: values.get("log.level")? },
     })
 }
@@ -187,15 +199,17 @@ fn check_learning(settings: &mut Settings) {
 }
 
 fn check_field_maps(settings: &mut Settings) {
-    let Some(Setting { value: Value::Array(topics), origin }) = settings.given.get("ingest.topics") else { return };
-    let wanted = topics.iter().filter_map(|topic| topic.get("field_map")?.as_str());
-    let missing = wanted.filter(|name| !settings.given.contains_key(&format!("ingest.field_maps.{name}")));
-    let problem = |name: &str| Problem {
-        key: "ingest.topics".to_owned(),
-        origin: origin.clone(),
-        what: format!("there is no field map `{name}`: write one as `[ingest.field_maps.{name}]`"),
-    };
-    let mut problems: Vec<_> = missing.map(problem).collect();
+    let mut problems = Vec::new();
+    for key in ["ingest.topics", "ingest.files"] {
+        let Some(Setting { value: Value::Array(tables), origin }) = settings.given.get(key) else { continue };
+        let wanted = tables.iter().filter_map(|table| table.get("field_map")?.as_str());
+        let missing = wanted.filter(|name| !settings.given.contains_key(&format!("ingest.field_maps.{name}")));
+        problems.extend(missing.map(|name| Problem {
+            key: key.to_owned(),
+            origin: origin.clone(),
+            what: format!("there is no field map `{name}`: write one as `[ingest.field_maps.{name}]`"),
+        }));
+    }
     settings.problems.append(&mut problems);
 }
 
@@ -204,6 +218,24 @@ fn check_prefix(settings: &mut Settings) {
     if prefix.len() > 100 || !prefix.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)) {
         let what = format!("`{prefix}` cannot start the name of a topic: at most 100 letters, digits, dots, underscores and dashes");
         settings.problems.push(Problem { key: "topics.prefix".to_owned(), origin: origin.clone(), what });
+    }
+}
+
+/// Names of outputs name consumer groups; addresses that verdicts do not show cannot be blocked.
+fn check_outputs(settings: &mut Settings) {
+    let is_name = |name: &str| name.len() <= 100 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b));
+    let bad = settings.named("outputs").filter(|(name, _)| !is_name(name)).map(|(name, setting)| Problem {
+        key: format!("outputs.{name}"),
+        origin: setting.origin.clone(),
+        what: format!("`{name}` cannot be part of the name of a consumer group: at most 100 letters, digits, underscores and dashes"),
+    });
+    let mut problems: Vec<_> = bad.collect();
+    settings.problems.append(&mut problems);
+    let text = |path: &str| settings.given.get(path).map(|setting| setting.value.to_string());
+    if text("blocklist.addresses").as_deref() == Some("true") && text("privacy.client_ip").as_deref() != Some("\"full\"") {
+        let what = "alerts show no addresses that could be blocked: `privacy.client_ip` is not `full`".to_owned();
+        let key = "blocklist.addresses".to_owned();
+        settings.problems.push(Problem { origin: settings.origin(&key), key, what });
     }
 }
 

@@ -112,6 +112,19 @@ fn a_file_that_is_no_toml_is_named_with_its_line() {
 }
 
 #[test]
+fn outputs_are_read_by_name_and_their_mistakes_have_lines() {
+    let config = config("[outputs.siem]\nto = \"syslog+tcp://siem.example:601\"\n[outputs.chat]\nto = \"https://chat.example/\"");
+    assert_eq!(config.outputs.keys().collect::<Vec<_>>(), ["chat", "siem"]);
+    let toml = "[outputs.siem]\nto = \"syslog://siem.example:601\"\n[outputs.\"a/b\"]\nto = \"file:///x\"";
+    let found = problems(toml, &[("WEIR_OUTPUTS__CHAT", "{ to = \"https://chat.example/\", batch = 0 }")], &[]);
+    assert!(found[0].starts_with("weir.toml:1: `outputs.siem`: `syslog://siem.example:601` is no receiver"), "{found:?}");
+    assert!(found[1].starts_with("weir.toml:3: `outputs.a/b`: `a/b` cannot be part"), "{found:?}");
+    assert!(found[2].starts_with("environment variable WEIR_OUTPUTS__CHAT: `outputs.chat`: `batch` is 0"), "{found:?}");
+    let found = problems("privacy.client_ip = \"hash\"\nblocklist.addresses = true", &[], &[]);
+    assert!(found[0].starts_with("weir.toml:2: `blocklist.addresses`: alerts show no addresses"), "{found:?}");
+}
+
+#[test]
 fn a_listener_that_others_reach_needs_a_token() {
     let found = problems("listen = \"0.0.0.0:8088\"", &[], &[]);
     assert!(found[0].starts_with("weir.toml:1: `listen`: 0.0.0.0:8088 can be reached") && found[0].contains("token_file"), "{found:?}");
@@ -232,7 +245,14 @@ fn variables_that_container_platforms_set_are_no_mistakes() {
 
 #[test]
 fn every_key_is_used() {
-    let values = [("data", "other"), ("instance", "other"), ("token", "other"), ("kafka.brokers", "other:1"), ("alerts.per_day", "3")];
+    let values = [
+        ("data", "other"),
+        ("instance", "other"),
+        ("token", "other"),
+        ("kafka.brokers", "other:1"),
+        ("alerts.per_day", "3"),
+        ("blocklist.families", "replay"),
+    ];
     for key in keys::KEYS {
         let given = values.iter().find(|(path, _)| *path == key.path).map(|(_, value)| *value);
         let value = given.map_or_else(|| another_value(key), str::to_owned);
@@ -264,8 +284,9 @@ fn another_value(key: &keys::Key) -> String {
         Kind::Extractors => "header:x-key".to_owned(),
         Kind::HostGroups => "[{ name = \"shop\", hosts = [] }]".to_owned(),
         Kind::RawTopics => "[{ name = \"edge\" }]".to_owned(),
+        Kind::LogFiles => "[{ path = \"access.log\" }]".to_owned(),
         Kind::PrivacyRules => "[{ field = \"query.token\", action = \"drop\" }]".to_owned(),
-        Kind::NamedFieldMap | Kind::NamedText => String::new(),
+        Kind::NamedFieldMap | Kind::NamedReceiver | Kind::NamedText => String::new(),
     }
 }
 

@@ -18,7 +18,7 @@ const SIZES: [(&str, u64); 8] = [
 ///
 /// # Errors
 /// Says what a duration looks like.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+pub fn duration(text: &str) -> Result<Duration, String> {
     let bad = || format!("`{text}` is no duration: write a number and a unit, like `250ms`, `10s`, `30m`, `24h` or `30d`");
     let mut rest = text.trim();
     let mut millis: u64 = 0;

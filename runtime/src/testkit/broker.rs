@@ -85,6 +85,22 @@ impl Broker {
         self.end("kill\n");
     }
 
+    /// Has the broker hang: it neither answers nor closes a connection until [`Self::resume`].
+    pub fn pause(&self) {
+        self.signal("-STOP");
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        if let Some(process) = &*self.process() {
+            Command::new("kill").args([signal, &process.pid]).status().ok();
+        }
+    }
+
     /// Starts the broker again on the same ports and data, and waits until it answers.
     ///
     /// # Panics

@@ -117,3 +117,33 @@ fn members_and_producers_outlive_a_broker_that_is_killed_and_comes_back() {
     });
     assert_eq!(numbers(&log, &out), (0..2_500).collect::<Vec<_>>());
 }
+
+#[test]
+fn a_broker_that_hangs_for_longer_than_a_transaction_may_stand_is_not_taken_for_a_namesake() {
+    let broker = Broker::start();
+    let log = KafkaLog::options(broker.brokers()).open().unwrap();
+    let (input, out) = (topic(&log, "hang.in", 2), topic(&log, "hang.out", 2));
+    fill(&log, &input, 2_000);
+    let mut worker = log.worker(&member("hang", &input, "a")).unwrap();
+    let began = Instant::now();
+    while committed(&log, "hang", &input) < 500 {
+        copy_turn(&mut *worker, &out, 50).unwrap();
+        assert!(began.elapsed() < PATIENCE);
+    }
+    broker.pause();
+    std::thread::scope(|scope| {
+        // Longer than the ten seconds after which brokers end a transaction.
+        let resumed = scope.spawn(|| {
+            std::thread::sleep(Duration::from_secs(13));
+            broker.resume();
+        });
+        while !resumed.is_finished() {
+            copy_turn(&mut *worker, &out, 200).unwrap();
+        }
+    });
+    while committed(&log, "hang", &input) < 2_000 {
+        copy_turn(&mut *worker, &out, 200).unwrap();
+        assert!(began.elapsed() < PATIENCE + Duration::from_secs(60), "the worker does not come back");
+    }
+    assert_eq!(numbers(&log, &out), (0..2_000).collect::<Vec<_>>());
+}

@@ -179,7 +179,7 @@ impl Bench {
         let other = model(if label == "v1" { "v2" } else { "v1" });
         let previous = (counter > 1).then(|| other.manifest().id.clone());
         let pointer = Pointer { active: file.manifest().id.clone(), previous, pinned: Vec::new(), counter };
-        let mut records = version_records(topic, &file, scorer::FORMAT).unwrap();
+        let mut records = version_records(topic, &file).unwrap();
         records.push(Output {
             topic: Arc::clone(topic),
             partition: Some(0),

@@ -3,7 +3,7 @@
 use super::backtest::read_model;
 use super::look::{Source, find};
 use crate::terminal::{Paint, clean, count};
-use crate::{active, openapi};
+use crate::{catalogue, openapi};
 use anyhow::Context as _;
 use engine::Model;
 use engine::model::EndpointView;
@@ -58,7 +58,7 @@ pub(crate) async fn run(args: &Args, config: &Config) -> anyhow::Result<()> {
 async fn active_model(config: &Config) -> anyhow::Result<Arc<Model>> {
     let file = match find(config, "/v1/model").await? {
         Source::Running(answer) => model_file::read(&answer.bytes().await?).context("reading the active model")?,
-        Source::Log { log, .. } => active::model(&*log, config)?.context("no model has been published yet")?,
+        Source::Log { log, .. } => catalogue::model(&*log, config)?.context("no model has been published yet")?,
     };
     Ok(Arc::new(file.model()?))
 }

@@ -1,6 +1,7 @@
-//! `weir keys create`: the keys that an installation shares.
+//! `weir keys`: the keys that an installation shares.
 
 use anyhow::{Context as _, bail};
+use ingest::session::gateway_key;
 use runtime::config::{Config, KeyFiles};
 use runtime::keys::{PublicKey, SessionKey, SigningKey};
 use std::io::Write as _;
@@ -15,6 +16,12 @@ pub(crate) enum Command {
     /// session.key is shared by every ingest, so that one session has one name.
     #[command(after_help = "Example:\n  weir keys create --dir /etc/weir/keys")]
     Create(Create),
+    /// Prints the key with which a gateway names sessions, to find them on the block list; it unmasks nothing.
+    ///
+    /// A session is the first half of HMAC-SHA256 over `session`, the name of the header or cookie (`authorization`), and its value
+    /// (`bearer TOKEN`, the scheme in lower case), each followed by a zero byte; in hex.
+    #[command(after_help = "Example:\n  weir keys gateway > /etc/nginx/weir-gateway.key")]
+    Gateway,
 }
 
 /// Arguments of `weir keys create`.
@@ -27,8 +34,17 @@ pub(crate) struct Create {
 
 /// Makes keys.
 pub(crate) fn run(command: &Command, config: &Config) -> anyhow::Result<()> {
-    let Command::Create(Create { dir }) = command;
-    let directory = dir.as_deref().unwrap_or(&config.data);
+    match command {
+        Command::Create(Create { dir }) => create(dir.as_deref().unwrap_or(&config.data)),
+        Command::Gateway => {
+            let key = gateway_key(SessionKey::load(&config.key_files().session)?.as_bytes());
+            let hex: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+            Ok(writeln!(std::io::stdout(), "{hex}")?)
+        }
+    }
+}
+
+fn create(directory: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(directory).with_context(|| format!("creating {}", directory.display()))?;
     let files = KeyFiles::in_directory(directory);
     let mut out = std::io::stdout().lock();

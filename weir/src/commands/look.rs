@@ -17,22 +17,32 @@ pub(crate) enum Source {
         /// The log.
         log: Arc<dyn Log>,
         /// Its topics.
-        topics: Topics,
+        topics: Box<Topics>,
     },
 }
 
 /// Finds it: Kafka where brokers are set; else whoever listens, and where nobody does, the data directory.
 pub(crate) async fn find(config: &Config, path: &str) -> anyhow::Result<Source> {
+    match config.kafka.brokers {
+        None => client::get(config, path).await?.map_or_else(|| the_log(config), |answer| Ok(Source::Running(answer))),
+        Some(_) => the_log(config),
+    }
+}
+
+/// The same for what is to be done: whoever listens is sent this JSON.
+pub(crate) async fn find_to_post(config: &Config, path: &str, json: Vec<u8>) -> anyhow::Result<Source> {
+    match config.kafka.brokers {
+        None => client::post(config, path, json).await?.map_or_else(|| the_log(config), |answer| Ok(Source::Running(answer))),
+        Some(_) => the_log(config),
+    }
+}
+
+fn the_log(config: &Config) -> anyhow::Result<Source> {
     let topics = Topics::new(config);
-    if config.kafka.brokers.is_none() {
-        if let Some(answer) = client::get(config, path).await? {
-            return Ok(Source::Running(answer));
-        }
-        let directory = log_directory(config);
-        if !directory.exists() {
-            bail!("nothing listens on {}, and {} is no log: start one with `weir up`", config.listen, directory.display());
-        }
+    let directory = log_directory(config);
+    if config.kafka.brokers.is_none() && !directory.exists() {
+        bail!("nothing listens on {}, and {} is no log: start one with `weir up`", config.listen, directory.display());
     }
     let OpenLog { log, .. } = open_log(config, &topics)?;
-    Ok(Source::Log { log, topics })
+    Ok(Source::Log { log, topics: Box::new(topics) })
 }

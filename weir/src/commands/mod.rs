@@ -1,10 +1,14 @@
 //! One file a command.
 
 pub(crate) mod backtest;
+pub(crate) mod bench;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod demo;
 pub(crate) mod endpoints;
+pub(crate) mod erase;
+pub(crate) mod feedback;
+pub(crate) mod ingest;
 pub(crate) mod keys;
 mod look;
 pub(crate) mod models;
@@ -23,11 +27,15 @@ use services::Service;
 pub(crate) async fn run_configured(command: Configured, config: Config, sources: &Sources) -> anyhow::Result<()> {
     match command {
         Configured::Backtest(args) => backtest::run(&args, &config),
+        Configured::Bench(command) => tokio::task::block_in_place(|| bench::run(&command, config)),
         Configured::Config(command) => config::run(&command, &config, sources),
+        Configured::Feedback(args) => feedback::run(args, &config).await,
+        Configured::Forward(args) => services::run(Service::Forward, &args, config).await,
         Configured::Endpoints(args) => endpoints::run(&args, &config).await,
-        Configured::Ingest(args) => services::run(Service::Ingest, &args, config).await,
+        Configured::Erase(args) => erase::run(&args, &config),
+        Configured::Ingest(args) => ingest::run(&args, config).await,
         Configured::Keys(command) => keys::run(&command, &config),
-        Configured::Models(command) => models::run(&command, &config),
+        Configured::Models(command) => models::run(command, &config).await,
         Configured::Score(args) => services::run(Service::Score, &args, config).await,
         Configured::Topics(command) => topics::run(&command, &config),
         Configured::Train(args) => services::run(Service::Train, &args, config).await,

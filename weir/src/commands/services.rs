@@ -1,5 +1,6 @@
-//! `weir ingest`, `weir score`, `weir train`: one service each, on Kafka.
+//! `weir ingest`, `weir score`, `weir train`, `weir forward`: one service each, on Kafka.
 
+use crate::cli::WrongUse;
 use crate::installation;
 use anyhow::{Context as _, anyhow};
 use axum::Router;
@@ -11,13 +12,16 @@ use runtime::shutdown::Shutdown;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 
-/// Examples of `weir ingest`.
-pub(crate) const INGEST_EXAMPLES: &str = "Example:\n  weir ingest --brokers localhost:9092 --listen 0.0.0.0:8088";
 /// Examples of `weir score`.
 pub(crate) const SCORE_EXAMPLES: &str = "Example:\n  weir score --brokers localhost:9092 --set instance=scorer-1";
 /// Examples of `weir train`.
 pub(crate) const TRAIN_EXAMPLES: &str = "Example:\n  weir train --brokers localhost:9092";
+
+/// Examples of `weir forward`.
+pub(crate) const FORWARD_EXAMPLES: &str =
+    "Example:\n  weir forward --brokers localhost:9092 --set 'outputs.siem={ to = \"syslog+tls://siem.example:6514\", format = \"cef\" }'";
 
 /// Arguments of every service.
 #[derive(Debug, clap::Args)]
@@ -33,11 +37,17 @@ pub(crate) enum Service {
     Ingest,
     Score,
     Train,
+    Forward,
 }
 
 /// Runs a service until it is asked to stop.
 pub(crate) async fn run(service: Service, args: &Args, config: Config) -> anyhow::Result<()> {
     config.brokers()?;
+    if service == Service::Forward && !egress::Settings::new(&config).has_work() {
+        let what =
+            "there is nothing to forward to: write `[outputs.NAME]` with `to = …` (docs/configuration.md), or set `blocklist.addresses`";
+        return Err(WrongUse(what.to_owned()).into());
+    }
     let shutdown = Shutdown::new();
     shutdown.on_signals().context("listening to signals")?;
     let health = match args.health {
@@ -57,6 +67,10 @@ pub(crate) async fn run(service: Service, args: &Args, config: Config) -> anyhow
         Service::Train => {
             let settings = trainer::Settings::new(&config, SigningKey::load(&keys.sign)?);
             tokio::task::spawn_blocking(move || trainer::run(&settings, &log, &shutdown)).await?.map_err(anyhow::Error::from)
+        }
+        Service::Forward => {
+            let (settings, handle) = (egress::Settings::new(&config), Handle::current());
+            tokio::task::spawn_blocking(move || egress::run(&settings, &log, &handle, &shutdown)).await?.map_err(anyhow::Error::from)
         }
     };
     if let Some(answering) = answering {
@@ -86,6 +100,7 @@ impl Service {
             Self::Ingest => "ingest",
             Self::Score => "scorer",
             Self::Train => "trainer",
+            Self::Forward => "egress",
         }
     }
 }

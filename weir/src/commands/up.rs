@@ -1,4 +1,4 @@
-//! `weir up`: ingest, scorer and trainer in one process.
+//! `weir up`: ingest, scorer, trainer and outputs in one process.
 
 use crate::console::board::Board;
 use crate::console::routes;
@@ -12,6 +12,7 @@ use std::future::Future;
 use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
 /// Time between two runs of retention and compaction.
@@ -77,6 +78,11 @@ impl Installation {
             let key = keys.session.clone();
             parts.add(async move { ingest::read_raw_topics(&config, &key, log, shutdown).await });
         }
+        if !config.ingest.files.is_empty() {
+            let (config, log, shutdown) = (config.clone(), Arc::clone(&log), shutdown.clone());
+            let key = keys.session.clone();
+            parts.add(async move { ingest::follow_files(&config, &key, log, shutdown).await });
+        }
         let scoring = scorer::Settings::new(&config, keys.trusted);
         let (gathering, its_log, its_shutdown) = (scoring.clone(), Arc::clone(&log), shutdown.clone());
         parts.add_blocking(move || scorer::run_fact_stage(&gathering, &its_log, &its_shutdown));
@@ -87,6 +93,11 @@ impl Installation {
         parts.add_blocking(move || trainer::run(&training, &its_log, &its_shutdown));
         let (its_log, its_shutdown, status) = (Arc::clone(&log), shutdown.clone(), Arc::clone(&topics.status));
         parts.add_blocking(move || board.follow(&*its_log, &status, &its_shutdown));
+        let forwarding = egress::Settings::new(&config);
+        if forwarding.has_work() {
+            let (its_log, its_shutdown, handle) = (Arc::clone(&log), shutdown.clone(), Handle::current());
+            parts.add_blocking(move || egress::run(&forwarding, &its_log, &handle, &its_shutdown));
+        }
         if let Some(embedded) = embedded {
             parts.add(maintain(embedded, shutdown));
         }

@@ -4,7 +4,7 @@ use crate::terminal::{Paint, clean, count};
 use engine::{ApiName, Stage, TopicPartition};
 use runtime::log::{Log, LogError, Record, Start, read_to_end};
 use runtime::shutdown::Shutdown;
-use runtime::status::{API, ApiStatus, SCORER, ScorerStatus, VerdictCounts};
+use runtime::status::{API, ApiStatus, OUTPUT, OutputStatus, SCORER, ScorerStatus, VerdictCounts};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -21,6 +21,9 @@ pub(crate) struct Overview {
     pub(crate) apis: Vec<ApiOverview>,
     /// Scorers, by instance.
     pub(crate) scorers: Vec<ScorerStatus>,
+    /// Outputs, by instance and name.
+    #[serde(default)]
+    pub(crate) outputs: Vec<OutputStatus>,
 }
 
 /// An API with what the scorers said of it.
@@ -74,8 +77,12 @@ impl Overview {
             if scorer.dead_letters > 0 {
                 let _ = write!(text, ", {} dead letters", count(scorer.dead_letters));
             }
+            if scorer.muted > 0 {
+                let _ = write!(text, ", {} alerts muted", count(scorer.muted));
+            }
             text.push('\n');
         }
+        self.outputs.iter().for_each(|output| write_output(&mut text, output, paint));
         text
     }
 }
@@ -114,6 +121,21 @@ impl ApiOverview {
     }
 }
 
+fn write_output(text: &mut String, output: &OutputStatus, paint: Paint) {
+    let name = paint.bold(&clean(&output.output));
+    let _ = write!(text, "output {name}: {} taken, {} behind", count(output.delivered), count(output.lag));
+    if output.refused > 0 {
+        let _ = write!(text, ", {} refused", count(output.refused));
+    }
+    if output.lost > 0 {
+        let _ = write!(text, ", {} lost to retention", count(output.lost));
+    }
+    if let Some(why) = &output.failing {
+        let _ = write!(text, ", {}: {}", paint.yellow("takes none at present"), clean(why));
+    }
+    text.push('\n');
+}
+
 /// Follows the topic; clones share what it has read.
 #[derive(Clone, Default)]
 pub(crate) struct Board(Arc<Mutex<Records>>);
@@ -145,6 +167,7 @@ impl Board {
 struct Records {
     apis: BTreeMap<ApiName, ApiStatus>,
     scorers: BTreeMap<String, ScorerStatus>,
+    outputs: BTreeMap<String, OutputStatus>,
 }
 
 impl Records {
@@ -163,6 +186,12 @@ impl Records {
                 Some(Err(_)) => {}
                 None => drop(self.scorers.remove(name)),
             }
+        } else if let Some(name) = key.strip_prefix(OUTPUT) {
+            match value.map(serde_json::from_slice) {
+                Some(Ok(status)) => drop(self.outputs.insert(name.to_owned(), status)),
+                Some(Err(_)) => {}
+                None => drop(self.outputs.remove(name)),
+            }
         }
     }
 
@@ -176,6 +205,7 @@ impl Records {
         Overview {
             apis: self.apis.values().filter(is_shown).map(|s| ApiOverview { status: s.clone(), verdicts: verdicts(&s.api) }).collect(),
             scorers: self.scorers.values().cloned().collect(),
+            outputs: self.outputs.values().cloned().collect(),
         }
     }
 }

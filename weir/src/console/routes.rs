@@ -1,14 +1,16 @@
-//! `GET /healthz`, `/readyz`, `/v1/status`, `/v1/verdicts`, `/v1/model`.
+//! `GET /healthz`, `/readyz`, `/v1/status`, `/v1/verdicts`, `/v1/model`, `/v1/arrivals`, `POST /v1/models` and `/v1/feedback`.
 
 use super::board::{Board, Overview};
 use super::verdicts::{self, Query};
-use crate::active;
+use crate::catalogue::{self, Action};
+use crate::commands::ingest::survey;
+use crate::feedback::{Ask, FeedbackError, give};
 use axum::body::Body;
-use axum::extract::{Query as Parameters, Request, State};
+use axum::extract::{DefaultBodyLimit, Query as Parameters, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use bytes::Bytes;
 use ingest::listener::Token;
@@ -25,6 +27,9 @@ use tokio::sync::mpsc::error::TrySendError;
 
 /// Verdicts that wait for a slow reader of `/v1/verdicts`; then the topic waits.
 const PENDING: usize = 256;
+
+/// Largest model file that is imported, bytes of base64.
+const MODEL_FILE: usize = 128 << 20;
 
 #[derive(Clone)]
 struct Console {
@@ -43,6 +48,9 @@ pub(crate) fn routes(config: &Config, board: Board, log: Arc<dyn Log>, shutdown:
         .route("/v1/status", get(status))
         .route("/v1/verdicts", get(stream))
         .route("/v1/model", get(model))
+        .route("/v1/models", post(models).layer(DefaultBodyLimit::max(MODEL_FILE)))
+        .route("/v1/arrivals", get(arrivals))
+        .route("/v1/feedback", post(feedback))
         .layer(from_fn(move |request, next| guard(token.clone(), request, next)));
     Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(ready)).merge(guarded).with_state(console)
 }
@@ -65,7 +73,7 @@ async fn status(State(console): State<Console>) -> Json<Overview> {
 
 /// The active model as a file; 404 before there is one.
 async fn model(State(console): State<Console>) -> Response {
-    let read = move || anyhow::Ok(active::model(&*console.log, &console.config)?.map(|file| model_file::write(&file)).transpose()?);
+    let read = move || anyhow::Ok(catalogue::model(&*console.log, &console.config)?.map(|file| model_file::write(&file)).transpose()?);
     match tokio::task::spawn_blocking(read).await.map_err(anyhow::Error::from).flatten() {
         Ok(Some(bytes)) => ([(header::CONTENT_TYPE, "application/zip")], bytes).into_response(),
         Ok(None) => problem(StatusCode::NOT_FOUND, "no model has been published yet"),
@@ -73,6 +81,45 @@ async fn model(State(console): State<Console>) -> Response {
             tracing::error!(error = format!("{error:#}"), "reading the active model");
             problem(StatusCode::INTERNAL_SERVER_ERROR, "the active model cannot be read; the log says why")
         }
+    }
+}
+
+/// Does what an operator wants done about models. It must say that it is JSON: so no page that a browser shows can ask.
+async fn models(State(console): State<Console>, Json(action): Json<Action>) -> Response {
+    let perform = move || catalogue::perform(&action, &console.log, &console.config);
+    match tokio::task::spawn_blocking(perform).await {
+        Ok(Ok(done)) => done.into_response(),
+        Ok(Err(error)) => problem(StatusCode::BAD_REQUEST, &format!("{error:#}")),
+        Err(_) => problem(StatusCode::SERVICE_UNAVAILABLE, "stopping"),
+    }
+}
+
+/// What has arrived lately, in plain words.
+async fn arrivals(State(console): State<Console>) -> Response {
+    let surveying = tokio::task::spawn_blocking(move || survey(&*console.log, &Topics::new(&console.config)));
+    match surveying.await.map_err(anyhow::Error::from).and_then(|survey| Ok(survey?)) {
+        Ok(survey) => survey.to_string().into_response(),
+        Err(error) => {
+            tracing::error!(error = format!("{error:#}"), "looking at what arrived");
+            problem(StatusCode::INTERNAL_SERVER_ERROR, "what arrived cannot be read; the log says why")
+        }
+    }
+}
+
+/// Takes feedback of one verdict. It must say that it is JSON: so no page that a browser shows can send any.
+async fn feedback(State(console): State<Console>, Json(ask): Json<Ask>) -> Response {
+    let given = tokio::task::spawn_blocking(move || give(&*console.log, &Topics::new(&console.config), ask)).await;
+    match given {
+        Ok(Ok(given)) => Json(given).into_response(),
+        Ok(Err(error @ FeedbackError::NoVerdict(_))) => problem(StatusCode::NOT_FOUND, &error.to_string()),
+        Ok(Err(error @ (FeedbackError::Id(_) | FeedbackError::Until(_) | FeedbackError::TooLong))) => {
+            problem(StatusCode::BAD_REQUEST, &error.to_string())
+        }
+        Ok(Err(error @ (FeedbackError::Log(_) | FeedbackError::Json(_)))) => {
+            tracing::error!(%error, "taking feedback");
+            problem(StatusCode::INTERNAL_SERVER_ERROR, "feedback cannot be written; the log says why")
+        }
+        Err(_) => problem(StatusCode::SERVICE_UNAVAILABLE, "stopping"),
     }
 }
 

@@ -140,6 +140,8 @@ static ENVOY: Profile = Profile {
         (ForwardedFor, "x_forwarded_for"),
         (UserAgent, "user_agent"),
         (Status, "response_code"),
+        (RequestHeaders, "request_headers"),
+        (ResponseHeaders, "response_headers"),
         (RequestBytes, "bytes_received"),
         (ResponseBytes, "bytes_sent"),
         (Duration(Unit::Milliseconds), "duration"),

@@ -150,9 +150,10 @@ pub(super) fn headers(value: &Value) -> Option<Headers<'static>> {
     Some(headers)
 }
 
+/// Loggers write a header that was not there as an empty one, or as a dash.
 fn header_text(value: &Value) -> Option<String> {
     match value {
-        Value::String(text) => Some(text.clone()),
+        Value::String(text) => Some(text.clone()).filter(|text| !text.is_empty() && text != "-"),
         Value::Number(number) => Some(number.to_string()),
         Value::Bool(flag) => Some(flag.to_string()),
         _ => None,

@@ -10,6 +10,7 @@ use rdkafka::producer::BaseRecord;
 use rdkafka::util::IntoOpaque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Topic names, each allocated once.
 #[derive(Debug, Default)]
@@ -30,6 +31,11 @@ impl Names {
     pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<str>> {
         self.0.iter()
     }
+}
+
+/// A time to wait in whole milliseconds, rounded up: rust-rdkafka waits for whole ones and spins for the rest.
+pub(super) fn whole_millis(wait: Duration) -> Duration {
+    Duration::from_millis(u64::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX))
 }
 
 /// A partition number as Kafka counts.

@@ -19,6 +19,7 @@ mod topics;
 mod transaction;
 mod worker;
 
+pub use settings::refusal;
 pub use topics::Difference;
 
 use super::{Log, LogError, Producer, Reader, Start, TopicSpec, Worker, WorkerSpec};
@@ -79,6 +80,14 @@ impl KafkaLog {
     /// The brokers cannot be reached.
     pub fn check_topics(&self, topics: &[TopicSpec]) -> Result<Vec<Difference>, LogError> {
         topics::differences(&self.0, topics)
+    }
+
+    /// Removes topics with all that stands in them; for topics that were made to measure or to try something.
+    ///
+    /// # Errors
+    /// A topic cannot be removed, or the brokers cannot be reached.
+    pub fn delete_topics(&self, topics: &[TopicSpec]) -> Result<(), LogError> {
+        topics::delete(&self.0, topics)
     }
 }
 

@@ -123,7 +123,7 @@ impl TopicReader {
         let began = Instant::now();
         while records.len() < limit {
             let left = if records.is_empty() { wait.saturating_sub(began.elapsed()) } else { Duration::ZERO };
-            match self.consumer.poll(left).map(|message| message.map(|m| convert::record(&m, &self.names))) {
+            match self.consumer.poll(convert::whole_millis(left)).map(|message| message.map(|m| convert::record(&m, &self.names))) {
                 Some(Ok(record)) => self.accept(record, records),
                 Some(Err(KafkaError::PartitionEOF(partition))) => {
                     if let Some(progress) = self.partitions.get_mut(&convert::partition_of(partition))

@@ -49,6 +49,18 @@ pub(super) fn create(inner: &Inner, specs: &[TopicSpec]) -> Result<Vec<Arc<str>>
     Ok(missing.iter().map(|spec| Arc::clone(&spec.name)).collect())
 }
 
+/// Removes topics.
+pub(super) fn delete(inner: &Inner, specs: &[TopicSpec]) -> Result<(), LogError> {
+    let names: Vec<&str> = specs.iter().map(|spec| &*spec.name).collect();
+    let deleted = wait_for(admin(&inner.options)?.delete_topics(&names, &patient())).map_err(|e| error::sort("removing topics", &e))?;
+    for result in deleted {
+        if let Err((topic, code)) = result {
+            return Err(error::fatal(&format!("removing topic `{topic}`"), &code));
+        }
+    }
+    Ok(())
+}
+
 /// Compares topics with what is wanted.
 pub(super) fn differences(inner: &Inner, specs: &[TopicSpec]) -> Result<Vec<Difference>, LogError> {
     let mut found = Vec::new();

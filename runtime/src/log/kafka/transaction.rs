@@ -12,6 +12,9 @@ use rdkafka::producer::{BaseProducer, Producer};
 use rdkafka::{ClientConfig, TopicPartitionList};
 use std::time::{Duration, Instant};
 
+/// Time between two looks for delivery reports.
+const PAUSE: Duration = Duration::from_micros(200);
+
 /// A transactional producer, used by one thread at a time.
 pub(super) struct Transactions {
     config: ClientConfig,
@@ -186,9 +189,13 @@ fn persist(producer: &BaseProducer<Deliveries>, call: impl Fn(&BaseProducer<Deli
     }
 }
 
-/// Takes delivery reports for a millisecond, the shortest time that can be asked for.
+/// Takes delivery reports; waits a little where there are none. A poll that waits would spin: see [`convert::whole_millis`].
 fn serve(producer: &BaseProducer<Deliveries>) {
-    producer.poll(Duration::from_millis(1));
+    let open = producer.in_flight_count();
+    producer.poll(Duration::ZERO);
+    if producer.in_flight_count() == open {
+        std::thread::sleep(PAUSE);
+    }
 }
 
 /// What a failed call leaves to be done.

@@ -81,7 +81,7 @@ impl KafkaWorker {
         while polled.records.len() < limit {
             // Waits for the first record only: what comes while a batch is judged is the next batch.
             let left = if polled.records.is_empty() { wait.saturating_sub(began.elapsed()) } else { Duration::ZERO };
-            let message = self.consumer.poll(left).map(|message| message.map(|m| convert::record(&m, &self.names)));
+            let message = self.consumer.poll(convert::whole_millis(left)).map(|message| message.map(|m| convert::record(&m, &self.names)));
             let is_idle = message.is_none();
             match message {
                 Some(Ok(record)) => self.accept(record, &mut polled.records),

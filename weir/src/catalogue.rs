@@ -1,0 +1,109 @@
+//! The models topic of an installation: which versions there are, which one is active, and what an operator may do about it.
+//!
+//! [`perform`] runs where the log is open: in `weir models` itself, or in the `weir up` that holds the data directory.
+
+use crate::terminal::clean;
+use anyhow::{Context as _, bail};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use runtime::config::Config;
+use runtime::keys::{Pointer, SigningKey, TrustedKeys};
+use runtime::log::Log;
+use runtime::model_file::{self, ModelFile};
+use runtime::model_topic::{Catalogue, Version, fetch};
+use runtime::topics::Topics;
+use serde::{Deserialize, Serialize};
+use std::io::Write as _;
+use std::sync::Arc;
+use trainer::publish::{Publisher, Role};
+
+/// What an operator wants. A version is named by its label or its id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Action {
+    /// Say which versions there are.
+    List,
+    /// Say what a version is.
+    Show(String),
+    /// Hand out a version's file.
+    Export(String),
+    /// Publish a file, base64, and make it active.
+    Import(String),
+    /// Make a version active.
+    Promote(String),
+    /// Make a version active again: the one before, unless one is named.
+    Rollback(Option<String>),
+}
+
+/// Does it; returns a version's file for [`Action::Export`], else lines for a person.
+pub(crate) fn perform(action: &Action, log: &Arc<dyn Log>, config: &Config) -> anyhow::Result<Vec<u8>> {
+    let topics = Topics::new(config);
+    let catalogue = || Catalogue::read(&**log, &topics.models).context("reading the models topic");
+    let publisher = || -> anyhow::Result<Publisher> {
+        Ok(Publisher::open(log, &topics, Arc::new(SigningKey::load(&config.key_files().sign)?), Role::Operator)?)
+    };
+    let activated = |label: &str, id: &str| Ok(format!("active: {} ({id})\n", clean(label)).into_bytes());
+    match action {
+        Action::List => list(&catalogue()?, config),
+        Action::Show(version) => Ok(format!("{}\n", serde_json::to_string_pretty(&find(&catalogue()?, version)?.manifest)?).into_bytes()),
+        Action::Export(version) => Ok(model_file::write(&fetch(&**log, &topics.models, &find(&catalogue()?, version)?.id)?)?),
+        Action::Import(file) => {
+            let model = model_file::read(&BASE64.decode(file).context("the file is not base64")?)?;
+            let id = publisher()?.publish(&model)?;
+            activated(&model.manifest().label, &id)
+        }
+        Action::Promote(version) => activated(version, &publisher()?.promote(version)?),
+        Action::Rollback(version) => {
+            let mut publisher = publisher()?;
+            let before = publisher.pointer().and_then(|pointer| pointer.previous.clone());
+            let Some(to) = version.clone().or(before) else { bail!("there is no version before the active one") };
+            let id = publisher.promote(&to)?;
+            let label = publisher.versions().iter().find(|v| v.id == id).map_or("", |v| &v.label);
+            activated(label, &id)
+        }
+    }
+}
+
+fn list(catalogue: &Catalogue, config: &Config) -> anyhow::Result<Vec<u8>> {
+    let mut out = Vec::new();
+    let pointer = pointer(catalogue, config)?;
+    for version in &catalogue.versions {
+        let pointed = pointer.as_ref().map_or("", |pointer| match &version.id {
+            id if *id == pointer.active => "active",
+            id if pointer.previous.as_ref() == Some(id) => "previous",
+            id if pointer.pinned.contains(id) => "pinned",
+            _ => "",
+        });
+        writeln!(out, "{:<8}  {:<8}  {}", clean(&version.label), pointed, clean(&version.id))?;
+    }
+    if catalogue.versions.is_empty() {
+        writeln!(out, "no version has been published yet")?;
+    }
+    Ok(out)
+}
+
+fn find<'c>(catalogue: &'c Catalogue, name: &str) -> anyhow::Result<&'c Version> {
+    let found = catalogue.versions.iter().rev().find(|v| v.id == name || v.label == name);
+    found.with_context(|| format!("there is no model version `{}`; `weir models list` lists them", clean(name)))
+}
+
+/// The newest pointer that those who are trusted have signed.
+pub(crate) fn pointer(catalogue: &Catalogue, config: &Config) -> anyhow::Result<Option<Pointer>> {
+    let trusted = TrustedKeys::load(&config.key_files().public)?;
+    let mut pointer: Option<Pointer> = None;
+    for record in &catalogue.pointers {
+        match trusted.verify_pointer(record, pointer.as_ref().map(|p| p.counter)) {
+            Ok(next) => pointer = Some(next),
+            Err(error) => tracing::warn!(%error, "a model pointer on the topic is not to be trusted"),
+        }
+    }
+    Ok(pointer)
+}
+
+/// Reads the active model; `None`: none has been published yet.
+pub(crate) fn model(log: &dyn Log, config: &Config) -> anyhow::Result<Option<ModelFile>> {
+    let topic = Topics::new(config).models;
+    let catalogue = Catalogue::read(log, &topic).context("reading the models topic")?;
+    let Some(pointer) = pointer(&catalogue, config)? else { return Ok(None) };
+    Ok(Some(fetch(log, &topic, &pointer.active)?))
+}

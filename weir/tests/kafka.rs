@@ -1,0 +1,215 @@
+//! The services as processes on a real Kafka broker, from the first request to alerts: topics and keys are made, exchanges posted, a model
+//! comes, a scorer is killed under load, and every exchange has one verdict.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "helpers of tests may panic like tests, and pass on what services say"
+)]
+
+use engine::TopicPartition;
+use runtime::log::kafka::KafkaLog;
+use runtime::log::{Log, Record, Start, read_to_end};
+use runtime::testkit::Broker;
+use serde_json::Value;
+use simulator::Simulation;
+use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Exchanges before the first model, and after it.
+const LEARNED: usize = 1_500;
+const JUDGED: usize = 1_500;
+/// Exchanges of one request.
+const PIECE: usize = 100;
+/// Longest wait for anything, and the time between two looks.
+const PATIENCE: Duration = Duration::from_secs(180);
+const LOOK: Duration = Duration::from_millis(100);
+
+/// An installation on the broker.
+struct Installation {
+    directory: tempfile::TempDir,
+    log: KafkaLog,
+}
+
+impl Installation {
+    fn new() -> Self {
+        Self { directory: tempfile::tempdir().unwrap(), log: KafkaLog::options(Broker::shared().brokers()).open().unwrap() }
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("WEIR_")) {
+            command.env_remove(name);
+        }
+        let settings = [
+            ("WEIR_KAFKA__BROKERS", Broker::shared().brokers()),
+            ("WEIR_TOPICS__PARTITIONS", "4".to_owned()),
+            ("WEIR_LEARNING__REQUESTS", LEARNED.to_string()),
+            ("WEIR_LEARNING__MIN_REQUESTS", LEARNED.to_string()),
+            ("WEIR_TRAINING__EVERY", "365d".to_owned()),
+        ];
+        command.args(arguments).envs(settings).current_dir(self.directory.path());
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// Runs a command that must end well; returns what it printed.
+    fn done(&self, arguments: &[&str]) -> String {
+        let Output { status, stdout, stderr } = self.run(arguments);
+        assert!(status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&stderr));
+        String::from_utf8(stdout).unwrap()
+    }
+
+    fn service(&self, arguments: &[&str], instance: &str) -> Service {
+        Service(self.command(arguments).env("WEIR_INSTANCE", instance).stderr(Stdio::inherit()).spawn().unwrap())
+    }
+
+    fn read(&self, topic: &str) -> Vec<Record> {
+        let topic: Arc<str> = topic.into();
+        let from: Vec<_> =
+            (0..self.log.partitions(&topic).unwrap()).map(|n| (TopicPartition::new(Arc::clone(&topic), n), Start::Oldest)).collect();
+        let mut records = Vec::new();
+        read_to_end(&self.log, &from, |record| records.push(record)).unwrap();
+        records
+    }
+
+    /// Waits until a topic is as wanted.
+    fn wait_for(&self, topic: &str, wanted: impl Fn(&[Record]) -> bool) {
+        let until = Instant::now() + PATIENCE;
+        while !wanted(&self.read(topic)) {
+            assert!(Instant::now() < until, "what was waited for on {topic} did not come");
+            std::thread::sleep(LOOK);
+        }
+    }
+}
+
+/// A process; killed when dropped.
+struct Service(Child);
+
+impl Service {
+    /// Ends as a supervisor ends it.
+    fn stop(mut self) {
+        Command::new("kill").arg(self.0.id().to_string()).status().unwrap();
+        assert!(self.0.wait().unwrap().success());
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+/// Ingest, and where it listens.
+fn ingest(installation: &Installation) -> (Service, SocketAddr) {
+    let mut child = installation.command(&["ingest", "--listen", "127.0.0.1:0"]).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
+    let address = said.by_ref().find_map(|line| {
+        let line: Value = serde_json::from_str(&line.unwrap()).unwrap();
+        line["address"].as_str().map(|address| address.parse().unwrap())
+    });
+    std::thread::spawn(move || said.for_each(|line| eprintln!("{}", line.unwrap_or_default())));
+    (Service(child), address.unwrap())
+}
+
+fn post(address: SocketAddr, exchanges: &[Value]) {
+    for piece in exchanges.chunks(PIECE) {
+        let body = serde_json::to_vec(piece).unwrap();
+        let mut stream = TcpStream::connect(address).unwrap();
+        write!(stream, "POST /v1/exchanges HTTP/1.1\r\nhost: weir\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len()).unwrap();
+        stream.write_all(&body).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 202"), "{answer}");
+    }
+}
+
+fn exchanges() -> Vec<Value> {
+    let mut config = simulator::Config::new(5, 0.5, 8_000);
+    config.learning = 0.4;
+    config.launches = 1;
+    Simulation::new(config)
+        .map(|(exchange, _)| serde_json::to_value(&exchange).unwrap())
+        .filter(|exchange| exchange["host"] == "api.shop.example")
+        .take(LEARNED + JUDGED)
+        .collect()
+}
+
+fn json(record: &Record) -> Value {
+    serde_json::from_slice(record.value.as_deref().unwrap()).unwrap()
+}
+
+fn says(output: &Output, code: i32, what: &str) {
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{said}");
+    assert!(said.contains(what), "{said}");
+}
+
+fn exists(directory: &Path, name: &str) -> bool {
+    directory.join(name).exists()
+}
+
+#[test]
+fn the_services_do_on_a_broker_what_they_are_for_though_a_scorer_is_killed() {
+    let weir = Installation::new();
+    says(&weir.run(&["score"]), 1, "weir.traffic: does not exist");
+    says(&weir.run(&["topics", "check"]), 1, "12 to be put right");
+    weir.done(&["keys", "create"]);
+    weir.done(&["topics", "create"]);
+    weir.done(&["topics", "check"]);
+    says(&weir.run(&["topics", "check", "--set", "topics.partitions=5"]), 1, "to be put right");
+
+    let (ingest, address) = ingest(&weir);
+    let mut first = weir.service(&["score"], "scorer-1");
+    let second = weir.service(&["score"], "scorer-2");
+    let trainer = weir.service(&["train"], "trainer");
+    let exchanges = exchanges();
+    let (learned, judged) = exchanges.split_at(LEARNED);
+    post(address, learned);
+    weir.wait_for("weir.status", |records| records.iter().any(|record| json(record)["stage"] == "evaluating"));
+    weir.wait_for("weir.verdicts", |verdicts| verdicts.len() >= LEARNED);
+
+    for (n, piece) in judged.chunks(JUDGED / 3).enumerate() {
+        post(address, piece);
+        if n < 2 {
+            // As soon as a first verdict of the piece is there, the rest of it is in the making.
+            weir.wait_for("weir.verdicts", |verdicts| verdicts.len() > LEARNED + n * JUDGED / 3);
+            first = {
+                drop(first);
+                weir.service(&["score"], "scorer-1")
+            };
+        }
+    }
+    weir.wait_for("weir.verdicts", |verdicts| verdicts.len() >= LEARNED + JUDGED);
+
+    let models = weir.done(&["models", "list"]);
+    assert!(models.starts_with("v1        active"), "{models}");
+    says(&weir.run(&["models", "rollback"]), 1, "there is no version before");
+    weir.done(&["models", "export", "v1"]);
+    assert!(exists(weir.directory.path(), "v1.weir"));
+    weir.done(&["models", "import", "v1.weir"]);
+    assert!(weir.done(&["status"]).contains("evaluating"));
+    for service in [ingest, first, second, trainer] {
+        service.stop();
+    }
+
+    let traffic: BTreeSet<String> =
+        weir.read("weir.traffic").iter().map(|r| format!("weir.traffic-{}-{}", r.at.partition, r.offset.0)).collect();
+    let verdicts: Vec<Value> = weir.read("weir.verdicts").iter().map(json).collect();
+    let ids: BTreeSet<String> = verdicts.iter().map(|verdict| verdict["id"].as_str().unwrap().to_owned()).collect();
+    assert_eq!((traffic.len(), verdicts.len()), (LEARNED + JUDGED, LEARNED + JUDGED));
+    assert_eq!(ids, traffic, "one verdict for each record");
+    assert!(verdicts.iter().any(|verdict| verdict["label"] == "anomalous"));
+    assert!(weir.read("weir.alerts").iter().all(|alert| json(alert)["class_uid"] == 2004));
+    assert!(!weir.read("weir.alerts").is_empty());
+}
