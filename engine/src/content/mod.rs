@@ -126,7 +126,9 @@ impl Content {
         let own = endpoint.map(|e| own_key(e, field)).and_then(|k| Some((k, self.profile(k)?, Level::Own)));
         own.or_else(|| {
             let key = name_key(field);
-            (field.place != Place::Path).then(|| self.profile(key)).flatten().map(|p| (key, p, Level::Parent))
+            // What fields of this name hold elsewhere is no measure for an endpoint that nobody knows.
+            let level = if endpoint.is_none() && field.place.is_of_endpoint() { Level::Global } else { Level::Parent };
+            (field.place != Place::Path).then(|| self.profile(key)).flatten().map(|p| (key, p, level))
         })
         .or_else(|| {
             let key = kind_key(field.kind, field.place);
