@@ -1,6 +1,7 @@
 //! What a person is told about a field: where, a masked excerpt of the odd part, what was expected.
 
-use super::field::{FIRST_OF_PARTS, FieldProfile, SCORE_NAMES, Scratch, tokens};
+use super::field::{FIRST_OF_PARTS, FieldProfile, SCORE_NAMES, Scratch};
+use super::text::tokens;
 use super::{Content, Level, Valued, What, valued};
 use crate::detect::{Aspect, Explanation, Seen};
 use crate::features::Place;

@@ -1,11 +1,11 @@
-//! What one field's values look like: learned as counts, compiled into a profile, scored by seven features.
+//! What one field's values look like: counts compiled into a profile, which scores values by seven features.
 
-use super::ngram::{Counts, Grams};
+use super::counts::{FieldCounts, KINDS};
+use super::ngram::Grams;
+use super::text::{SCORE_CHARS, char_slot, length_of, shape_symbols, text_symbols, tokens};
 use crate::calibrate::Tail;
-use crate::features::hash::hash;
+use crate::features::ValueKind;
 use crate::features::sensitive::Sensitive;
-use crate::features::{Field, ValueKind};
-use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
@@ -16,153 +16,10 @@ pub(super) const SCORE_NAMES: [&str; SCORES] =
     ["length", "characters", "letter sequence", "part of the letter sequence", "punctuation", "words", "type"];
 /// The first of the scores that look at parts of a value, not at the whole.
 pub(super) const FIRST_OF_PARTS: usize = 3;
-/// Most distinct tokens, values of one field.
-const MAX_TOKENS: usize = 8_000;
-const MAX_VALUES: usize = 2_000;
-/// Characters of a value that n-grams look at.
-const LEARN_CHARS: usize = 400;
-const SCORE_CHARS: usize = 1_000;
 /// Values that a field's profile answers from memory.
 const REMEMBERED: usize = 64;
 /// Values that a profile knows by hash, the most frequent ones.
 const MAX_KNOWN: usize = 512;
-
-/// Counts of one field.
-#[derive(Debug, Clone)]
-pub(super) struct FieldCounts {
-    pub(super) n: f32,
-    pub(super) rows: u32,
-    /// Whether the values are passwords: what people make up so that nobody guesses it.
-    pub(super) is_password: bool,
-    kinds: [f32; ValueKind::COUNT],
-    sensitive: [f32; 8],
-    lengths: FxHashMap<u16, f32>,
-    chars: Vec<f32>,
-    text: Counts,
-    symbols: Counts,
-    tokens: FxHashMap<u64, f32>,
-    values: FxHashMap<u64, f32>,
-    more_values: f32,
-}
-
-impl Default for FieldCounts {
-    fn default() -> Self {
-        Self {
-            n: 0.0,
-            rows: 0,
-            is_password: false,
-            kinds: [0.0; ValueKind::COUNT],
-            sensitive: [0.0; 8],
-            lengths: FxHashMap::default(),
-            chars: vec![0.0; 256],
-            text: Counts::default(),
-            symbols: Counts::default(),
-            tokens: FxHashMap::default(),
-            values: FxHashMap::default(),
-            more_values: 0.0,
-        }
-    }
-}
-
-impl FieldCounts {
-    pub(super) fn add(&mut self, field: &Field, value: &str, weight: f32) {
-        self.n += weight;
-        self.rows += 1;
-        self.kinds[field.kind as usize] += weight;
-        for kind in field.sensitive.iter() {
-            self.sensitive[kind as usize] += weight;
-        }
-        if self.values.len() < MAX_VALUES || self.values.contains_key(&field.value_hash) {
-            *self.values.entry(field.value_hash).or_default() += weight;
-        } else {
-            self.more_values += weight;
-        }
-        *self.lengths.entry(length_of(value)).or_default() += weight;
-        let mut seen = [false; 256];
-        for c in value.chars() {
-            seen[char_slot(c)] = true;
-        }
-        for (slot, _) in seen.iter().enumerate().filter(|(_, s)| **s) {
-            self.chars[slot] += weight;
-        }
-        self.text.add(3, text_symbols(value, LEARN_CHARS), weight);
-        self.symbols.add(4, shape_symbols(value), weight);
-        for token in distinct_tokens(value) {
-            if self.tokens.len() < MAX_TOKENS || self.tokens.contains_key(&token) {
-                *self.tokens.entry(token).or_default() += weight;
-            }
-        }
-    }
-
-    pub(super) fn merge(&mut self, other: &Self) {
-        self.n += other.n;
-        self.rows += other.rows;
-        self.is_password |= other.is_password;
-        self.more_values += other.more_values;
-        for (a, b) in self.kinds.iter_mut().zip(&other.kinds) {
-            *a += b;
-        }
-        for (a, b) in self.sensitive.iter_mut().zip(&other.sensitive) {
-            *a += b;
-        }
-        for (a, b) in self.chars.iter_mut().zip(&other.chars) {
-            *a += b;
-        }
-        for (length, count) in &other.lengths {
-            *self.lengths.entry(*length).or_default() += count;
-        }
-        self.text.merge(&other.text);
-        self.symbols.merge(&other.symbols);
-        for (token, count) in &other.tokens {
-            *self.tokens.entry(*token).or_default() += count;
-        }
-        for (value, count) in &other.values {
-            *self.values.entry(*value).or_default() += count;
-        }
-    }
-
-    /// Keeps memory in bounds after merges of many.
-    pub(super) fn bound(&mut self) {
-        self.text.bound(40_000);
-        self.symbols.bound(20_000);
-    }
-
-    /// Free text: over 30 % of the values fit no type and over half are distinct.
-    pub(super) fn is_free_text(&self) -> bool {
-        let distinct = self.values.len() as f32 + self.more_values * 0.5;
-        self.n >= 10.0 && self.kinds[ValueKind::Free as usize] > 0.3 * self.n && distinct > 0.5 * self.n
-    }
-
-    /// Random identifiers, many of them: their letters say nothing, only their form does.
-    fn is_opaque(&self) -> bool {
-        let distinct = self.values.len() as f32 + self.more_values * 0.5;
-        let tokens: f32 = [ValueKind::Hex, ValueKind::Uuid, ValueKind::Token, ValueKind::Jwt].iter().map(|k| self.kinds[*k as usize]).sum();
-        tokens > 0.9 * self.n && distinct >= 20.0
-    }
-
-    /// The kind most values have.
-    pub(super) fn main_kind(&self) -> ValueKind {
-        KINDS[self.kinds.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(i, _)| i)]
-    }
-}
-
-const KINDS: [ValueKind; ValueKind::COUNT] = [
-    ValueKind::Null,
-    ValueKind::Bool,
-    ValueKind::Int,
-    ValueKind::Float,
-    ValueKind::Uuid,
-    ValueKind::Hex,
-    ValueKind::Date,
-    ValueKind::Email,
-    ValueKind::Url,
-    ValueKind::Jwt,
-    ValueKind::Ip,
-    ValueKind::Token,
-    ValueKind::Ident,
-    ValueKind::Path,
-    ValueKind::Free,
-];
 
 /// Values below which a field is not judged by its own profile alone, and that weigh as much as all values of a kind do.
 const SMALL: f32 = 1_000.0;
@@ -490,81 +347,4 @@ fn worst_window(x: &[f32], width: usize) -> (f32, usize) {
         }
     }
     (best.0 / width as f32, best.1)
-}
-
-/// Length in characters, with long ones in steps of 1/16 so that few distinct ones occur.
-fn length_of(value: &str) -> u16 {
-    let n = value.chars().count();
-    if n < 64 { n as u16 } else { (n / (1 << (n.ilog2() - 4)) * (1 << (n.ilog2() - 4))).min(usize::from(u16::MAX)) as u16 }
-}
-
-/// Slot of a character; all digits share one: numbers go on, their digits say nothing.
-fn char_slot(c: char) -> usize {
-    match c as usize {
-        _ if c.is_ascii_digit() => usize::from(b'0'),
-        c if c < 128 => c,
-        c => 128 + c % 128,
-    }
-}
-
-fn text_symbols(value: &str, most: usize) -> impl Iterator<Item = u8> + '_ {
-    value.as_bytes()[..value.floor_char_boundary(most)].iter().map(|b| if b.is_ascii_digit() { b'0' } else { b.to_ascii_lowercase() })
-}
-
-/// Letter runs as `w`, digit runs as `0`, white space as one space, all else as it is.
-fn shape_symbols(value: &str) -> impl Iterator<Item = u8> + '_ {
-    let mut last = 0u8;
-    value.chars().take(SCORE_CHARS).filter_map(move |c| {
-        let symbol = match c {
-            _ if c.is_alphabetic() => b'w',
-            '0'..='9' => b'0',
-            _ if c.is_whitespace() => b' ',
-            _ if c.is_ascii() => (c as u8).max(4),
-            _ => 128 + (c as u32 % 100) as u8,
-        };
-        let is_run = matches!(symbol, b'w' | b'0' | b' ') && symbol == last;
-        last = symbol;
-        (!is_run).then_some(symbol)
-    })
-}
-
-/// Hashes of the distinct letter runs and other characters, case folded; digit runs of one length are one.
-fn distinct_tokens(value: &str) -> FxHashSet<u64> {
-    tokens(value).map(|(_, _, h)| h).collect()
-}
-
-/// Tokens with their byte ranges; white space is none.
-pub(super) fn tokens(value: &str) -> impl Iterator<Item = (usize, usize, u64)> + '_ {
-    let mut rest = 0;
-    std::iter::from_fn(move || {
-        loop {
-            let first = value[rest..].chars().next()?;
-            let start = rest;
-            let class = class_of(first);
-            rest += first.len_utf8();
-            if class < 3 {
-                while let Some(c) = value[rest..].chars().next().filter(|c| class_of(*c) == class) {
-                    rest += c.len_utf8();
-                }
-            }
-            if class != 2 {
-                let token = &value[start..rest];
-                if class == 1 {
-                    return Some((start, rest, (rest - start) as u64));
-                }
-                let folded =
-                    if token.is_ascii() { crate::features::hash::hash_folded(token) } else { hash(token.to_lowercase().as_bytes()) };
-                return Some((start, rest, folded));
-            }
-        }
-    })
-}
-
-fn class_of(c: char) -> u8 {
-    match c {
-        _ if c.is_alphabetic() => 0,
-        '0'..='9' => 1,
-        _ if c.is_whitespace() => 2,
-        _ => 3,
-    }
 }

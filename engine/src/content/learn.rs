@@ -1,7 +1,8 @@
 //! Learning of fields: counts per fold, profiles without each fold to score that fold with, then the final profiles with tails
 //! fitted on those held-out scores.
 
-use super::field::{FieldCounts, FieldProfile, SCORES, Scratch};
+use super::counts::FieldCounts;
+use super::field::{FieldProfile, SCORES, Scratch};
 use super::{Content, EndpointFields, FieldFacts, HELD_OUT, RARE, SUPPORT, Worst, kind_key, name_key, own_key, valued};
 use crate::detect::{Aspect, Level, Signal};
 use crate::features::hash::mix;

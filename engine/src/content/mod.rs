@@ -3,10 +3,12 @@
 //! Each field has a profile of its own where at least [`SUPPORT`] values were learned, else the profile of its name over all
 //! endpoints, else that of its kind. Seven scores a value; see [`field`].
 
+mod counts;
 mod explain;
 mod field;
 mod learn;
 mod ngram;
+mod text;
 
 pub use field::Scratch;
 pub(crate) use learn::{Learned, learn};

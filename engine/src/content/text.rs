@@ -1,0 +1,84 @@
+//! A value as symbols and words: what its letters, its shape and its tokens are counted by.
+
+use crate::features::hash::hash;
+use rustc_hash::FxHashSet;
+
+/// Characters of a value that n-grams look at.
+pub(super) const SCORE_CHARS: usize = 1_000;
+
+/// Length in characters, with long ones in steps of 1/16 so that few distinct ones occur.
+pub(super) fn length_of(value: &str) -> u16 {
+    let n = value.chars().count();
+    if n < 64 { n as u16 } else { (n / (1 << (n.ilog2() - 4)) * (1 << (n.ilog2() - 4))).min(usize::from(u16::MAX)) as u16 }
+}
+
+/// Slot of a character; all digits share one: numbers go on, their digits say nothing.
+pub(super) fn char_slot(c: char) -> usize {
+    match c as usize {
+        _ if c.is_ascii_digit() => usize::from(b'0'),
+        c if c < 128 => c,
+        c => 128 + c % 128,
+    }
+}
+
+pub(super) fn text_symbols(value: &str, most: usize) -> impl Iterator<Item = u8> + '_ {
+    value.as_bytes()[..value.floor_char_boundary(most)].iter().map(|b| if b.is_ascii_digit() { b'0' } else { b.to_ascii_lowercase() })
+}
+
+/// Letter runs as `w`, digit runs as `0`, white space as one space, all else as it is.
+pub(super) fn shape_symbols(value: &str) -> impl Iterator<Item = u8> + '_ {
+    let mut last = 0u8;
+    value.chars().take(SCORE_CHARS).filter_map(move |c| {
+        let symbol = match c {
+            _ if c.is_alphabetic() => b'w',
+            '0'..='9' => b'0',
+            _ if c.is_whitespace() => b' ',
+            _ if c.is_ascii() => (c as u8).max(4),
+            _ => 128 + (c as u32 % 100) as u8,
+        };
+        let is_run = matches!(symbol, b'w' | b'0' | b' ') && symbol == last;
+        last = symbol;
+        (!is_run).then_some(symbol)
+    })
+}
+
+/// Hashes of the distinct letter runs and other characters, case folded; digit runs of one length are one.
+pub(super) fn distinct_tokens(value: &str) -> FxHashSet<u64> {
+    tokens(value).map(|(_, _, h)| h).collect()
+}
+
+/// Tokens with their byte ranges; white space is none.
+pub(super) fn tokens(value: &str) -> impl Iterator<Item = (usize, usize, u64)> + '_ {
+    let mut rest = 0;
+    std::iter::from_fn(move || {
+        loop {
+            let first = value[rest..].chars().next()?;
+            let start = rest;
+            let class = class_of(first);
+            rest += first.len_utf8();
+            if class < 3 {
+                while let Some(c) = value[rest..].chars().next().filter(|c| class_of(*c) == class) {
+                    rest += c.len_utf8();
+                }
+            }
+            if class != 2 {
+                let token = &value[start..rest];
+                if class == 1 {
+                    return Some((start, rest, (rest - start) as u64));
+                }
+                let folded =
+                    if token.is_ascii() { crate::features::hash::hash_folded(token) } else { hash(token.to_lowercase().as_bytes()) };
+                return Some((start, rest, folded));
+            }
+        }
+    })
+}
+
+fn class_of(c: char) -> u8 {
+    match c {
+        _ if c.is_alphabetic() => 0,
+        '0'..='9' => 1,
+        _ if c.is_whitespace() => 2,
+        _ => 3,
+    }
+}
