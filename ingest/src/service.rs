@@ -23,7 +23,7 @@ const FINISH_WITHIN: Duration = Duration::from_secs(10);
 #[derive(Debug, thiserror::Error)]
 pub enum IngestError {
     /// The listener cannot listen.
-    #[error("cannot listen on {address}: {error}")]
+    #[error("cannot listen on {address}: {error} (`--listen` chooses another address)")]
     Listen {
         /// Address from the configuration (`listen`).
         address: SocketAddr,

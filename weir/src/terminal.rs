@@ -17,7 +17,6 @@ impl Paint {
     }
 
     /// No colours.
-    #[cfg(test)]
     pub(crate) fn plain() -> Self {
         Self { colour: false }
     }
@@ -71,6 +70,7 @@ impl Paint {
         if !families.is_empty() {
             let _ = write!(line, "  {}", self.yellow(&families.join(", ")));
         }
+        let _ = write!(line, "  {}", self.dim(&clean(&verdict.id)));
         line
     }
 

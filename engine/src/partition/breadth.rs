@@ -5,9 +5,9 @@ use crate::record::EndpointId;
 use serde::{Deserialize, Serialize};
 
 /// Requests looked back on.
-const REACH: u32 = 30;
+pub(super) const REACH: u32 = 30;
 /// Distinct reasons among them, and distinct questions that these answer, from which on a caller tries everything.
-const REASONS: usize = 5;
+pub(super) const REASONS: usize = 5;
 const ASPECTS: usize = 4;
 /// Reasons remembered.
 const MOST: usize = 16;
@@ -50,6 +50,12 @@ impl Breadth {
         if self.reasons.is_empty() {
             self.requests = 0;
         }
+    }
+
+    /// Distinct reasons among the requests looked back on.
+    #[must_use]
+    pub fn reasons(&self) -> usize {
+        self.reasons.len()
     }
 
     /// Whether the caller tries everything: five distinct reasons within 30 requests, of four kinds at least (one odd way through five

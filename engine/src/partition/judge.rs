@@ -1,5 +1,6 @@
 //! From one exchange to its verdict.
 
+use super::breadth::{REACH, REASONS};
 use super::{ClientIp, Live, Partition, RecordPosition};
 use crate::detect::{Explanation, Level, Seen, Signal};
 use crate::features::sensitive;
@@ -129,13 +130,18 @@ impl Partition {
         let given = || calibrated.iter().filter(|c| label == Label::Anomalous && c.p.probability() < alpha).map(|c| c.signal.aspect);
         live.session.breadth.add(id, given());
         live.source.breadth.add(id, given());
-        let is_broad = label == Label::Anomalous && (live.session.breadth.is_broad() || live.source.breadth.is_broad());
+        let broad = [("client.ip", &live.source.breadth), ("session", &live.session.breadth)]
+            .into_iter()
+            .find(|(_, breadth)| label == Label::Anomalous && breadth.is_broad());
+        if let Some((place, breadth)) = broad {
+            tries_everything(&mut reasons, place, breadth.reasons(), p);
+        }
         let blind = Rooms::blind(&seen, live.has_session);
         self.shared.put_source(source_key, self.meta.clock, source);
         if let Some(key) = session_key {
             self.sessions.put(key, self.meta.clock, session);
         }
-        let families = families(&reasons, alpha, is_broad);
+        let families = families(&reasons, alpha);
         Outcome { label, p, alpha, endpoint: api.paths.name(features, &route), families, reasons, blind }
     }
 }
@@ -198,6 +204,23 @@ fn adds_up(reasons: &mut Vec<Reason>, calibrated: &[Calibrated], past: PValue, r
     });
 }
 
+/// Says first that the caller tries everything, whatever this request is like.
+fn tries_everything(reasons: &mut Vec<Reason>, place: &str, count: usize, p: PValue) {
+    reasons.truncate(MAX_REASONS - 1);
+    let strongest = reasons.iter().map(|r| r.p).fold(p.probability(), f64::min);
+    let reason = Reason {
+        detector: DetectorKind::Probe,
+        family: Family::Fuzzing,
+        owasp: Family::Fuzzing.owasp().map(str::to_owned),
+        p: rounded(strongest),
+        place: place.to_owned(),
+        observed: format!("{count} different reasons for an alert within {REACH} requests"),
+        expected: format!("fewer than {REASONS}"),
+        support: count as u64,
+    };
+    reasons.insert(0, reason);
+}
+
 /// A small share for people: `0.1 %`, `1 in 20000`.
 fn share(p: f64) -> String {
     if p >= 1e-3 {
@@ -210,15 +233,15 @@ fn share(p: f64) -> String {
 }
 
 /// Families of the reasons within reach of the strongest, whose p counts for no less than alpha: beyond the level that the data can
-/// support, an extrapolated tail does not tell which of two reasons is the stronger. A caller that tries everything is fuzzing first.
-fn families(reasons: &[Reason], alpha: f64, is_broad: bool) -> Vec<Family> {
+/// support, an extrapolated tail does not tell which of two reasons is the stronger.
+fn families(reasons: &[Reason], alpha: f64) -> Vec<Family> {
     let Some(strongest) = reasons.iter().min_by(|a, b| a.p.total_cmp(&b.p)) else { return Vec::new() };
     let mut reach = strongest.p.max(alpha) * FAMILY_REACH.exp();
     if strongest.family == Family::Unknown {
         // What was not classed says least: whatever is odd beside it and has a class may be what it is a part of.
         reach = reach.max(EXPLAIN_BELOW);
     }
-    let mut out = if is_broad { vec![Family::Fuzzing] } else { Vec::new() };
+    let mut out = Vec::new();
     for reason in reasons.iter().filter(|r| r.p <= reach) {
         if !out.contains(&reason.family) {
             out.push(reason.family);

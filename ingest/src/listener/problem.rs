@@ -37,7 +37,7 @@ pub(super) enum Refusal {
     UnreadableBody(#[from] std::io::Error),
     #[error("the body did not arrive in time")]
     SlowBody,
-    #[error("the body is over the limit of {limit} bytes (after decompression)")]
+    #[error("the body is over the limit of {limit} bytes (after decompression): send it in pieces, or raise `ingest.max_body`")]
     TooLarge { limit: usize },
     #[error("content-encoding `{0}` is not understood; gzip, zstd and identity are")]
     UnknownEncoding(String),

@@ -26,7 +26,7 @@ pub(crate) struct Args {
     /// Only verdicts with this label.
     #[arg(long)]
     label: Option<LabelArg>,
-    /// At most so many, the newest [default: 20; with --follow: without end].
+    /// At most so many, the newest, up to 10,000 [default: 20; with --follow: without end].
     #[arg(long, short = 'n')]
     limit: Option<usize>,
     /// One JSON object a line, as on the topic.

@@ -201,7 +201,8 @@ impl Records {
             self.scorers.values().filter_map(|s| s.apis.get(api)).for_each(|counts| sum.add(counts));
             sum
         };
-        let is_shown = |status: &&ApiStatus| status.seen > 0 || status.model.is_some();
+        let is_judged = |api: &ApiName| verdicts(api) != VerdictCounts::default();
+        let is_shown = |status: &&ApiStatus| status.seen > 0 || status.model.is_some() || is_judged(&status.api);
         Overview {
             apis: self.apis.values().filter(is_shown).map(|s| ApiOverview { status: s.clone(), verdicts: verdicts(&s.api) }).collect(),
             scorers: self.scorers.values().cloned().collect(),

@@ -71,7 +71,8 @@ pub(crate) fn run(args: &Args, config: &Config) -> anyhow::Result<()> {
         serde_json::to_writer_pretty(file, &summary.to_json()).with_context(|| format!("writing {}", path.display()))?;
     }
     if args.verdicts.as_os_str() == "-" {
-        return Ok(());
+        // Verdicts have standard output to themselves.
+        return Ok(std::io::stderr().lock().write_all(summary.to_text(Paint::plain()).as_bytes())?);
     }
     let mut out = std::io::stdout().lock();
     out.write_all(summary.to_text(Paint::of_stdout()).as_bytes())?;

@@ -159,7 +159,7 @@ impl Story {
         let data = data.display();
         let _ = write!(
             text,
-            "\n{}\n  everything is in {data}\n\n{}\n  weir verdicts --data {data} --label anomalous\n  weir status --data {data}\n  \
+            "\n{}\n  everything is in {data}; it can be deleted\n\n{}\n  weir verdicts --data {data} --label anomalous\n  weir status --data {data}\n  \
              weir up --data {data}        and send it your own traffic\n  weir backtest --help        learn from your own logs and judge them\n",
             paint.bold("Where things are"),
             paint.bold("What to try next")
