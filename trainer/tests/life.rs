@@ -7,6 +7,7 @@ mod common;
 use common::{Bench, NEEDED, exchanges};
 use engine::Stage;
 use runtime::model_topic::fetch;
+use std::time::{Duration, Instant};
 
 #[test]
 fn enough_requests_become_a_signed_model() {
@@ -60,4 +61,30 @@ fn aborts_and_a_restart_lose_nothing_and_count_nothing_twice() {
     bench.stop();
     let seen: u64 = bench.statuses().values().map(|s| s.seen).sum();
     assert!((1_400..=1_401).contains(&seen), "{seen}");
+}
+
+#[test]
+fn a_restart_is_no_reason_to_train_again_and_time_is() {
+    let mut bench = Bench::new(0);
+    let all = exchanges(NEEDED + 800);
+    bench.start();
+    bench.send(&all[..NEEDED + 600]);
+    bench.wait_for_stage(Stage::Evaluating);
+    bench.stop();
+    bench.start();
+    bench.send(&all[NEEDED + 600..NEEDED + 700]);
+    bench.wait_for_history(NEEDED + 700);
+    bench.stop();
+    assert!(bench.statuses().values().all(|s| s.training.is_none()), "{:?}", bench.statuses());
+    assert_eq!(bench.published().0.versions.len(), 1);
+
+    bench.settings.every = Duration::ZERO;
+    bench.start();
+    bench.send(&all[NEEDED + 700..]);
+    let until = Instant::now() + Duration::from_secs(60);
+    while bench.published().0.versions.len() < 2 {
+        assert!(Instant::now() < until, "no second version came");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    bench.stop();
 }
