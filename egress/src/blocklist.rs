@@ -5,10 +5,10 @@
 
 use crate::EgressError;
 use crate::event::{Event, Kind};
-use crate::forward::FORMAT;
 use crate::settings::{Clock, Settings};
 use engine::{IncidentLife, Offset, TopicPartition};
 use runtime::config::Blocklist;
+use runtime::format;
 use runtime::log::{Batch, CommitError, Event as Polled, Log, LogError, Output, Record, Start, Worker, WorkerSpec, read_to_end};
 use runtime::shutdown::Shutdown;
 use serde::{Deserialize, Serialize};
@@ -168,7 +168,7 @@ impl Keeper {
             partition: Some(0),
             key: Some(key.to_owned().into()),
             value: value.map(Into::into),
-            headers: vec![FORMAT],
+            headers: vec![format::header()],
         }
     }
 }

@@ -8,9 +8,9 @@ use crate::backoff::Backoff;
 use crate::message::{Encoder, Message};
 use crate::receiver::{Delivery, Receiver, Trouble};
 use crate::settings::Settings;
-use bytes::Bytes;
 use engine::{Offset, TopicPartition};
 use runtime::config::{Receiver as Declared, Stream};
+use runtime::format;
 use runtime::log::{Batch, CommitError, Event, Log, LogError, Output, Producer, Record, Worker, WorkerSpec};
 use runtime::shutdown::Shutdown;
 use runtime::status::{OUTPUT, OutputStatus};
@@ -27,8 +27,6 @@ const POLL: Duration = Duration::from_millis(100);
 const GRACE: Duration = Duration::from_secs(3);
 /// Time between two status records.
 const TELL_EVERY: Duration = Duration::from_secs(2);
-/// Format number of what is written, and the header that says it.
-pub(crate) const FORMAT: (&str, Bytes) = ("weir-format", Bytes::from_static(b"1"));
 
 /// A record that waits for its receiver.
 struct Waiting {
@@ -284,7 +282,7 @@ impl Forwarder {
                 ("topic", record.at.topic.to_string().into()),
                 ("partition", record.at.partition.to_string().into()),
                 ("offset", record.offset.to_string().into()),
-                FORMAT,
+                format::header(),
             ],
         }
     }
@@ -310,7 +308,7 @@ impl Report {
             partition: Some(0),
             key: Some(format!("{OUTPUT}{}/{}", self.status.instance, self.status.output).into()),
             value: Some(serde_json::to_vec(&self.status)?.into()),
-            headers: vec![FORMAT],
+            headers: vec![format::header()],
         };
         match self.producer.append(vec![output]) {
             Ok(_) => self.told = Some(self.status.clone()),

@@ -171,9 +171,7 @@ impl FactStage {
     /// Takes a fact in; returns what is to be told to which partitions.
     pub fn add(&mut self, fact: &Fact) -> Vec<(u32, Note)> {
         match &fact.saw {
-            Saw::LogIn { trial, other } => {
-                self.log_ins.update(fact.entity, fact.at, |log_ins| log_ins.add(fact, trial, *other)).into_iter().collect()
-            }
+            Saw::LogIn { trial, other } => self.log_ins.update(fact.entity, fact.at, |log_ins| log_ins.add(fact, trial, *other)),
             Saw::Issued(issue) => self.credentials.update(fact.entity, fact.at, |credential| {
                 credential.issue.get_or_insert_default().learn(issue.clone());
                 know(&mut credential.knowing, fact.partition);
@@ -185,8 +183,6 @@ impl FactStage {
                 credential.tell(fact)
             }),
         }
-        .into_iter()
-        .collect()
     }
 }
 

@@ -116,13 +116,13 @@ impl Calibration {
             rows: rows.len() as u64,
         };
         let mut scratch = Vec::new();
-        let combined: Vec<f32> = rows
+        let (combined, bets): (Vec<f32>, Vec<u32>) = rows
             .iter()
             .map(|row| {
                 calibration.calibrate(row.endpoint, row.class, row.signals, &mut scratch);
-                combine(&scratch).nats() as f32
+                (combine(&scratch).nats() as f32, bet_of(row.endpoint, &scratch))
             })
-            .collect();
+            .unzip();
         for peers in Peers::all() {
             let is_peer = |r: &Held<'_>| r.class == peers.class && r.has_free_text == peers.has_free_text && is_measure(r, peers.is_known);
             let sample = rows.iter().zip(&combined).filter(|(r, _)| is_peer(r)).map(|(_, c)| *c).collect();
@@ -132,20 +132,18 @@ impl Calibration {
             let sample = rows.iter().zip(&combined).filter(|(r, _)| is_measure(r, is_known)).map(|(_, c)| *c).collect();
             Tail::fit_nats(sample, 1)
         });
-        calibration.fit_sessions(rows, &combined);
+        calibration.fit_sessions(rows, &combined, &bets);
         calibration
     }
 
-    fn fit_sessions(&mut self, rows: &[Held<'_>], combined: &[f32]) {
+    fn fit_sessions(&mut self, rows: &[Held<'_>], combined: &[f32], bets: &[u32]) {
         let mut sessions: BTreeMap<u64, (u32, f64, Wealth)> = BTreeMap::new();
-        let mut calibrated = Vec::new();
-        for (row, nats) in rows.iter().zip(combined) {
+        for ((row, nats), bet) in rows.iter().zip(combined).zip(bets) {
             let Some(session) = row.session else { continue };
             let p = self.request(row.peers(), PValue::from_nats(f64::from(*nats)));
-            self.calibrate(row.endpoint, row.class, row.signals, &mut calibrated);
             let (count, most, wealth) = sessions.entry(session).or_default();
             *count += 1;
-            wealth.bet(row.endpoint, &calibrated, p, row.time);
+            wealth.bet(*bet, p, row.time);
             *most = most.max(wealth.ln);
         }
         let mut samples: Vec<Vec<f32>> = vec![Vec::new(); BUCKETS];
@@ -294,6 +292,16 @@ fn cauchy(nats: f64, largest: f64) -> f64 {
     if p >= 0.5 { 0.0 } else { ((0.5 - p) * std::f64::consts::PI).tan() }
 }
 
+/// What a request bets on: its strongest oddity. What is about the caller is the same at all endpoints.
+#[must_use]
+pub fn bet_of(endpoint: Option<EndpointIndex>, calibrated: &[Calibrated]) -> u32 {
+    calibrated.iter().max_by(|a, b| a.p.nats().total_cmp(&b.p.nats())).map_or(0, |oddest| {
+        let Signal { aspect, bet, .. } = oddest.signal;
+        let place = endpoint.filter(|_| !aspect.is_about_caller()).map_or(0, |e| u64::from(e.0) + 1);
+        mix(mix(bet, aspect as u64), place) as u32
+    })
+}
+
 /// What a session has gambled up against being benign: a test martingale that forgets.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Wealth {
@@ -310,26 +318,21 @@ impl Wealth {
     /// ln M halves in this time, milliseconds.
     const HALF_LIFE: f64 = 3_600_000.0;
 
-    /// Bets on one request's p. Each oddity bets once: what is about the caller, once for all endpoints. Returns whether the wealth grew.
-    pub fn bet(&mut self, endpoint: Option<EndpointIndex>, calibrated: &[Calibrated], p: PValue, now: i64) -> bool {
+    /// Bets on one request's p. What was bet on before is no new evidence ([`bet_of`]). Returns whether the wealth grew.
+    pub fn bet(&mut self, about: u32, p: PValue, now: i64) -> bool {
         if now > self.at {
             if self.at > 0 {
                 self.ln *= 0.5f64.powf((now - self.at) as f64 / Self::HALF_LIFE);
             }
             self.at = now;
         }
-        let key = calibrated.iter().max_by(|a, b| a.p.nats().total_cmp(&b.p.nats())).map_or(0, |oddest| {
-            let Signal { aspect, bet, .. } = oddest.signal;
-            let place = endpoint.filter(|_| !aspect.is_about_caller()).map_or(0, |e| u64::from(e.0) + 1);
-            mix(mix(bet, aspect as u64), place) as u32
-        });
-        if self.bets.contains(&key) {
+        if self.bets.contains(&about) {
             return false;
         }
         if self.bets.len() >= Self::MAX_BETS {
             self.bets.remove(0);
         }
-        self.bets.push(key);
+        self.bets.push(about);
         let gain = KAPPA.ln() + (1.0 - KAPPA) * p.nats();
         self.ln = (self.ln + gain).max(0.0);
         gain > 0.0

@@ -1,7 +1,11 @@
 //! What a session or an account leaves in the records that Weir keeps of it, to find them when it is to be forgotten.
 
-use crate::log::Record;
-use engine::SessionKey;
+use crate::format;
+use crate::log::{Log, LogError, Output, Record, Start, read_to_end};
+use bytes::Bytes;
+use engine::{SessionKey, TopicPartition};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// Shortest identifier that is looked for: a shorter one would be found by chance.
 const SHORTEST: usize = 8;
@@ -33,6 +37,28 @@ impl Traces {
         let fields = [record.key.as_deref(), record.value.as_deref()];
         fields.into_iter().flatten().any(|bytes| self.0.iter().any(|form| bytes.windows(form.len()).any(|part| part == form)))
     }
+}
+
+/// Writes tombstones for keys of a topic; `find` is shown every record and keeps the keys of its partition that are to go. Returns how many.
+///
+/// # Errors
+/// The log cannot be read or written.
+pub fn bury(log: &dyn Log, topic: &Arc<str>, find: impl Fn(&Record, &mut BTreeSet<Bytes>)) -> Result<usize, LogError> {
+    let mut buried = 0;
+    for partition in 0..log.partitions(topic)? {
+        let mut found: BTreeSet<Bytes> = BTreeSet::new();
+        read_to_end(log, &[(TopicPartition::new(Arc::clone(topic), partition), Start::Oldest)], |record| find(&record, &mut found))?;
+        let tombstone = |key| Output {
+            topic: Arc::clone(topic),
+            partition: Some(partition),
+            key: Some(key),
+            value: None,
+            headers: vec![format::header()],
+        };
+        buried += found.len();
+        log.producer(None)?.append(found.into_iter().map(tombstone).collect())?;
+    }
+    Ok(buried)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 use crate::settings::Settings;
 use engine::{Fact, FactStage, Note, Offset, TopicPartition};
 use runtime::format;
-use runtime::log::{Batch, CommitError, Event, Log, LogError, Output, Record, Start, Worker, WorkerSpec};
+use runtime::log::{Batch, CommitError, Event, Log, LogError, Output, Record, Start, Worker, WorkerSpec, goes_on_at};
 use runtime::shutdown::Shutdown;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -80,7 +80,11 @@ impl Desk<'_> {
             Ok(()) => Ok(()),
             Err(CommitError::Aborted(why)) => {
                 tracing::warn!(why, "a transaction of the fact stage was aborted: its facts are read again");
-                touched.into_iter().try_for_each(|at| self.rebuild_to_committed(at))
+                for at in touched {
+                    let to = goes_on_at(self.log, &self.settings.topics.groups.facts, &at)?;
+                    self.rebuild(at, to)?;
+                }
+                Ok(())
             }
             Err(CommitError::Fenced(why)) => Err(FactStageError::Fenced(why)),
             Err(CommitError::Fatal(error)) => Err(error.into()),
@@ -118,12 +122,6 @@ impl Desk<'_> {
             }
         }
         Ok(read)
-    }
-
-    fn rebuild_to_committed(&mut self, at: TopicPartition) -> Result<(), FactStageError> {
-        let committed = self.log.committed(&self.settings.topics.groups.facts, &at)?;
-        let to = committed.map_or_else(|| self.log.bounds(&at).map(|(oldest, _)| oldest), Ok)?;
-        self.rebuild(at, to)
     }
 
     /// Gathers once more what was gathered before an offset.

@@ -8,7 +8,7 @@ use crate::restore::{Restore, Step};
 use crate::settings::Settings;
 use crate::state::BadState;
 use engine::{Incident, Offset, StateError, TopicPartition};
-use runtime::log::{Batch, CommitError, Event, Log, LogError, Output, Record, WorkerSpec};
+use runtime::log::{Batch, CommitError, Event, Log, LogError, Output, Record, WorkerSpec, goes_on_at};
 use runtime::shutdown::Shutdown;
 use runtime::status::PartitionStatus;
 use std::collections::BTreeMap;
@@ -215,8 +215,7 @@ impl<'a> Worker<'a> {
             Err(CommitError::Aborted(why)) => {
                 tracing::warn!(why, partitions = touched.len(), "a transaction was aborted: what it touched is restored");
                 for at in touched {
-                    let committed = self.log.committed(&self.settings.topics.groups.scorer, &at)?;
-                    let to = committed.map_or_else(|| self.log.bounds(&at).map(|(oldest, _)| oldest), Ok)?;
+                    let to = goes_on_at(self.log, &self.settings.topics.groups.scorer, &at)?;
                     self.begin_restore(at, to)?;
                 }
                 Ok(())

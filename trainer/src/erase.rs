@@ -1,13 +1,10 @@
 //! Forgetting a session or an account: what `weir.history` holds of its sessions is not learned from any more.
 
 use bytes::Bytes;
-use engine::TopicPartition;
-use runtime::erase::Traces;
-use runtime::format;
-use runtime::log::{Log, LogError, Output, Record, Start, read_to_end};
+use runtime::erase::{Traces, bury};
+use runtime::log::{Log, LogError, Record};
 use runtime::topics::Topics;
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
 /// Sessions that were forgotten: what stands before these offsets is passed over.
 #[derive(Debug, Default)]
@@ -39,26 +36,12 @@ impl Forgotten {
 /// # Errors
 /// The log cannot be read or written.
 pub fn erase(log: &dyn Log, topics: &Topics, traces: &Traces) -> Result<usize, LogError> {
-    let mut erased = 0;
-    for partition in 0..log.partitions(&topics.history)? {
-        let mut found: BTreeSet<Bytes> = BTreeSet::new();
-        read_to_end(log, &[(TopicPartition::new(Arc::clone(&topics.history), partition), Start::Oldest)], |record| {
-            let Some(key) = &record.key else { return };
-            match record.value {
-                None => drop(found.remove(key)),
-                Some(_) if traces.are_in(&record) => drop(found.insert(key.clone())),
-                Some(_) => {}
-            }
-        })?;
-        let tombstone = |key| Output {
-            topic: Arc::clone(&topics.history),
-            partition: Some(partition),
-            key: Some(key),
-            value: None,
-            headers: vec![format::header()],
-        };
-        erased += found.len();
-        log.producer(None)?.append(found.into_iter().map(tombstone).collect())?;
-    }
-    Ok(erased)
+    bury(log, &topics.history, |record, found| {
+        let Some(key) = &record.key else { return };
+        match record.value {
+            None => drop(found.remove(key)),
+            Some(_) if traces.are_in(record) => drop(found.insert(key.clone())),
+            Some(_) => {}
+        }
+    })
 }

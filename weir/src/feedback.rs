@@ -2,6 +2,7 @@
 
 use engine::{Offset, TopicPartition, Verdict};
 use runtime::feedback::{Feedback, Say, Scope};
+use runtime::format;
 use runtime::log::{Log, LogError, Output, Record, Start};
 use runtime::topics::Topics;
 use serde::{Deserialize, Serialize};
@@ -71,7 +72,7 @@ pub(crate) fn give(log: &dyn Log, topics: &Topics, ask: Ask) -> Result<Feedback,
         partition: Some(0),
         key: Some(feedback.verdict.clone().into()),
         value: Some(serde_json::to_vec(&feedback)?.into()),
-        headers: vec![("weir-format", "1".into())],
+        headers: vec![format::header()],
     };
     log.producer(None)?.append(vec![output])?;
     Ok(feedback)

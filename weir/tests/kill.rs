@@ -4,6 +4,7 @@
 
 use engine::TopicPartition;
 use runtime::config::{Config, FlagValue, Sources};
+use runtime::format;
 use runtime::log::embedded::EmbeddedLog;
 use runtime::log::{Log, Output, Record, Start, read_to_end};
 use runtime::topics::Topics;
@@ -210,7 +211,7 @@ fn append_what_came(from: &Stopped, learned: &BTreeSet<(u32, u64)>, to: &Stopped
             partition: Some(record.at.partition),
             key: record.key,
             value: record.value,
-            headers: vec![("weir-format", "1".into())],
+            headers: vec![format::header()],
         })
         .collect();
     let count = outputs.len();

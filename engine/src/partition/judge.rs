@@ -109,7 +109,7 @@ impl Partition {
         api.calibration.calibrate(endpoint, class, &signals, &mut calibrated);
         let request = api.calibration.request(peers, fuse::combine(&calibrated));
         live.session.requests += 1;
-        let grew = live.session.wealth.bet(endpoint, &calibrated, request, seen.now);
+        let grew = live.session.wealth.bet(fuse::bet_of(endpoint, &calibrated), request, seen.now);
         // A session's past counts against a request only if the request itself adds to it.
         let past = if grew { api.calibration.session(live.session.requests, &live.session.wealth) } else { None };
         let p = fuse::verdict(request, past, fuse::standing(&calibrated));

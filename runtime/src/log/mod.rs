@@ -312,6 +312,14 @@ pub trait Reader: Send {
     fn at_end(&mut self) -> Result<bool, LogError>;
 }
 
+/// Where a group goes on in a partition: at its committed offset, else at the oldest record.
+///
+/// # Errors
+/// The log cannot be reached.
+pub fn goes_on_at(log: &dyn Log, group: &str, at: &TopicPartition) -> Result<Offset, LogError> {
+    log.committed(group, at)?.map_or_else(|| log.bounds(at).map(|(oldest, _)| oldest), Ok)
+}
+
 /// Records of one read of [`read_to_end`].
 const READ: usize = 256;
 /// Longest wait of one read of [`read_to_end`].

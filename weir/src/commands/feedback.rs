@@ -1,15 +1,13 @@
 //! `weir feedback`: what a person says of a verdict.
 
+use super::look::{Source, find_to_post};
 use crate::cli::WrongUse;
-use crate::client;
 use crate::feedback::{Ask, give};
-use crate::installation;
 use crate::terminal::clean;
 use anyhow::Context as _;
 use clap::ValueEnum;
 use runtime::config::{Config, duration};
 use runtime::feedback::{Feedback, Say, Scope};
-use runtime::topics::Topics;
 use std::io::Write as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -78,24 +76,12 @@ pub(crate) async fn run(args: Args, config: &Config) -> anyhow::Result<()> {
     let until = (say == Say::Benign).then(|| end(&args.until)).transpose()?;
     let by = args.by.or_else(|| std::env::var("USER").ok());
     let ask = Ask { verdict: args.verdict, say, scope, until, by, note: args.note };
-    let given = match answered(config, &ask).await? {
-        Some(given) => given,
-        None => {
-            let (log, topics) = (installation::log(config)?, Topics::new(config));
-            tokio::task::block_in_place(|| give(&*log, &topics, ask))?
-        }
+    let given: Feedback = match find_to_post(config, "/v1/feedback", serde_json::to_vec(&ask)?).await? {
+        Source::Running(answer) => serde_json::from_slice(&answer.bytes().await?).context("reading the answer")?,
+        Source::Log { log, topics } => tokio::task::block_in_place(|| give(&*log, &topics, ask))?,
     };
     writeln!(std::io::stdout(), "{}", sentence(&given))?;
     Ok(())
-}
-
-/// What a running `weir up` makes of it; `None`: nobody listens, or the log is on Kafka.
-async fn answered(config: &Config, ask: &Ask) -> anyhow::Result<Option<Feedback>> {
-    if config.kafka.brokers.is_some() {
-        return Ok(None);
-    }
-    let Some(answer) = client::post(config, "/v1/feedback", serde_json::to_vec(ask)?).await? else { return Ok(None) };
-    Ok(Some(serde_json::from_slice(&answer.bytes().await?).context("reading the answer")?))
 }
 
 /// The end of muting as RFC 3339, from a duration or a time.

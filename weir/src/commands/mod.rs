@@ -12,6 +12,7 @@ pub(crate) mod ingest;
 pub(crate) mod keys;
 mod look;
 pub(crate) mod models;
+mod parts;
 pub(crate) mod services;
 pub(crate) mod simulate;
 pub(crate) mod status;

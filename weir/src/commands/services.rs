@@ -1,13 +1,13 @@
 //! `weir ingest`, `weir score`, `weir train`, `weir forward`: one service each, on Kafka.
 
+use super::parts::Parts;
 use crate::cli::WrongUse;
 use crate::installation;
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use axum::Router;
 use axum::routing::get;
 use runtime::config::Config;
 use runtime::keys::{SessionKey, SigningKey, TrustedKeys};
-use runtime::log::Log;
 use runtime::shutdown::Shutdown;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -62,7 +62,11 @@ pub(crate) async fn run(service: Service, args: &Args, config: Config) -> anyhow
         Service::Ingest => ingest::run(&config, &SessionKey::load(&keys.session)?, log, shutdown).await.map_err(anyhow::Error::from),
         Service::Score => {
             let settings = scorer::Settings::new(&config, TrustedKeys::load(&keys.public)?);
-            tokio::task::spawn_blocking(move || score(&settings, &log, &shutdown)).await?
+            let mut parts = Parts::new(shutdown.clone());
+            let (gathering, its_log, its_shutdown) = (settings.clone(), Arc::clone(&log), shutdown.clone());
+            parts.add_blocking(move || scorer::run_fact_stage(&gathering, &its_log, &its_shutdown));
+            parts.add_blocking(move || scorer::run(&settings, &log, &shutdown));
+            parts.finish().await
         }
         Service::Train => {
             let settings = trainer::Settings::new(&config, SigningKey::load(&keys.sign)?);
@@ -77,21 +81,6 @@ pub(crate) async fn run(service: Service, args: &Args, config: Config) -> anyhow
         answering.abort();
     }
     ended
-}
-
-/// The scorer and its share of the fact stage: the end of one is the end of both.
-fn score(settings: &scorer::Settings, log: &Arc<dyn Log>, shutdown: &Shutdown) -> anyhow::Result<()> {
-    std::thread::scope(|scope| {
-        let gathering = scope.spawn(|| {
-            let ended = scorer::run_fact_stage(settings, log, shutdown);
-            shutdown.cancel();
-            ended
-        });
-        let scored = scorer::run(settings, log, shutdown);
-        shutdown.cancel();
-        let gathered = gathering.join().map_err(|_| anyhow!("the fact stage ended by a panic"))?;
-        scored.map_err(anyhow::Error::from).and(gathered.map_err(anyhow::Error::from))
-    })
 }
 
 impl Service {

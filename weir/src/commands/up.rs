@@ -1,5 +1,6 @@
 //! `weir up`: ingest, scorer, trainer and outputs in one process.
 
+use super::parts::Parts;
 use crate::console::board::Board;
 use crate::console::routes;
 use crate::installation::{Keys, OpenLog, open_log};
@@ -8,12 +9,10 @@ use runtime::config::Config;
 use runtime::log::embedded::{EmbeddedLog, system_clock};
 use runtime::shutdown::Shutdown;
 use runtime::topics::Topics;
-use std::future::Future;
 use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
-use tokio::task::JoinSet;
 
 /// Time between two runs of retention and compaction.
 const MAINTAIN_EVERY: Duration = Duration::from_secs(10);
@@ -70,7 +69,7 @@ impl Installation {
         let Self { config, topics, open: OpenLog { log, embedded }, keys } = self;
         let board = Board::default();
         let app = ingest::routes(&config, &keys.session, &*log)?.merge(routes(&config, board.clone(), Arc::clone(&log), shutdown.clone()));
-        let mut parts = Parts { set: JoinSet::new(), shutdown: shutdown.clone() };
+        let mut parts = Parts::new(shutdown.clone());
 
         parts.add(ingest::serve(socket, app, shutdown.clone()));
         if !config.ingest.topics.is_empty() {
@@ -102,36 +101,6 @@ impl Installation {
             parts.add(maintain(embedded, shutdown));
         }
         parts.finish().await
-    }
-}
-
-/// Parts that run together: the end of one is the end of all.
-struct Parts {
-    set: JoinSet<anyhow::Result<()>>,
-    shutdown: Shutdown,
-}
-
-impl Parts {
-    fn add<E: Into<anyhow::Error> + Send + 'static>(&mut self, part: impl Future<Output = Result<(), E>> + Send + 'static) {
-        self.set.spawn(async move { part.await.map_err(Into::into) });
-    }
-
-    fn add_blocking<E: Into<anyhow::Error> + Send + 'static>(&mut self, part: impl FnOnce() -> Result<(), E> + Send + 'static) {
-        self.set.spawn_blocking(move || part().map_err(Into::into));
-    }
-
-    /// Waits for all; the first error is the one that is told.
-    async fn finish(mut self) -> anyhow::Result<()> {
-        let mut outcome = Ok(());
-        while let Some(ended) = self.set.join_next().await {
-            self.shutdown.cancel();
-            let ended = ended.context("a part of the process ended by a panic").and_then(|ended| ended);
-            if let Err(error) = &ended {
-                tracing::error!(error = format!("{error:#}"), "stopping");
-            }
-            outcome = outcome.and(ended);
-        }
-        outcome
     }
 }
 

@@ -4,6 +4,7 @@ use engine::Exchange;
 use indicatif::{ProgressBar, ProgressStyle};
 use ingest::Preparer;
 use ingest::decode::GatewayFields;
+use runtime::format;
 use runtime::log::{Log, LogError, Output, Producer};
 use runtime::shutdown::Shutdown;
 use runtime::topics::Topics;
@@ -61,7 +62,7 @@ impl Feeder {
             key: exchange.session.as_deref().map(|session| session.to_owned().into()),
             // An exchange that the simulator made is always representable; an empty value would end as a dead letter.
             value: serde_json::to_vec(&exchange).ok().map(Into::into),
-            headers: vec![("weir-format", "1".into())],
+            headers: vec![format::header()],
         };
         (output, (id, truth))
     }
