@@ -20,7 +20,7 @@ use engine::{ApiName, Exchange, Features, Offset, SessionKey, TopicPartition};
 use memory::Memory;
 use publish::{PublishError, Publisher, Role};
 use runtime::feedback::Said;
-use runtime::log::{Batch, CommitError, Event, Log, LogError, Producer, Record, Start, Worker, WorkerSpec, read_to_end};
+use runtime::log::{Batch, CommitError, Event, Log, LogError, Producer, Record, Start, Worker, WorkerSpec, poll_on, read_to_end};
 use runtime::model_file::ModelFileError;
 use runtime::shutdown::Shutdown;
 use std::collections::HashSet;
@@ -116,15 +116,8 @@ impl<'a> Trainer<'a> {
     }
 
     fn poll(&mut self) -> Result<Vec<Record>, TrainerError> {
-        let events = match self.consumer.poll(BATCH, WAIT) {
-            Err(LogError::Retriable { doing, why }) => {
-                tracing::warn!(doing, why, "polling");
-                return Ok(Vec::new());
-            }
-            polled => polled?,
-        };
         let mut read = Vec::new();
-        for event in events {
+        for event in poll_on(&mut *self.consumer, BATCH, WAIT)?.events {
             match event {
                 Event::Records(records) => read.extend(records),
                 Event::Assigned(_) => {}

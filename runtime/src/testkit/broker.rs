@@ -121,6 +121,18 @@ impl Broker {
         let _told = self.tool("kafka.admin.ConfigCommand", &arguments);
     }
 
+    /// Deletes the records of a partition before an offset, as retention does in its time.
+    ///
+    /// # Panics
+    /// The tool cannot be run or fails.
+    pub fn delete_before(&self, topic: &str, partition: u32, offset: u64) {
+        let offsets = format!(r#"{{"partitions":[{{"topic":"{topic}","partition":{partition},"offset":{offset}}}],"version":1}}"#);
+        let file = self.directory.join(format!("delete-{topic}-{partition}.json"));
+        std::fs::write(&file, offsets).expect("the broker's directory can be written to");
+        let told = self.tool("org.apache.kafka.tools.DeleteRecordsCommand", &["--offset-json-file", &file.to_string_lossy()]);
+        assert!(told.contains(&format!("low_watermark: {offset}")), "{told}");
+    }
+
     /// Runs one of Kafka's own tools (`org.apache.kafka.tools.…`) against this broker and returns what it printed.
     ///
     /// # Panics
