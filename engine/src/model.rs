@@ -1,9 +1,10 @@
 //! What was learned: immutable, shared by reference, written as parts of a `.weir` file.
 
 use crate::api::HostMap;
-use crate::fuse::Calibration;
-use crate::learn::{EndpointFacts, Row};
-use crate::paths::{EndpointIndex, Paths};
+use crate::features::Features;
+use crate::fuse::{Calibration, Peers};
+use crate::learn::{EndpointFacts, Row, class_of};
+use crate::paths::{EndpointIndex, Paths, Route};
 use crate::record::ApiName;
 use crate::rooms::Rooms;
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,10 @@ pub struct Model {
     hosts: HostMap,
     apis: Vec<ApiModel>,
 }
+
+/// A calibration for each API of a model, in their order.
+#[derive(Debug, Clone, Default)]
+pub struct Calibrations(pub(crate) Vec<Calibration>);
 
 /// Name of the part that tells of the others.
 const HEAD: &str = "head.json";
@@ -100,6 +105,20 @@ impl Model {
     #[must_use]
     pub fn api_name(&self, host: &str) -> ApiName {
         self.hosts.api(host)
+    }
+
+    /// Whom a request is compared with; `None` where no API of the model takes it.
+    #[must_use]
+    pub fn peers(&self, features: &Features) -> Option<Peers> {
+        let api = self.api(&features.host)?;
+        Some(api.peers(features, &api.paths.route(features)))
+    }
+
+    /// Puts other calibrations in the place of the model's, which it returns. They come from the learning that made the model.
+    #[must_use]
+    pub fn recalibrate(&mut self, calibrations: Calibrations) -> Calibrations {
+        let old = self.apis.iter_mut().zip(calibrations.0).map(|(api, new)| std::mem::replace(&mut api.calibration, new));
+        Calibrations(old.collect())
     }
 
     /// All APIs.
@@ -209,6 +228,18 @@ impl ApiModel {
         };
         let response_fields = responses.into_iter().map(|set| set.into_iter().collect()).collect();
         Self { name, alpha, paths, facts, rooms, calibration, free_text, stats, response_fields }
+    }
+
+    /// Whom a request with this route is compared with.
+    #[must_use]
+    pub fn peers(&self, features: &Features, route: &Route) -> Peers {
+        let facts = route.endpoint.map(|e| &self.facts[e.0 as usize]);
+        let known = route.endpoint.filter(|_| facts.is_some_and(|f| f.is_known));
+        Peers {
+            class: class_of(&features.method, facts),
+            has_free_text: known.is_some_and(|e| self.free_text[e.0 as usize]),
+            is_known: known.is_some(),
+        }
     }
 
     fn summary(&self) -> serde_json::Value {
