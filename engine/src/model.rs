@@ -7,6 +7,7 @@ use crate::learn::{EndpointFacts, Row, class_of};
 use crate::paths::{EndpointIndex, Paths, Route};
 use crate::record::ApiName;
 use crate::rooms::Rooms;
+use crate::sequence::ChainSize;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -177,6 +178,11 @@ impl Model {
         serde_json::Value::Object(apis)
     }
 
+    /// How large the Markov chain of each API is.
+    pub fn chains(&self) -> impl Iterator<Item = (&ApiName, ChainSize)> {
+        self.apis.iter().map(|a| (&a.name, a.rooms.sequence.size(&a.paths)))
+    }
+
     /// Discovered endpoints, for `weir endpoints`.
     #[must_use]
     pub fn endpoints(&self) -> Vec<EndpointView> {
@@ -244,7 +250,6 @@ impl ApiModel {
 
     fn summary(&self) -> serde_json::Value {
         let known = self.facts.iter().filter(|f| f.is_known).count();
-        let (states, transitions, stored) = self.rooms.sequence.size();
         serde_json::json!({
             "requests": self.stats.requests,
             "sessions": self.stats.sessions,
@@ -255,7 +260,7 @@ impl ApiModel {
             "fields": self.rooms.content.profiles(),
             "alpha": self.alpha,
             "calibration_rows": self.calibration.rows,
-            "markov": { "states": states, "transitions": transitions, "possible": states * states, "stored": stored },
+            "markov": self.rooms.sequence.size(&self.paths),
             "poisoning": if self.stats.breadth_known { "breadth and tails" } else { "tails only" },
         })
     }

@@ -208,7 +208,8 @@ impl FieldProfile {
             self.tails = None;
             return;
         }
-        let each: Vec<Tail> = (0..SCORES).filter_map(|i| Tail::fit_as(held_out.iter().map(|s| s[i]).collect(), 1, Shape::LIKELIHOODS)).collect();
+        let each: Vec<Tail> =
+            (0..SCORES).filter_map(|i| Tail::fit_as(held_out.iter().map(|s| s[i]).collect(), 1, Shape::LIKELIHOODS)).collect();
         let sums = held_out.iter().map(|s| sum_of(&each, s)).collect();
         self.tails = Tail::fit_as(sums, 1, Shape::LIKELIHOODS).map(|sum| Box::new(Tails { each, sum }));
     }

@@ -1,6 +1,6 @@
 //! `weir endpoints`: the discovered API map, for a person or as OpenAPI 3.1.
 
-use super::backtest::read_model;
+use super::backtest::learning::read_model;
 use super::look::{Source, find};
 use crate::terminal::{Paint, clean, count};
 use crate::{catalogue, openapi};
