@@ -6,6 +6,7 @@ mod ablation;
 mod arbitrary;
 mod caps;
 mod damage;
+mod explain;
 mod golden;
 mod learning;
 mod levels;
