@@ -11,6 +11,7 @@ pub mod assets;
 pub mod calibrate;
 pub mod content;
 pub mod detect;
+pub mod drift;
 pub mod facts;
 pub mod features;
 pub mod fuse;

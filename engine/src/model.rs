@@ -5,6 +5,7 @@ use crate::features::Features;
 use crate::fuse::{Calibration, Peers};
 use crate::learn::{EndpointFacts, Row, class_of};
 use crate::paths::{EndpointIndex, Paths, Route};
+use crate::rate::Rate;
 use crate::record::ApiName;
 use crate::rooms::Rooms;
 use crate::sequence::ChainSize;
@@ -260,6 +261,13 @@ impl ApiModel {
             has_free_text: known.is_some_and(|e| self.free_text[e.0 as usize]),
             is_known: known.is_some(),
         }
+    }
+
+    /// Share of successes in training that were at endpoints too rare to be known.
+    pub(crate) fn unknown_share(&self) -> f64 {
+        let successes = |is_known| self.facts.iter().filter(|f| f.is_known == is_known).map(|f| f.successes).sum();
+        let (unknown, known): (u64, u64) = (successes(false), successes(true));
+        Rate { events: unknown, of: unknown + known }.share()
     }
 
     fn summary(&self) -> serde_json::Value {

@@ -6,6 +6,7 @@ mod ablation;
 mod arbitrary;
 mod caps;
 mod damage;
+mod drift;
 mod explain;
 mod golden;
 mod learning;
