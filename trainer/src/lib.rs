@@ -2,7 +2,7 @@
 //!
 //! It *never* judges, never holds up ingestion while it learns, and never publishes but in one transaction: parts, manifest, signed pointer.
 //!
-//! Reading order: [`run`] is the loop; an `Apis` knows where each API is in its life, a `Memory` is the history and its topic, a `Training` is one
+//! Reading order: [`run`] is the loop; an `Apis` knows where each API is in its life, a `Watch` whether its model still fits, a `Memory` is the history and its topic, a `Training` is one
 //! that is going on, [`publish`] is the writer half of `weir.models`.
 
 mod apis;
@@ -11,6 +11,7 @@ mod memory;
 pub mod publish;
 mod settings;
 mod training;
+mod watch;
 
 pub use erase::erase;
 pub use settings::{Settings, history_limits, learn_config};
@@ -27,6 +28,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 use training::{Done, Training};
+use watch::Watch;
 
 /// Most records of one batch.
 const BATCH: usize = 2_000;
@@ -82,6 +84,7 @@ struct Trainer<'a> {
     publisher: Publisher,
     memory: Memory,
     apis: Apis,
+    watch: Watch,
     training: Option<Training>,
 }
 
@@ -101,10 +104,13 @@ impl<'a> Trainer<'a> {
         let mut apis = Apis::open(settings, &**log)?;
         let memory = Memory::open(settings, &**log, &mut apis)?;
         apis.recalled();
+        let mut watch = Watch::new(settings.limits);
         if let Some(model) = publisher.active_model()? {
             apis.modelled(&model);
+            watch.mount(model);
         }
-        Ok(Self { settings, log: &**log, consumer, producer: log.producer(None)?, publisher, memory, apis, training: None })
+        let producer = log.producer(None)?;
+        Ok(Self { settings, log: &**log, consumer, producer, publisher, memory, apis, watch, training: None })
     }
 
     fn turn(&mut self) -> Result<(), TrainerError> {
@@ -136,6 +142,7 @@ impl<'a> Trainer<'a> {
             if let Some(Ok(exchange)) = record.value.as_deref().map(Exchange::from_json) {
                 let features = Features::of(&exchange);
                 self.apis.count(&features, record.timestamp_ms);
+                self.watch.see(record, &exchange, &features);
                 self.memory.add(record, features)?;
             }
         }
@@ -180,7 +187,7 @@ impl<'a> Trainer<'a> {
     fn train(&mut self) -> Result<(), TrainerError> {
         match self.training.take() {
             None => {
-                let due = self.apis.due();
+                let due = self.apis.due(&self.watch.drifted());
                 if !due.is_empty() {
                     self.start(&due)?;
                 }
@@ -230,6 +237,7 @@ impl<'a> Trainer<'a> {
                 let id = self.publisher.publish(&file)?;
                 tracing::info!(label = model.label, id, "a model is published");
                 self.apis.modelled(&model);
+                self.watch.mount(model);
             }
             Err(error) => {
                 tracing::error!(%error, "training made no model; the one before stays");

@@ -3,7 +3,7 @@
 use super::counts::{FieldCounts, KINDS};
 use super::ngram::Grams;
 use super::text::{SCORE_CHARS, char_slot, length_of, shape_symbols, text_symbols, tokens};
-use crate::calibrate::Tail;
+use crate::calibrate::{Shape, Tail};
 use crate::features::ValueKind;
 use crate::features::sensitive::Sensitive;
 use rustc_hash::FxHashSet;
@@ -223,9 +223,10 @@ impl FieldProfile {
             self.tails = None;
             return;
         }
-        let each: Vec<Tail> = (0..SCORES).filter_map(|i| Tail::fit_likelihoods(held_out.iter().map(|s| s[i]).collect(), 1)).collect();
+        let each: Vec<Tail> =
+            (0..SCORES).filter_map(|i| Tail::fit_as(held_out.iter().map(|s| s[i]).collect(), 1, Shape::LIKELIHOODS)).collect();
         let sums = held_out.iter().map(|s| sum_of(&each, s)).collect();
-        self.tails = Tail::fit_likelihoods(sums, 1).map(|sum| Box::new(Tails { each, sum }));
+        self.tails = Tail::fit_as(sums, 1, Shape::LIKELIHOODS).map(|sum| Box::new(Tails { each, sum }));
     }
 
     /// Whether so few values were learned that others of a value's kind are asked, too.

@@ -233,6 +233,12 @@ impl Content {
         }
     }
 
+    /// Whether an endpoint has been sent every field of a request before.
+    pub(crate) fn knows_fields(&self, endpoint: EndpointIndex, features: &Features) -> bool {
+        let known = self.endpoints.get(endpoint.0 as usize);
+        features.fields.iter().filter(|f| f.place.is_of_endpoint()).all(|f| known.is_some_and(|known| known.find(f.id).is_some()))
+    }
+
     /// Takes note of what a request brought that training never saw.
     pub fn observe(&self, seen: &Seen<'_>, live: &mut Live<'_>) {
         if seen.features.succeeded() == Some(false) {
