@@ -4,6 +4,7 @@
 //! with the reason and the position, exactly once.
 
 use crate::decode::{BadLine, Fault, Options, Reader, Reason};
+use crate::metrics::Metrics;
 use crate::service::IngestError;
 use crate::{Preparer, traffic};
 use bytes::Bytes;
@@ -51,6 +52,7 @@ pub(crate) struct Rekeying {
     preparer: Preparer,
     traffic: Arc<str>,
     deadletter: Arc<str>,
+    metrics: Metrics,
     /// Whether dead letters hold the bytes.
     keep: bool,
 }
@@ -64,7 +66,8 @@ impl Rekeying {
             Reader::new(&Options { format: topic.format, field_map, ..options.clone() })
         };
         let readers = config.ingest.topics.iter().map(|topic| (topic.name.as_str().into(), reader(topic))).collect();
-        Self { readers, preparer, traffic: topics.traffic, deadletter: topics.deadletter, keep: config.deadletter.keep }
+        let metrics = Metrics::new("topic", &topics.traffic);
+        Self { readers, preparer, traffic: topics.traffic, deadletter: topics.deadletter, metrics, keep: config.deadletter.keep }
     }
 
     /// Polls, re-keys, commits.
@@ -84,14 +87,18 @@ impl Rekeying {
                 // Nothing is held back between batches, so partitions may come and go.
                 Event::Assigned(_) | Event::Revoked(_) => None,
             });
-            let batch = self.batch(records.flatten());
+            let mut batch = self.batch(records.flatten());
             if batch.positions.is_empty() {
                 continue;
             }
+            let sent = self.metrics.sending(&mut batch.outputs);
             match worker.commit(batch) {
-                Ok(()) => {}
+                Ok(()) => sent.done(),
                 // The records come again.
-                Err(CommitError::Aborted(why)) => tracing::info!(why, "a batch of raw records was aborted"),
+                Err(CommitError::Aborted(why)) => {
+                    sent.failed(&why);
+                    tracing::info!(why, "a batch of raw records was aborted");
+                }
                 Err(CommitError::Fenced(why)) => return Err(LogError::Fatal { doing: "commit raw records".to_owned(), why }.into()),
                 Err(CommitError::Fatal(error)) => return Err(error.into()),
             }

@@ -8,6 +8,7 @@
 mod apis;
 mod erase;
 mod memory;
+mod metrics;
 pub mod publish;
 mod settings;
 mod training;
@@ -18,6 +19,7 @@ pub use settings::{Settings, history_limits, learn_config};
 use apis::Apis;
 use engine::{ApiName, Exchange, Features, Offset, SessionKey, TopicPartition};
 use memory::Memory;
+use metrics::Metrics;
 use publish::{PublishError, Publisher, Role};
 use runtime::feedback::Said;
 use runtime::log::{Batch, CommitError, Event, Log, LogError, Producer, Record, Start, Worker, WorkerSpec, read_to_end};
@@ -83,6 +85,7 @@ struct Trainer<'a> {
     memory: Memory,
     apis: Apis,
     training: Option<Training>,
+    metrics: Metrics,
 }
 
 impl<'a> Trainer<'a> {
@@ -104,7 +107,17 @@ impl<'a> Trainer<'a> {
         if let Some(model) = publisher.active_model()? {
             apis.modelled(&model);
         }
-        Ok(Self { settings, log: &**log, consumer, producer: log.producer(None)?, publisher, memory, apis, training: None })
+        Ok(Self {
+            settings,
+            log: &**log,
+            consumer,
+            producer: log.producer(None)?,
+            publisher,
+            memory,
+            apis,
+            training: None,
+            metrics: Metrics::new(),
+        })
     }
 
     fn turn(&mut self) -> Result<(), TrainerError> {
@@ -157,6 +170,7 @@ impl<'a> Trainer<'a> {
         match self.consumer.commit(Batch { outputs: self.memory.outputs(), positions: positions.clone() }) {
             Ok(()) => {
                 self.memory.committed();
+                self.metrics.remembers(self.memory.len());
                 Ok(())
             }
             Err(CommitError::Aborted(_)) if self.is_past(&positions)? => {
@@ -236,10 +250,12 @@ impl<'a> Trainer<'a> {
                 let file = self.publisher.file(&model, until, self.memory.range())?;
                 let id = self.publisher.publish(&file)?;
                 tracing::info!(label = model.label, id, "a model is published");
+                self.metrics.trained("published", done.took);
                 self.apis.modelled(&model);
             }
             Err(error) => {
                 tracing::error!(%error, "training made no model; the one before stays");
+                self.metrics.trained("failed", done.took);
                 self.apis.failed();
             }
         }

@@ -23,6 +23,7 @@ mod problem;
 use self::intake::Encoding;
 use self::problem::Refusal;
 use crate::Preparer;
+use crate::metrics::{Metrics, Requests};
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -34,7 +35,7 @@ use http_body_util::LengthLimitError;
 use runtime::log::{Output, Producer};
 use serde::Serialize;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Longest wait for a body.
@@ -85,12 +86,16 @@ struct Listener {
     preparer: Preparer,
     producer: Box<dyn Producer>,
     room: Arc<Semaphore>,
+    metrics: Metrics,
+    requests: Requests,
 }
 
 /// The routes of the listener, to be merged with others.
 pub fn router(options: ListenerOptions, preparer: Preparer, producer: Box<dyn Producer>) -> Router {
     let permits = permits(options.max_pending.max(options.max_body));
-    let listener = Arc::new(Listener { options, preparer, producer, room: Arc::new(Semaphore::new(permits as usize)) });
+    let metrics = Metrics::new("listener", &options.topic);
+    let room = Arc::new(Semaphore::new(permits as usize));
+    let listener = Arc::new(Listener { options, preparer, producer, room, metrics, requests: Requests::new() });
     Router::new().route("/v1/exchanges", post(exchanges)).with_state(listener)
 }
 
@@ -106,7 +111,14 @@ struct Accepted {
 }
 
 async fn exchanges(State(listener): State<Arc<Listener>>, headers: HeaderMap, body: Body) -> Response {
-    match accept(listener, &headers, body).await {
+    let began = Instant::now();
+    let response = answer(accept(Arc::clone(&listener), &headers, body).await);
+    listener.requests.answered("/v1/exchanges", response.status().as_u16(), began.elapsed());
+    response
+}
+
+fn answer(accepted: Result<usize, Refusal>) -> Response {
+    match accepted {
         Ok(accepted) => {
             tracing::debug!(records = accepted, "accepted");
             (StatusCode::ACCEPTED, Json(Accepted { accepted })).into_response()
@@ -138,9 +150,16 @@ async fn accept(listener: Arc<Listener>, headers: &HeaderMap, body: Body) -> Res
     let written = tokio::task::spawn_blocking(move || {
         // The reservation ends when the log has the records, also when the sender is gone by then.
         let _room = room;
-        let outputs = listener.outputs(encoding, body)?;
+        let mut outputs = listener.outputs(encoding, body)?;
         let records = outputs.len();
-        listener.producer.append(outputs)?;
+        let sent = listener.metrics.sending(&mut outputs);
+        match listener.producer.append(outputs) {
+            Ok(_) => sent.done(),
+            Err(error) => {
+                sent.failed(&error);
+                return Err(error.into());
+            }
+        }
         Ok(records)
     });
     written.await.unwrap_or(Err(Refusal::Stopping))
