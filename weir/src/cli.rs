@@ -1,7 +1,7 @@
 //! The command line.
 
 use crate::commands::{
-    backtest, bench, completions, config, demo, endpoints, erase, feedback, ingest, keys, models, services, simulate, status,
+    backtest, bench, completions, config, demo, doctor, endpoints, erase, feedback, ingest, keys, models, services, simulate, status,
     topics, up, verdicts,
 };
 use clap::{Args, Parser, Subcommand};
@@ -107,6 +107,9 @@ pub(crate) enum Configured {
     /// Plays simulated traffic with attacks in it through everything, and says what was found.
     #[command(after_help = demo::EXAMPLES)]
     Demo(demo::Args),
+    /// Looks at all that an installation rests on: says what is wrong, and what to do.
+    #[command(after_help = doctor::EXAMPLES)]
+    Doctor(doctor::Args),
     /// Shows the discovered endpoints of a model, or writes them as OpenAPI 3.1.
     #[command(after_help = endpoints::EXAMPLES)]
     Endpoints(endpoints::Args),
