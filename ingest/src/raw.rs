@@ -3,7 +3,7 @@
 //! Exchanges, dead letters and positions of a batch are one transaction: every record of a raw topic becomes its exchanges, or a dead letter
 //! with the reason and the position, exactly once.
 
-use crate::decode::{BadLine, Fault, Options, Reader, Reason};
+use crate::decode::{BadLine, Fault, Format, Options, Reader, Reason};
 use crate::metrics::Metrics;
 use crate::service::IngestError;
 use crate::{Preparer, traffic};
@@ -120,8 +120,12 @@ impl Rekeying {
     /// Exchanges of one record, each to the traffic topic; what cannot be read of it, to the dead letters.
     fn rekey(&self, record: &Record, outputs: &mut Vec<Output>) {
         let before = outputs.len();
+        let mut may_be_empty = false;
         if let (Some(reader), Some(value)) = (self.readers.get(&record.at.topic), &record.value) {
-            for decoded in reader.read(&record.at.topic, value.clone()) {
+            let source = reader.read(&record.at.topic, value.clone());
+            // Most requests of spans hold none of a server.
+            may_be_empty = source.format() == Format::Otlp;
+            for decoded in source {
                 let output = match decoded {
                     Ok(decoded) => traffic::record(&self.preparer.prepared(decoded), &self.traffic),
                     Err(BadLine { fault, .. }) => Err(fault),
@@ -129,7 +133,7 @@ impl Rekeying {
                 outputs.push(output.unwrap_or_else(|fault| self.dead_letter(record, &fault)));
             }
         }
-        if outputs.len() == before {
+        if outputs.len() == before && !may_be_empty {
             outputs.push(self.dead_letter(record, &Fault::new(Reason::NotARequest, "the record holds no exchange")));
         }
     }
