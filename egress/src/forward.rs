@@ -6,6 +6,7 @@
 use crate::EgressError;
 use crate::backoff::Backoff;
 use crate::message::{Encoder, Message};
+use crate::metrics::Shared;
 use crate::receiver::{Delivery, Receiver, Trouble};
 use crate::settings::Settings;
 use engine::{Offset, TopicPartition};
@@ -88,7 +89,14 @@ impl Forwarder {
             not_before: Instant::now(),
             deadletter: Arc::clone(&topics.deadletter),
             keep_dead_letters: settings.keep_dead_letters,
-            report: Report { status, told: None, at: None, topic: Arc::clone(&topics.status), producer: log.producer(None)? },
+            report: Report {
+                observed: Shared::observed(status.clone()),
+                status,
+                told: None,
+                at: None,
+                topic: Arc::clone(&topics.status),
+                producer: log.producer(None)?,
+            },
         })
     }
 
@@ -278,6 +286,7 @@ impl Forwarder {
 /// What people are told of an output: a record of `weir.status`, now and then.
 struct Report {
     status: OutputStatus,
+    observed: Shared,
     told: Option<OutputStatus>,
     at: Option<Instant>,
     topic: Arc<str>,
@@ -290,6 +299,7 @@ impl Report {
         if self.told.as_ref() == Some(&self.status) {
             return Ok(());
         }
+        self.observed.set(&self.status);
         let output = Output {
             topic: Arc::clone(&self.topic),
             partition: Some(0),

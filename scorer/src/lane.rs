@@ -11,6 +11,7 @@ use engine::{Effect, Exchange, Fact, Incident, Offset, Partition, RecordPosition
 use runtime::format;
 use runtime::log::{Output, Record};
 use runtime::status::PartitionStatus;
+use runtime::telemetry::trace::{Handling, handling};
 use std::sync::Arc;
 
 /// An idle partition with open incidents is told the time after this, milliseconds.
@@ -24,6 +25,8 @@ pub(crate) struct Work {
     pub(crate) incidents: Vec<Incident>,
     pub(crate) touched: Vec<TopicPartition>,
     pub(crate) counts: Counts,
+    /// Of records that are traced; they end with the transaction.
+    pub(crate) traced: Vec<Handling>,
 }
 
 impl Work {
@@ -154,19 +157,30 @@ impl Lane {
 
     /// Brings a record to its end: a verdict and perhaps alerts, or a dead letter.
     pub(crate) fn judge(&mut self, record: &Record, settings: &Settings, work: &mut Work) -> Result<(), WorkerError> {
+        let mut traced = handling(record);
         match read(record) {
             Ok(exchange) => {
                 let judged = self.partition.judge(position(record), &exchange);
-                work.counts.add(&judged.verdict);
-                work.outputs.push(verdict_record(&judged.verdict, self.at.partition, settings)?);
+                work.counts.add(&judged.verdict, record.timestamp_ms);
+                let mut verdict = verdict_record(&judged.verdict, self.at.partition, settings)?;
+                if let Some(span) = &mut traced {
+                    span.say("weir.verdict.id", judged.verdict.id.clone());
+                    span.say("weir.label", judged.verdict.label.name());
+                    verdict.headers.push(span.header());
+                }
+                work.outputs.push(verdict);
                 work.incidents.extend(judged.incidents);
                 facts(&judged.facts, settings, work)?;
             }
             Err(why) => {
-                work.counts.dead_letters += 1;
+                *work.counts.dead_letters.entry(why.reason()).or_default() += 1;
+                if let Some(span) = &mut traced {
+                    span.failed(why.reason());
+                }
                 work.outputs.push(dead_letter::letter(&settings.topics.deadletter, record, &why, settings.keep_dead_letters));
             }
         }
+        work.traced.extend(traced);
         self.next = record.offset.next();
         self.is_changed = true;
         self.active_ms = (settings.clock)();

@@ -8,6 +8,7 @@
 mod apis;
 mod erase;
 mod memory;
+mod metrics;
 pub mod publish;
 mod settings;
 mod training;
@@ -19,6 +20,7 @@ pub use settings::{Settings, history_limits, learn_config};
 use apis::Apis;
 use engine::{ApiName, Exchange, Features, Offset, SessionKey, TopicPartition};
 use memory::Memory;
+use metrics::Metrics;
 use publish::{PublishError, Publisher, Role};
 use runtime::feedback::Said;
 use runtime::log::{Batch, CommitError, Event, Log, LogError, Producer, Record, Start, Worker, WorkerSpec, poll_on, read_to_end};
@@ -86,6 +88,7 @@ struct Trainer<'a> {
     apis: Apis,
     watch: Watch,
     training: Option<Training>,
+    metrics: Metrics,
 }
 
 impl<'a> Trainer<'a> {
@@ -109,8 +112,18 @@ impl<'a> Trainer<'a> {
             apis.modelled(&model);
             watch.mount(model);
         }
-        let producer = log.producer(None)?;
-        Ok(Self { settings, log: &**log, consumer, producer, publisher, memory, apis, watch, training: None })
+        Ok(Self {
+            settings,
+            log: &**log,
+            consumer,
+            producer: log.producer(None)?,
+            publisher,
+            memory,
+            apis,
+            watch,
+            training: None,
+            metrics: Metrics::new(),
+        })
     }
 
     fn turn(&mut self) -> Result<(), TrainerError> {
@@ -157,6 +170,7 @@ impl<'a> Trainer<'a> {
         match self.consumer.commit(Batch { outputs: self.memory.outputs(), positions: positions.clone() }) {
             Ok(()) => {
                 self.memory.committed();
+                self.metrics.remembers(self.memory.len());
                 Ok(())
             }
             Err(CommitError::Aborted(_)) if self.is_past(&positions)? => {
@@ -236,11 +250,13 @@ impl<'a> Trainer<'a> {
                 let file = self.publisher.file(&model, until, self.memory.range())?;
                 let id = self.publisher.publish(&file)?;
                 tracing::info!(label = model.label, id, "a model is published");
+                self.metrics.trained("published", done.took);
                 self.apis.modelled(&model);
                 self.watch.mount(model);
             }
             Err(error) => {
                 tracing::error!(%error, "training made no model; the one before stays");
+                self.metrics.trained("failed", done.took);
                 self.apis.failed();
             }
         }

@@ -4,6 +4,7 @@ use crate::TrainerError;
 use engine::{History, LearnConfig, LearnError, Model, Progress, learn};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 /// A training that is going on.
 pub(crate) struct Training {
@@ -15,6 +16,8 @@ pub(crate) struct Training {
 pub(crate) struct Done {
     pub(crate) history: History,
     pub(crate) model: Result<Model, LearnError>,
+    /// How long it took.
+    pub(crate) took: Duration,
 }
 
 impl Training {
@@ -24,11 +27,12 @@ impl Training {
         let thread = std::thread::Builder::new()
             .name("weir-learn".to_owned())
             .spawn(move || {
+                let began = Instant::now();
                 let model = learn(&history, &config, &mut |progress| {
                     // Nobody listens any more when the trainer has stopped; learning ends with the process then.
                     let _ = tell.send(progress);
                 });
-                Done { history, model }
+                Done { history, model, took: began.elapsed() }
             })
             .map_err(|e| TrainerError::Thread(format!("starting to learn: {e}")))?;
         Ok(Self { thread, progress })

@@ -14,6 +14,7 @@ mod input;
 mod json_log;
 mod lines;
 mod merge;
+pub(crate) mod otlp;
 mod source;
 mod target;
 

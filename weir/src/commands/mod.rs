@@ -6,6 +6,7 @@ pub(crate) mod calibration;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod demo;
+pub(crate) mod doctor;
 pub(crate) mod endpoints;
 pub(crate) mod erase;
 pub(crate) mod feedback;
@@ -42,6 +43,7 @@ pub(crate) async fn run_configured(command: Configured, config: Config, sources:
         Configured::Score(args) => services::run(Service::Score, &args, config).await,
         Configured::Topics(command) => topics::run(&command, &config),
         Configured::Train(args) => services::run(Service::Train, &args, config).await,
+        Configured::Doctor(args) => doctor::run(&args, &config).await,
         Configured::Demo(args) => demo::run(&args, config, sources).await,
         Configured::Status(args) => status::run(&args, &config).await,
         Configured::Up => up::run(config).await,

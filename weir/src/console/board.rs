@@ -71,6 +71,9 @@ impl Overview {
                 count(lag),
                 count(sessions)
             );
+            if let Some(latency) = &scorer.latency {
+                let _ = write!(text, ", verdicts after {} ms (99 %: {} ms)", count(latency.p50_ms), count(latency.p99_ms));
+            }
             if restoring > 0 {
                 let _ = write!(text, ", {restoring} being restored");
             }
