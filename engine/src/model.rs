@@ -3,6 +3,7 @@
 use crate::api::HostMap;
 use crate::fuse::Calibration;
 use crate::learn::{EndpointFacts, Row};
+use crate::neural::{self, Foresight, Report};
 use crate::paths::{EndpointIndex, Paths};
 use crate::record::ApiName;
 use crate::rooms::Rooms;
@@ -52,6 +53,8 @@ pub struct ApiModel {
     pub calibration: Calibration,
     /// By endpoint: whether its requests carry free text.
     pub free_text: Vec<bool>,
+    /// What came of teaching a network.
+    pub network: Report,
     stats: Stats,
     response_fields: Vec<Vec<(u16, String)>>,
 }
@@ -83,7 +86,7 @@ pub enum ModelError {
 
 impl Model {
     /// Version of the format of the parts.
-    pub const FORMAT: u32 = 1;
+    pub const FORMAT: u32 = 2;
 
     pub(crate) fn new(label: String, hosts: HostMap, apis: Vec<ApiModel>) -> Self {
         Self { label, hosts, apis }
@@ -108,6 +111,11 @@ impl Model {
         &self.apis
     }
 
+    /// Networks of all APIs.
+    pub fn heads(&self) -> impl Iterator<Item = &neural::Head> {
+        self.apis.iter().filter_map(|api| Some(&api.foresight()?.head))
+    }
+
     /// The model as named parts, to be put into a model file. Deterministic.
     ///
     /// # Errors
@@ -120,6 +128,9 @@ impl Model {
             let bytes = postcard::to_stdvec(api).map_err(|e| damaged(&name, &e))?;
             apis.push(ApiPart { name: api.name.clone(), blake3: digest(&bytes) });
             parts.push((name, bytes));
+            if let Some(foresight) = &api.rooms.foresight {
+                parts.push((network_name(at), foresight.head.onnx.to_vec()));
+            }
         }
         let head = Head { label: self.label.clone(), hosts: self.hosts.clone(), apis };
         parts.insert(0, (HEAD.to_owned(), serde_json::to_vec_pretty(&head).map_err(|e| damaged(HEAD, &e))?));
@@ -145,7 +156,13 @@ impl Model {
                 if digest(bytes) != expected.blake3 {
                     return Err(damaged(&name, &"its hash is not the one in the head"));
                 }
-                postcard::from_bytes(bytes).map_err(|e| damaged(&name, &e))
+                let mut api: ApiModel = postcard::from_bytes(bytes).map_err(|e| damaged(&name, &e))?;
+                if let Some(foresight) = &mut api.rooms.foresight {
+                    let name = network_name(at);
+                    let head = foresight.head.with_file(part(&name)?);
+                    foresight.head = head.ok_or_else(|| damaged(&name, &"it is not the network that the API's part names"))?;
+                }
+                Ok(api)
             })
             .collect::<Result<Vec<ApiModel>, _>>()?;
         Ok(Self { label: head.label, hosts: head.hosts, apis })
@@ -173,20 +190,31 @@ fn part_name(at: usize) -> String {
     format!("api-{at}.bin")
 }
 
+fn network_name(at: usize) -> String {
+    format!("api-{at}-sequence.onnx")
+}
+
 fn damaged(name: &str, why: &impl std::fmt::Display) -> ModelError {
     ModelError::Damaged { name: name.to_owned(), why: why.to_string() }
 }
 
+/// What learning gives besides the endpoints.
+pub(crate) struct Knowledge {
+    pub(crate) facts: Vec<EndpointFacts>,
+    pub(crate) rooms: Rooms,
+    pub(crate) calibration: Calibration,
+    pub(crate) network: Report,
+}
+
 impl ApiModel {
-    pub(crate) fn new(
-        name: ApiName,
-        alpha: f64,
-        paths: Paths,
-        facts: Vec<EndpointFacts>,
-        rooms: Rooms,
-        calibration: Calibration,
-        rows: &[Row<'_>],
-    ) -> Self {
+    /// The network that foresees steps, where it has one.
+    #[must_use]
+    pub fn foresight(&self) -> Option<&Foresight> {
+        self.rooms.foresight.as_ref()
+    }
+
+    pub(crate) fn new(name: ApiName, alpha: f64, paths: Paths, knowledge: Knowledge, rows: &[Row<'_>]) -> Self {
+        let Knowledge { facts, rooms, calibration, network } = knowledge;
         let mut responses: Vec<BTreeSet<(u16, String)>> = vec![BTreeSet::new(); facts.len()];
         for row in rows {
             let Some(EndpointIndex(e)) = row.route.endpoint else { continue };
@@ -208,7 +236,7 @@ impl ApiModel {
             breadth_known: rows.iter().any(|r| r.network.is_some() || r.features.subject.is_some()),
         };
         let response_fields = responses.into_iter().map(|set| set.into_iter().collect()).collect();
-        Self { name, alpha, paths, facts, rooms, calibration, free_text, stats, response_fields }
+        Self { name, alpha, paths, facts, rooms, calibration, free_text, network, stats, response_fields }
     }
 
     fn summary(&self) -> serde_json::Value {
@@ -225,6 +253,7 @@ impl ApiModel {
             "alpha": self.alpha,
             "calibration_rows": self.calibration.rows,
             "markov": { "states": states, "transitions": transitions, "possible": states * states, "stored": stored },
+            "network": self.network.to_json(),
             "poisoning": if self.stats.breadth_known { "breadth and tails" } else { "tails only" },
         })
     }

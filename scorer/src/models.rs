@@ -3,7 +3,10 @@
 use crate::state::ModelRef;
 use arc_swap::ArcSwapOption;
 use engine::Model;
+use engine::neural::HeadError;
+use runtime::config::Network;
 use runtime::format::{self, UnknownFormat};
+use runtime::inference;
 use runtime::keys::{Pointer, PointerError, TrustedKeys};
 use runtime::log::{Log, Record};
 use runtime::model_file::ModelFileError;
@@ -40,6 +43,14 @@ pub enum ModelFeedError {
         /// What is wrong.
         why: ModelFileError,
     },
+    /// The version has networks that cannot be run here.
+    #[error("model version {id} has networks: {why}")]
+    Network {
+        /// Its id.
+        id: String,
+        /// What is wrong.
+        why: HeadError,
+    },
 }
 
 /// A version that is kept, by its id.
@@ -50,13 +61,14 @@ type Ready = (String, Arc<Model>);
 pub(crate) struct Models {
     log: Arc<dyn Log>,
     topic: Arc<str>,
+    network: Network,
     active: Arc<ArcSwapOption<Active>>,
     ready: Arc<Mutex<Vec<Ready>>>,
 }
 
 impl Models {
-    pub(crate) fn new(log: Arc<dyn Log>, topic: Arc<str>) -> Self {
-        Self { log, topic, active: Arc::default(), ready: Arc::default() }
+    pub(crate) fn new(log: Arc<dyn Log>, topic: Arc<str>, network: Network) -> Self {
+        Self { log, topic, network, active: Arc::default(), ready: Arc::default() }
     }
 
     /// The model that judges from now on.
@@ -72,6 +84,7 @@ impl Models {
         }
         let unusable = |why| ModelFeedError::Model { id: id.to_owned(), why };
         let model = Arc::new(model_topic::fetch(&*self.log, &self.topic, id)?.model().map_err(unusable)?);
+        inference::check(&model, &self.network).map_err(|why| ModelFeedError::Network { id: id.to_owned(), why })?;
         if ready.len() >= READY {
             ready.remove(0);
         }

@@ -8,6 +8,7 @@
 mod apis;
 mod erase;
 mod memory;
+pub mod network;
 pub mod publish;
 mod settings;
 mod training;
