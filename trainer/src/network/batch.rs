@@ -5,8 +5,9 @@ use engine::neural::{Step, Walk};
 /// Steps that a gradient goes back through. A piece that is no beginning starts from an empty state, as a session does whose network was
 /// exchanged.
 const LONGEST: usize = 32;
-/// Pieces side by side.
-const WIDE: usize = 128;
+/// Pieces side by side: fewer where there are few in all, so that a pass is still of many steps.
+const WIDE: std::ops::RangeInclusive<usize> = 16..=128;
+const BATCHES: usize = 32;
 
 /// Pieces of walks, time after time: the first step of every piece, then the second.
 #[derive(Debug, Clone, PartialEq)]
@@ -67,7 +68,8 @@ pub(super) fn batches(walks: &[Walk]) -> Vec<Batch> {
     let mut pieces: Vec<&[Step]> = walks.iter().flat_map(|walk| walk.chunks(LONGEST)).collect();
     // The sort is stable: pieces of one length stand in the order of their walks.
     pieces.sort_by_key(|piece| piece.len());
-    pieces.chunks(WIDE).map(Batch::of).collect()
+    let wide = (pieces.len() / BATCHES).clamp(*WIDE.start(), *WIDE.end());
+    pieces.chunks(wide).map(Batch::of).collect()
 }
 
 #[cfg(test)]

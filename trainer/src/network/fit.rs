@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 /// Passes without a gain after which it ends.
-const PATIENCE: u32 = 2;
+const PATIENCE: u32 = 4;
 /// A gain that counts as one, nats.
 const GAIN: f32 = 1e-3;
 /// Share of the pieces of a batch that is left out: those among the training data that are oddest may be attacks.
