@@ -71,7 +71,7 @@ pub(crate) fn short(id: EndpointId) -> u32 {
 }
 
 /// Whether an exchange is a step that its caller took: what the server failed to do says nothing of the caller.
-fn is_step(endpoint: Option<EndpointIndex>, status: u16) -> bool {
+pub(crate) fn is_step(endpoint: Option<EndpointIndex>, status: u16) -> bool {
     endpoint.is_some() && status < 500
 }
 
@@ -85,7 +85,8 @@ fn is_stale(features: &Features) -> bool {
     features.status() == 401 && features.credential != Credential::None
 }
 
-fn token(id: EndpointId, status: u16) -> u64 {
+/// A step as the chain and the network know it: where, and how it was answered.
+pub(crate) fn token(id: EndpointId, status: u16) -> u64 {
     mix(id.0, u64::from(status / 100))
 }
 
@@ -105,8 +106,13 @@ impl Trace {
         &self.visited
     }
 
+    /// The latest token (0 before the first) and its time, epoch milliseconds.
+    pub(crate) fn newest(&self) -> (u64, i64) {
+        (self.context[0], self.last)
+    }
+
     /// Whether a step is the same again: how often is for `volume` to judge.
-    fn is_at(&self, token: u64, now: i64) -> bool {
+    pub(crate) fn is_at(&self, token: u64, now: i64) -> bool {
         self.context_at(now)[0] == token
     }
 
@@ -118,8 +124,8 @@ impl Trace {
         }
     }
 
-    fn step(&mut self, id: EndpointId, status: u16, now: i64) {
-        let token = token(id, status);
+    /// Goes on to a token, whatever was reached by it.
+    pub(crate) fn follow(&mut self, token: u64, now: i64) {
         let context = self.context_at(now);
         if context[0] != token {
             self.context = [token, context[0], context[1]];
@@ -127,6 +133,10 @@ impl Trace {
         if now > self.last {
             self.last = now;
         }
+    }
+
+    fn step(&mut self, id: EndpointId, status: u16, now: i64) {
+        self.follow(token(id, status), now);
         if is_taken(status) && !self.visited.contains(&short(id)) && self.visited.len() < MAX_VISITED {
             self.visited.push(short(id));
         }
@@ -219,6 +229,12 @@ impl Sequence {
             }
         }
         (-p.ln(), -alone.ln())
+    }
+
+    /// −ln P of a token after a trace, and how much that is more than without the trace, both nats.
+    pub(crate) fn surprise(&self, trace: &Trace, token: u64, now: i64) -> (f32, f32) {
+        let (here, alone) = self.surprisal(&trace.context_at(now), token);
+        (here, (here - alone).max(0.0))
     }
 
     /// How much the way here speaks against this step, nats: pointwise mutual information, negated.

@@ -9,6 +9,7 @@ mod apis;
 mod erase;
 mod memory;
 mod metrics;
+pub mod network;
 pub mod publish;
 mod settings;
 mod training;
