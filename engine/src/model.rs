@@ -141,9 +141,6 @@ impl Model {
             let bytes = postcard::to_stdvec(api).map_err(|e| damaged(&name, &e))?;
             apis.push(ApiPart { name: api.name.clone(), blake3: digest(&bytes) });
             parts.push((name, bytes));
-            let name = places_name(at);
-            let bytes = postcard::to_stdvec(api.paths.places()).map_err(|e| damaged(&name, &e))?;
-            parts.push((name, bytes));
         }
         let head = Head { label: self.label.clone(), hosts: self.hosts.clone(), apis };
         parts.insert(0, (HEAD.to_owned(), serde_json::to_vec_pretty(&head).map_err(|e| damaged(HEAD, &e))?));
@@ -169,13 +166,7 @@ impl Model {
                 if digest(bytes) != expected.blake3 {
                     return Err(damaged(&name, &"its hash is not the one in the head"));
                 }
-                let mut api: ApiModel = postcard::from_bytes(bytes).map_err(|e| damaged(&name, &e))?;
-                // Nothing is judged by it: models of before it was kept have none.
-                let name = places_name(at);
-                if let Ok(bytes) = part(&name) {
-                    api.paths.set_places(postcard::from_bytes(bytes).map_err(|e| damaged(&name, &e))?);
-                }
-                Ok(api)
+                postcard::from_bytes(bytes).map_err(|e| damaged(&name, &e))
             })
             .collect::<Result<Vec<ApiModel>, _>>()?;
         Ok(Self { label: head.label, hosts: head.hosts, apis })
@@ -206,11 +197,6 @@ fn digest(bytes: &[u8]) -> String {
 
 fn part_name(at: usize) -> String {
     format!("api-{at}.bin")
-}
-
-/// Name of the part that says why paths were divided as they were.
-fn places_name(at: usize) -> String {
-    format!("places-{at}.bin")
 }
 
 fn damaged(name: &str, why: &impl std::fmt::Display) -> ModelError {
