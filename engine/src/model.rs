@@ -149,9 +149,6 @@ impl Model {
             let bytes = postcard::to_stdvec(api).map_err(|e| damaged(&name, &e))?;
             apis.push(ApiPart { name: api.name.clone(), blake3: digest(&bytes) });
             parts.push((name, bytes));
-            let name = places_name(at);
-            let bytes = postcard::to_stdvec(api.paths.places()).map_err(|e| damaged(&name, &e))?;
-            parts.push((name, bytes));
             if let Some(foresight) = &api.rooms.foresight {
                 parts.push((network_name(at), foresight.head.onnx.to_vec()));
             }
@@ -181,11 +178,6 @@ impl Model {
                     return Err(damaged(&name, &"its hash is not the one in the head"));
                 }
                 let mut api: ApiModel = postcard::from_bytes(bytes).map_err(|e| damaged(&name, &e))?;
-                // Nothing is judged by it: models of before it was kept have none.
-                let name = places_name(at);
-                if let Ok(bytes) = part(&name) {
-                    api.paths.set_places(postcard::from_bytes(bytes).map_err(|e| damaged(&name, &e))?);
-                }
                 if let Some(foresight) = &mut api.rooms.foresight {
                     let name = network_name(at);
                     let head = foresight.head.with_file(part(&name)?);
@@ -222,11 +214,6 @@ fn digest(bytes: &[u8]) -> String {
 
 fn part_name(at: usize) -> String {
     format!("api-{at}.bin")
-}
-
-/// Name of the part that says why paths were divided as they were.
-fn places_name(at: usize) -> String {
-    format!("places-{at}.bin")
 }
 
 fn network_name(at: usize) -> String {

@@ -75,9 +75,10 @@ pub(crate) fn is_step(endpoint: Option<EndpointIndex>, status: u16) -> bool {
     endpoint.is_some() && status < 500
 }
 
-/// Whether a step was taken, be it in vain: a payment that is declined was not skipped, while a door that stays shut was not reached.
+/// Whether a step was taken, be it in vain: a payment that is declined, or that the server could not make, was not skipped, while a door
+/// that stays shut was not reached.
 fn is_taken(status: u16) -> bool {
-    status < 500 && !matches!(status, 401 | 403 | 404 | 405)
+    !matches!(status, 401 | 403 | 404 | 405)
 }
 
 /// Whether a credential was brought and refused: it expired, or was never one. That happens anywhere, whatever the way there.
@@ -135,8 +136,8 @@ impl Trace {
         }
     }
 
-    fn step(&mut self, id: EndpointId, status: u16, now: i64) {
-        self.follow(token(id, status), now);
+    /// Notes that a step was taken, if it was.
+    fn visit(&mut self, id: EndpointId, status: u16) {
         if is_taken(status) && !self.visited.contains(&short(id)) && self.visited.len() < MAX_VISITED {
             self.visited.push(short(id));
         }
@@ -160,9 +161,16 @@ impl Sequence {
         let (mut steps, mut stale) = (0.0f32, 0.0f32);
         for row in rows {
             let status = row.features.status();
-            let Some(session) = row.session.filter(|_| is_step(row.endpoint, status)) else { continue };
+            let Some(session) = row.session.filter(|_| row.endpoint.is_some()) else { continue };
             let trace = sessions.entry(session).or_default();
             let now = row.features.time.unwrap_or(0);
+            if is_taken(status) {
+                latest.insert((session, short(row.id)), now);
+            }
+            if !is_step(row.endpoint, status) {
+                trace.visit(row.id, status);
+                continue;
+            }
             let next = token(row.id, status);
             tokens.insert(next);
             let context = trace.context_at(now);
@@ -187,10 +195,8 @@ impl Sequence {
                     before.shortly += if latest.get(&(session, *earlier)).is_some_and(|at| now - at <= SHORTLY) { row.weight } else { 0.0 };
                 }
             }
-            if is_taken(status) {
-                latest.insert((session, short(row.id)), now);
-            }
-            trace.step(row.id, status, now);
+            trace.visit(row.id, status);
+            trace.follow(next, now);
         }
         let rules = cases
             .into_iter()
@@ -280,8 +286,11 @@ impl Sequence {
 
     /// Takes note of a step.
     pub fn observe(&self, seen: &Seen<'_>, live: &mut Live<'_>) {
+        if seen.endpoint.is_some() {
+            live.session.sequence.visit(seen.id, seen.features.status());
+        }
         if is_step(seen.endpoint, seen.features.status()) {
-            live.session.sequence.step(seen.id, seen.features.status(), seen.now);
+            live.session.sequence.follow(token(seen.id, seen.features.status()), seen.now);
         }
     }
 

@@ -290,7 +290,7 @@ pub(crate) fn effect_of(taken: &Taken, published: &Published) -> Option<Effect> 
 fn piece(records: &[&Record]) -> usize {
     let mut bytes = 0;
     let fits = |record: &&&Record| {
-        bytes += record.value.as_ref().map_or(0, |value| value.len());
+        bytes += record.value.as_ref().map_or(0, bytes::Bytes::len);
         bytes <= PIECE_BYTES
     };
     records.iter().take(PIECE).take_while(fits).count().max(1)

@@ -5,7 +5,7 @@ mod rows;
 
 pub(crate) use play::Play;
 pub use rows::EndpointFacts;
-pub(crate) use rows::{FOLDS, Row, UNIT_SHARE, UNSEEN, class_of, is_password, session_of, source_of};
+pub(crate) use rows::{FOLDS, Row, UNIT_SHARE, UNSEEN, class_of, has_password, is_password, session_of, source_of};
 
 use crate::ablation::{Ablation, Plan};
 use crate::access::Access;
