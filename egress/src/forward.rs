@@ -12,7 +12,7 @@ use crate::settings::Settings;
 use engine::{Offset, TopicPartition};
 use runtime::config::{Receiver as Declared, Stream};
 use runtime::format;
-use runtime::log::{Batch, CommitError, Event, Log, LogError, Output, Producer, Record, Worker, WorkerSpec};
+use runtime::log::{Batch, CommitError, Event, Log, Output, Polled, Producer, Record, Worker, WorkerSpec, poll_on};
 use runtime::shutdown::Shutdown;
 use runtime::status::{OUTPUT, OutputStatus};
 use std::collections::BTreeMap;
@@ -116,21 +116,8 @@ impl Forwarder {
 
     /// Reads what there is; while records wait, only stays in the group.
     fn poll(&mut self) -> Result<(), EgressError> {
-        let events = match self.worker.poll(BATCH, POLL) {
-            Err(LogError::Retriable { doing, why }) => {
-                tracing::warn!(output = self.report.status.output, doing, why, "polling");
-                return Ok(());
-            }
-            Err(LogError::OffsetGone { at, wanted, oldest }) => {
-                let lost = oldest.0.saturating_sub(wanted.0);
-                let output = &self.report.status.output;
-                tracing::error!(output, partition = %at, records = lost, "retention has deleted records before the receiver took them");
-                self.report.status.lost += lost;
-                self.worker.seek(&at, oldest)?;
-                return Ok(());
-            }
-            polled => polled?,
-        };
+        let Polled { events, lost } = poll_on(&mut *self.worker, BATCH, POLL)?;
+        self.report.status.lost += lost;
         for event in events {
             match event {
                 Event::Assigned(partitions) => {

@@ -1,11 +1,14 @@
 //! What was learned: immutable, shared by reference, written as parts of a `.weir` file.
 
 use crate::api::HostMap;
-use crate::fuse::Calibration;
-use crate::learn::{EndpointFacts, Row};
-use crate::paths::{EndpointIndex, Paths};
+use crate::features::Features;
+use crate::fuse::{Calibration, Peers};
+use crate::learn::{EndpointFacts, Row, class_of};
+use crate::paths::{EndpointIndex, Paths, Route};
+use crate::rate::Rate;
 use crate::record::ApiName;
 use crate::rooms::Rooms;
+use crate::sequence::ChainSize;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -17,6 +20,10 @@ pub struct Model {
     hosts: HostMap,
     apis: Vec<ApiModel>,
 }
+
+/// A calibration for each API of a model, in their order.
+#[derive(Debug, Clone, Default)]
+pub struct Calibrations(pub(crate) Vec<Calibration>);
 
 /// Name of the part that tells of the others.
 const HEAD: &str = "head.json";
@@ -102,6 +109,20 @@ impl Model {
         self.hosts.api(host)
     }
 
+    /// Whom a request is compared with; `None` where no API of the model takes it.
+    #[must_use]
+    pub fn peers(&self, features: &Features) -> Option<Peers> {
+        let api = self.api(&features.host)?;
+        Some(api.peers(features, &api.paths.route(features)))
+    }
+
+    /// Puts other calibrations in the place of the model's, which it returns. They come from the learning that made the model.
+    #[must_use]
+    pub fn recalibrate(&mut self, calibrations: Calibrations) -> Calibrations {
+        let old = self.apis.iter_mut().zip(calibrations.0).map(|(api, new)| std::mem::replace(&mut api.calibration, new));
+        Calibrations(old.collect())
+    }
+
     /// All APIs.
     #[must_use]
     pub fn apis(&self) -> &[ApiModel] {
@@ -119,6 +140,9 @@ impl Model {
             let name = part_name(at);
             let bytes = postcard::to_stdvec(api).map_err(|e| damaged(&name, &e))?;
             apis.push(ApiPart { name: api.name.clone(), blake3: digest(&bytes) });
+            parts.push((name, bytes));
+            let name = places_name(at);
+            let bytes = postcard::to_stdvec(api.paths.places()).map_err(|e| damaged(&name, &e))?;
             parts.push((name, bytes));
         }
         let head = Head { label: self.label.clone(), hosts: self.hosts.clone(), apis };
@@ -145,7 +169,13 @@ impl Model {
                 if digest(bytes) != expected.blake3 {
                     return Err(damaged(&name, &"its hash is not the one in the head"));
                 }
-                postcard::from_bytes(bytes).map_err(|e| damaged(&name, &e))
+                let mut api: ApiModel = postcard::from_bytes(bytes).map_err(|e| damaged(&name, &e))?;
+                // Nothing is judged by it: models of before it was kept have none.
+                let name = places_name(at);
+                if let Ok(bytes) = part(&name) {
+                    api.paths.set_places(postcard::from_bytes(bytes).map_err(|e| damaged(&name, &e))?);
+                }
+                Ok(api)
             })
             .collect::<Result<Vec<ApiModel>, _>>()?;
         Ok(Self { label: head.label, hosts: head.hosts, apis })
@@ -156,6 +186,11 @@ impl Model {
     pub fn summary(&self) -> serde_json::Value {
         let apis: serde_json::Map<String, serde_json::Value> = self.apis.iter().map(|a| (a.name.to_string(), a.summary())).collect();
         serde_json::Value::Object(apis)
+    }
+
+    /// How large the Markov chain of each API is.
+    pub fn chains(&self) -> impl Iterator<Item = (&ApiName, ChainSize)> {
+        self.apis.iter().map(|a| (&a.name, a.rooms.sequence.size(&a.paths)))
     }
 
     /// Discovered endpoints, for `weir endpoints`.
@@ -171,6 +206,11 @@ fn digest(bytes: &[u8]) -> String {
 
 fn part_name(at: usize) -> String {
     format!("api-{at}.bin")
+}
+
+/// Name of the part that says why paths were divided as they were.
+fn places_name(at: usize) -> String {
+    format!("places-{at}.bin")
 }
 
 fn damaged(name: &str, why: &impl std::fmt::Display) -> ModelError {
@@ -211,9 +251,27 @@ impl ApiModel {
         Self { name, alpha, paths, facts, rooms, calibration, free_text, stats, response_fields }
     }
 
+    /// Whom a request with this route is compared with.
+    #[must_use]
+    pub fn peers(&self, features: &Features, route: &Route) -> Peers {
+        let facts = route.endpoint.map(|e| &self.facts[e.0 as usize]);
+        let known = route.endpoint.filter(|_| facts.is_some_and(|f| f.is_known));
+        Peers {
+            class: class_of(&features.method, facts),
+            has_free_text: known.is_some_and(|e| self.free_text[e.0 as usize]),
+            is_known: known.is_some(),
+        }
+    }
+
+    /// Share of successes in training that were at endpoints too rare to be known.
+    pub(crate) fn unknown_share(&self) -> f64 {
+        let successes = |is_known| self.facts.iter().filter(|f| f.is_known == is_known).map(|f| f.successes).sum();
+        let (unknown, known): (u64, u64) = (successes(false), successes(true));
+        Rate { events: unknown, of: unknown + known }.share()
+    }
+
     fn summary(&self) -> serde_json::Value {
         let known = self.facts.iter().filter(|f| f.is_known).count();
-        let (states, transitions, stored) = self.rooms.sequence.size();
         serde_json::json!({
             "requests": self.stats.requests,
             "sessions": self.stats.sessions,
@@ -224,7 +282,7 @@ impl ApiModel {
             "fields": self.rooms.content.profiles(),
             "alpha": self.alpha,
             "calibration_rows": self.calibration.rows,
-            "markov": { "states": states, "transitions": transitions, "possible": states * states, "stored": stored },
+            "markov": self.rooms.sequence.size(&self.paths),
             "poisoning": if self.stats.breadth_known { "breadth and tails" } else { "tails only" },
         })
     }

@@ -12,6 +12,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// Steps of context.
 const ORDER: usize = 3;
@@ -305,10 +306,49 @@ impl Sequence {
         })
     }
 
-    /// States kept and transitions stored, for reports: contexts of order 1, transitions of order 1, all transitions.
+    /// How large the chain is, of the endpoints that there are.
     #[must_use]
-    pub fn size(&self) -> (usize, usize, usize) {
-        (self.contexts.get(1).map_or(0, Vec::len), self.transitions.get(1).map_or(0, Vec::len), self.transitions.iter().map(Vec::len).sum())
+    pub fn size(&self, paths: &Paths) -> ChainSize {
+        let contexts = self.contexts.get(1).map_or(&[] as &[_], Vec::as_slice);
+        let is_state = |token: u64| find(contexts, context_key(&[token, 0, 0], 1)).is_some();
+        let is_kept = |id: EndpointId| (0..=5).any(|class| is_state(token(id, class * 100)));
+        ChainSize {
+            states: contexts.len(),
+            endpoints_kept: paths.endpoints().iter().filter(|e| is_kept(e.id)).count(),
+            endpoints_seen: paths.endpoints().len(),
+            transitions: self.transitions.get(1).map_or(0, Vec::len),
+            possible: contexts.len().pow(2),
+            stored: self.transitions.iter().map(Vec::len).sum(),
+        }
+    }
+}
+
+/// How large a Markov chain is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct ChainSize {
+    /// States: endpoints by class of status, pauses, and the start of a session.
+    pub states: usize,
+    /// Endpoints that are states.
+    pub endpoints_kept: usize,
+    /// Endpoints that were discovered; of those that are not states nobody went on, or too few ever came.
+    pub endpoints_seen: usize,
+    /// Transitions from one state to the next.
+    pub transitions: usize,
+    /// Pairs of states.
+    pub possible: usize,
+    /// Transitions of all orders, from none to three steps of context.
+    pub stored: usize,
+}
+
+impl fmt::Display for ChainSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { states, endpoints_kept, endpoints_seen, transitions, possible, stored } = self;
+        let share = 100.0 * *transitions as f64 / (*possible).max(1) as f64;
+        write!(
+            f,
+            "{states} states for {endpoints_kept} of {endpoints_seen} endpoints, {transitions} of {possible} transitions ({share:.1} %), \
+             {stored} with longer contexts"
+        )
     }
 }
 

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use engine::{Offset, TopicPartition};
 use runtime::config::{Config, RawTopic};
 use runtime::keys::SessionKey;
-use runtime::log::{Batch, CommitError, Event, Log, LogError, Output, Record, Worker, WorkerSpec};
+use runtime::log::{Batch, CommitError, Event, Log, LogError, Output, Record, Worker, WorkerSpec, poll_on};
 use runtime::shutdown::Shutdown;
 use runtime::topics::Topics;
 use std::collections::{BTreeMap, HashMap};
@@ -23,9 +23,6 @@ const BATCH: usize = 2_000;
 
 /// Longest wait for a batch.
 const POLL: Duration = Duration::from_millis(100);
-
-/// Wait before the log is tried again.
-const AGAIN: Duration = Duration::from_millis(500);
 
 /// Reads the configured raw topics until it is to stop; returns at once when there are none.
 pub async fn run(config: &Config, key: &SessionKey, log: Arc<dyn Log>, shutdown: Shutdown) -> Result<(), IngestError> {
@@ -73,16 +70,7 @@ impl Rekeying {
     /// Polls, re-keys, commits.
     fn run(&self, mut worker: Box<dyn Worker>, shutdown: &Shutdown) -> Result<(), IngestError> {
         while !shutdown.is_cancelled() {
-            let events = match worker.poll(BATCH, POLL) {
-                Ok(events) => events,
-                Err(LogError::Retriable { doing, why }) => {
-                    tracing::warn!(doing, why, "raw topics cannot be read; trying again");
-                    std::thread::sleep(AGAIN);
-                    continue;
-                }
-                Err(error) => return Err(error.into()),
-            };
-            let records = events.into_iter().filter_map(|event| match event {
+            let records = poll_on(&mut *worker, BATCH, POLL)?.events.into_iter().filter_map(|event| match event {
                 Event::Records(records) => Some(records),
                 // Nothing is held back between batches, so partitions may come and go.
                 Event::Assigned(_) | Event::Revoked(_) => None,

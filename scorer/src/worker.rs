@@ -8,7 +8,7 @@ use crate::restore::{Restore, Step};
 use crate::settings::Settings;
 use crate::state::BadState;
 use engine::{Incident, IncidentLife, Offset, StateError, TopicPartition};
-use runtime::log::{Batch, CommitError, Event, Log, LogError, Output, Record, WorkerSpec, goes_on_at};
+use runtime::log::{Batch, CommitError, Event, Log, LogError, Output, Record, WorkerSpec, goes_on_at, poll_on};
 use runtime::shutdown::Shutdown;
 use runtime::status::PartitionStatus;
 use std::collections::BTreeMap;
@@ -103,15 +103,8 @@ impl<'a> Worker<'a> {
     fn poll(&mut self) -> Result<Vec<Record>, WorkerError> {
         let is_restoring = self.lanes.values().any(|owned| matches!(owned, Owned::Restoring(_)));
         let wait = if is_restoring { Duration::ZERO } else { WAIT };
-        let events = match self.consumer.poll(BATCH, wait) {
-            Err(LogError::Retriable { doing, why }) => {
-                tracing::warn!(doing, why, "polling");
-                return Ok(Vec::new());
-            }
-            polled => polled?,
-        };
         let mut read = Vec::new();
-        for event in events {
+        for event in poll_on(&mut *self.consumer, BATCH, wait)?.events {
             match event {
                 Event::Assigned(partitions) => {
                     for (at, offset) in partitions {

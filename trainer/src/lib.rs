@@ -2,7 +2,7 @@
 //!
 //! It *never* judges, never holds up ingestion while it learns, and never publishes but in one transaction: parts, manifest, signed pointer.
 //!
-//! Reading order: [`run`] is the loop; an `Apis` knows where each API is in its life, a `Memory` is the history and its topic, a `Training` is one
+//! Reading order: [`run`] is the loop; an `Apis` knows where each API is in its life, a `Watch` whether its model still fits, a `Memory` is the history and its topic, a `Training` is one
 //! that is going on, [`publish`] is the writer half of `weir.models`.
 
 mod apis;
@@ -12,6 +12,7 @@ mod metrics;
 pub mod publish;
 mod settings;
 mod training;
+mod watch;
 
 pub use erase::erase;
 pub use settings::{Settings, history_limits, learn_config};
@@ -22,13 +23,14 @@ use memory::Memory;
 use metrics::Metrics;
 use publish::{PublishError, Publisher, Role};
 use runtime::feedback::Said;
-use runtime::log::{Batch, CommitError, Event, Log, LogError, Producer, Record, Start, Worker, WorkerSpec, read_to_end};
+use runtime::log::{Batch, CommitError, Event, Log, LogError, Producer, Record, Start, Worker, WorkerSpec, poll_on, read_to_end};
 use runtime::model_file::ModelFileError;
 use runtime::shutdown::Shutdown;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 use training::{Done, Training};
+use watch::Watch;
 
 /// Most records of one batch.
 const BATCH: usize = 2_000;
@@ -84,6 +86,7 @@ struct Trainer<'a> {
     publisher: Publisher,
     memory: Memory,
     apis: Apis,
+    watch: Watch,
     training: Option<Training>,
     metrics: Metrics,
 }
@@ -104,20 +107,13 @@ impl<'a> Trainer<'a> {
         let mut apis = Apis::open(settings, &**log)?;
         let memory = Memory::open(settings, &**log, &mut apis)?;
         apis.recalled();
+        let mut watch = Watch::new(settings.limits);
         if let Some(model) = publisher.active_model()? {
             apis.modelled(&model);
+            watch.mount(model);
         }
-        Ok(Self {
-            settings,
-            log: &**log,
-            consumer,
-            producer: log.producer(None)?,
-            publisher,
-            memory,
-            apis,
-            training: None,
-            metrics: Metrics::new(),
-        })
+        let (producer, metrics) = (log.producer(None)?, Metrics::new());
+        Ok(Self { settings, log: &**log, consumer, producer, publisher, memory, apis, watch, training: None, metrics })
     }
 
     fn turn(&mut self) -> Result<(), TrainerError> {
@@ -129,15 +125,8 @@ impl<'a> Trainer<'a> {
     }
 
     fn poll(&mut self) -> Result<Vec<Record>, TrainerError> {
-        let events = match self.consumer.poll(BATCH, WAIT) {
-            Err(LogError::Retriable { doing, why }) => {
-                tracing::warn!(doing, why, "polling");
-                return Ok(Vec::new());
-            }
-            polled => polled?,
-        };
         let mut read = Vec::new();
-        for event in events {
+        for event in poll_on(&mut *self.consumer, BATCH, WAIT)?.events {
             match event {
                 Event::Records(records) => read.extend(records),
                 Event::Assigned(_) => {}
@@ -156,6 +145,7 @@ impl<'a> Trainer<'a> {
             if let Some(Ok(exchange)) = record.value.as_deref().map(Exchange::from_json) {
                 let features = Features::of(&exchange);
                 self.apis.count(&features, record.timestamp_ms);
+                self.watch.see(record, &exchange, &features);
                 self.memory.add(record, features)?;
             }
         }
@@ -201,7 +191,7 @@ impl<'a> Trainer<'a> {
     fn train(&mut self) -> Result<(), TrainerError> {
         match self.training.take() {
             None => {
-                let due = self.apis.due();
+                let due = self.apis.due(&self.watch.drifted());
                 if !due.is_empty() {
                     self.start(&due)?;
                 }
@@ -252,6 +242,7 @@ impl<'a> Trainer<'a> {
                 tracing::info!(label = model.label, id, "a model is published");
                 self.metrics.trained("published", done.took);
                 self.apis.modelled(&model);
+                self.watch.mount(model);
             }
             Err(error) => {
                 tracing::error!(%error, "training made no model; the one before stays");

@@ -1,7 +1,7 @@
 //! What the trainer is told.
 
 use engine::api::HostGroup;
-use engine::{ApiName, HistoryLimits, LearnConfig};
+use engine::{ApiName, HistoryLimits, LearnConfig, Limits};
 use runtime::config::{AlertLevel, Config, Learning};
 use runtime::keys::SigningKey;
 use runtime::topics::Topics;
@@ -19,6 +19,8 @@ pub struct Settings {
     pub every: Duration,
     /// What is remembered.
     pub history: HistoryLimits,
+    /// Bounds of the state in which the active model is watched.
+    pub limits: Limits,
     /// Level below which a verdict is anomalous.
     pub alerts: AlertLevel,
     /// Declared groups of hosts.
@@ -36,6 +38,7 @@ impl Settings {
             learning: config.learning,
             every: config.training.every,
             history: history_limits(config),
+            limits: config.state.limits,
             alerts: config.alerts,
             groups: config.apis.clone(),
             sign_key: Arc::new(sign_key),

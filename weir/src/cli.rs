@@ -1,8 +1,8 @@
 //! The command line.
 
 use crate::commands::{
-    backtest, bench, completions, config, demo, doctor, endpoints, erase, feedback, ingest, keys, models, services, simulate, status,
-    topics, up, verdicts,
+    backtest, bench, calibration, completions, config, demo, doctor, endpoints, erase, feedback, ingest, keys, models, services, simulate,
+    status, topics, up, verdicts,
 };
 use clap::{Args, Parser, Subcommand};
 use runtime::config::{FlagValue, LoadError, Sources, load_sources};
@@ -74,6 +74,9 @@ pub(crate) enum Configured {
     /// Measures what an installation can do.
     #[command(subcommand)]
     Bench(bench::Command),
+    /// Compares how often harmless traffic is called odd with how often it should be.
+    #[command(after_help = calibration::EXAMPLES)]
+    Calibration(calibration::Args),
     /// Shows or checks the configuration.
     #[command(subcommand)]
     Config(config::Command),

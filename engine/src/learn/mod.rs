@@ -7,6 +7,7 @@ pub(crate) use play::Play;
 pub use rows::EndpointFacts;
 pub(crate) use rows::{FOLDS, Row, UNIT_SHARE, UNSEEN, class_of, is_password, session_of, source_of};
 
+use crate::ablation::{Ablation, Plan};
 use crate::access::Access;
 use crate::api::{Directory, HostGroup};
 use crate::assets::Assets;
@@ -16,7 +17,7 @@ use crate::features::Features;
 use crate::fuse::{Calibration, Held};
 use crate::history::History;
 use crate::links::Links;
-use crate::model::{ApiModel, Model};
+use crate::model::{ApiModel, Calibrations, Model};
 use crate::paths;
 use crate::probe::Probe;
 use crate::record::ApiName;
@@ -72,6 +73,19 @@ pub enum LearnError {
 /// # Errors
 /// The history is empty.
 pub fn learn(history: &History, config: &LearnConfig, progress: &mut dyn FnMut(Progress)) -> Result<Model, LearnError> {
+    Ok(learn_ablated(history, config, &[], progress)?.0)
+}
+
+/// The same, with the calibrations that the model would have with each of these things left out: [`Model::recalibrate`] takes them.
+///
+/// # Errors
+/// The history is empty.
+pub fn learn_ablated(
+    history: &History,
+    config: &LearnConfig,
+    ablations: &[Ablation],
+    progress: &mut dyn FnMut(Progress),
+) -> Result<(Model, Vec<Calibrations>), LearnError> {
     if history.is_empty() {
         return Err(LearnError::Empty);
     }
@@ -88,16 +102,29 @@ pub fn learn(history: &History, config: &LearnConfig, progress: &mut dyn FnMut(P
     let total: usize = by_api.values().map(Vec::len).sum();
     let mut done = 0;
     let mut apis = Vec::with_capacity(by_api.len());
+    let mut ablated = vec![Calibrations::default(); ablations.len()];
     for (name, rows) in by_api {
         let count = rows.len();
         let mut report = |phase, part: f64| progress(Progress { phase, done: (done as f64 + part * count as f64) / total.max(1) as f64 });
-        apis.push(learn_api(name, &rows, config, &mut report));
+        let calibrate = |held: &[Held<'_>]| {
+            for (calibrations, ablation) in ablated.iter_mut().zip(ablations) {
+                calibrations.0.push(Calibration::fit(held, Plan(Some(*ablation))));
+            }
+            Calibration::fit(held, Plan::default())
+        };
+        apis.push(learn_api(name, &rows, alpha(config, &rows), calibrate, &mut report));
         done += count;
     }
-    Ok(Model::new(config.label.clone(), hosts, apis))
+    Ok((Model::new(config.label.clone(), hosts, apis), ablated))
 }
 
-fn learn_api(name: ApiName, history: &[&Features], config: &LearnConfig, report: &mut dyn FnMut(&'static str, f64)) -> ApiModel {
+fn learn_api(
+    name: ApiName,
+    history: &[&Features],
+    alpha: f64,
+    calibrate: impl FnOnce(&[Held<'_>]) -> Calibration,
+    report: &mut dyn FnMut(&'static str, f64),
+) -> ApiModel {
     report("finding endpoints", 0.0);
     let mut in_time: Vec<&Features> = history.to_vec();
     in_time.sort_by_key(|f| f.time.unwrap_or(i64::MIN));
@@ -130,8 +157,7 @@ fn learn_api(name: ApiName, history: &[&Features], config: &LearnConfig, report:
             signals,
         })
         .collect();
-    let calibration = Calibration::fit(&held);
-    let alpha = alpha(config, &in_time);
+    let calibration = calibrate(&held);
     report("done", 1.0);
     ApiModel::new(name, alpha, paths, facts, rooms, calibration, &rows)
 }

@@ -20,7 +20,7 @@ mod target;
 
 pub use bad::{BadLine, Fault, Position, Reason};
 pub use detect::Format;
-pub use input::{OpenError, Progress};
+pub use input::{OpenError, Progress, open_text};
 pub use merge::{REORDER_RECORDS, ReorderBuffer, Tally};
 pub use source::{Decoded, GatewayFields, Options, Source};
 

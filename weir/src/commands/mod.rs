@@ -2,6 +2,7 @@
 
 pub(crate) mod backtest;
 pub(crate) mod bench;
+pub(crate) mod calibration;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod demo;
@@ -30,6 +31,7 @@ pub(crate) async fn run_configured(command: Configured, config: Config, sources:
     match command {
         Configured::Backtest(args) => backtest::run(&args, &config),
         Configured::Bench(command) => tokio::task::block_in_place(|| bench::run(&command, config)),
+        Configured::Calibration(args) => calibration::run(&args, &config),
         Configured::Config(command) => config::run(&command, &config, sources),
         Configured::Feedback(args) => feedback::run(args, &config).await,
         Configured::Forward(args) => services::run(Service::Forward, &args, config).await,
