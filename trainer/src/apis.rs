@@ -158,6 +158,7 @@ impl Apis {
             api.status.model = Some(model.label.clone());
             api.status.alpha = Some(learned.alpha);
             api.status.needed = 0;
+            api.status.admitted = model.admissions().len() as u64;
         }
         self.end_training();
     }
@@ -222,6 +223,7 @@ impl Api {
             alpha: None,
             training: None,
             trained: None,
+            admitted: 0,
         };
         Self { status, told: None, told_at: Instant::now(), training_on: None, base: 0 }
     }
