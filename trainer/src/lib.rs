@@ -19,15 +19,14 @@ pub use erase::erase;
 pub use settings::{Settings, history_limits, learn_config};
 
 use apis::Apis;
-use engine::{ApiName, Exchange, Features, Offset, SessionKey, TopicPartition};
+use engine::{Admission, ApiName, Exchange, Features, Offset, SessionKey, TopicPartition};
 use memory::Memory;
 use metrics::Metrics;
 use publish::{PublishError, Publisher, Role};
-use runtime::feedback::Said;
+use runtime::feedback::{Feedback, Said, Scope};
 use runtime::log::{Batch, CommitError, Event, Log, LogError, Producer, Record, Start, Worker, WorkerSpec, poll_on, read_to_end};
 use runtime::model_file::ModelFileError;
 use runtime::shutdown::Shutdown;
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 use training::{Done, Training};
@@ -113,18 +112,8 @@ impl<'a> Trainer<'a> {
             apis.modelled(&model);
             watch.mount(model);
         }
-        Ok(Self {
-            settings,
-            log: &**log,
-            consumer,
-            producer: log.producer(None)?,
-            publisher,
-            memory,
-            apis,
-            watch,
-            training: None,
-            metrics: Metrics::new(),
-        })
+        let (producer, metrics) = (log.producer(None)?, Metrics::new());
+        Ok(Self { settings, log: &**log, consumer, producer, publisher, memory, apis, watch, training: None, metrics })
     }
 
     fn turn(&mut self) -> Result<(), TrainerError> {
@@ -226,13 +215,15 @@ impl<'a> Trainer<'a> {
         let apis = self.apis.start_training(due);
         tracing::info!(label, apis = apis.len(), exchanges = self.memory.len(), "training begins");
         let mut history = self.memory.lend();
-        history.forget(&self.attackers()?);
-        self.training = Some(Training::start(self.settings.learn_config(apis, label), history)?);
+        let said = self.said()?;
+        history.forget(&said.attackers().into_iter().map(SessionKey::of).collect());
+        let admitted = admissions(&said, self.apis.newest_ms());
+        self.training = Some(Training::start(self.settings.learn_config(apis, label, admitted), history)?);
         Ok(())
     }
 
-    /// Sessions of verdicts that people have said to be attacks: not to be learned as normal.
-    fn attackers(&self) -> Result<HashSet<SessionKey>, LogError> {
+    /// What people have said of verdicts.
+    fn said(&self) -> Result<Said, LogError> {
         let mut said = Said::default();
         let from = [(TopicPartition::new(Arc::clone(&self.settings.topics.feedback), 0), Start::Oldest)];
         read_to_end(self.log, &from, |record| {
@@ -240,7 +231,7 @@ impl<'a> Trainer<'a> {
                 tracing::warn!(%error, "a feedback record cannot be read");
             }
         })?;
-        Ok(said.attackers().into_iter().map(SessionKey::of).collect())
+        Ok(said)
     }
 
     fn finish(&mut self, done: Done) -> Result<(), TrainerError> {
@@ -280,4 +271,17 @@ impl<'a> Trainer<'a> {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// What holds now of what people have said to be nothing, as a model is to have it. What was said of one incident alone teaches nothing.
+fn admissions(said: &Said, now_ms: i64) -> Vec<Admission> {
+    let admission = |feedback: &Feedback| {
+        let place = match feedback.scope {
+            Scope::Once => return None,
+            Scope::EndpointField => Some(feedback.place.clone()),
+            Scope::Endpoint => None,
+        };
+        Some(Admission { endpoint: feedback.endpoint.clone(), family: feedback.family?, place })
+    };
+    said.benign(now_ms).filter_map(admission).collect()
 }

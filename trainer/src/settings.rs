@@ -1,7 +1,7 @@
 //! What the trainer is told.
 
 use engine::api::HostGroup;
-use engine::{ApiName, HistoryLimits, LearnConfig, Limits};
+use engine::{Admission, ApiName, HistoryLimits, LearnConfig, Limits};
 use runtime::config::{AlertLevel, Config, Learning};
 use runtime::keys::SigningKey;
 use runtime::topics::Topics;
@@ -46,8 +46,8 @@ impl Settings {
     }
 
     /// What one training is told.
-    pub(crate) fn learn_config(&self, apis: Vec<ApiName>, label: String) -> LearnConfig {
-        learn_config(self.alerts, self.groups.clone(), Some(apis), label)
+    pub(crate) fn learn_config(&self, apis: Vec<ApiName>, label: String, admitted: Vec<Admission>) -> LearnConfig {
+        LearnConfig { admitted, ..learn_config(self.alerts, self.groups.clone(), Some(apis), label) }
     }
 }
 
@@ -69,5 +69,5 @@ pub fn learn_config(alerts: AlertLevel, groups: Vec<HostGroup>, apis: Option<Vec
         AlertLevel::Alpha(alpha) => (alpha, None),
         AlertLevel::PerDay(budget) => (default.alpha, Some(budget)),
     };
-    LearnConfig { alpha, alerts_per_day, groups, apis, label }
+    LearnConfig { alpha, alerts_per_day, groups, apis, label, admitted: default.admitted }
 }

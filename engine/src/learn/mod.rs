@@ -9,6 +9,7 @@ pub(crate) use rows::{FOLDS, Row, UNIT_SHARE, UNSEEN, class_of, has_password, is
 
 use crate::ablation::{Ablation, Plan};
 use crate::access::Access;
+use crate::admitted::{Admission, Admitted};
 use crate::api::{Directory, HostGroup};
 use crate::assets::Assets;
 use crate::content;
@@ -44,11 +45,13 @@ pub struct LearnConfig {
     pub apis: Option<Vec<ApiName>>,
     /// Label of the model (`v12`).
     pub label: String,
+    /// Findings that analysts said to be nothing.
+    pub admitted: Vec<Admission>,
 }
 
 impl Default for LearnConfig {
     fn default() -> Self {
-        Self { alpha: 1e-4, alerts_per_day: None, groups: Vec::new(), apis: None, label: "v1".to_owned() }
+        Self { alpha: 1e-4, alerts_per_day: None, groups: Vec::new(), apis: None, label: "v1".to_owned(), admitted: Vec::new() }
     }
 }
 
@@ -135,7 +138,7 @@ pub fn learn_ablated(
         apis.push(learn_api(name, &rows, told, &mut report));
         done += count;
     }
-    Ok((Model::new(config.label.clone(), hosts, apis), ablated))
+    Ok((Model::new(config.label.clone(), hosts, apis, Admitted::new(config.admitted.clone())), ablated))
 }
 
 /// Is told the phase, how much of the API is done, and how far a network is.
