@@ -20,7 +20,7 @@ mod units;
 
 pub use docs::markdown;
 pub use engine::ClientIp;
-pub use ingest::{BadExtractor, Extractor, FieldMap, LogFile, PrivacyAction, PrivacyRule, RawTopic, RecordFormat};
+pub use ingest::{BadExtractor, Extractor, FieldMap, LogFile, PrivacyAction, PrivacyRule, Private, RawTopic, RecordFormat};
 pub use ipnet::IpNet;
 pub use load::{LoadError, load_sources};
 pub use outputs::{Blocklist, OutputFormat, Receiver, Stream, Target, TlsFiles, Transport};
