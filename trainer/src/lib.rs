@@ -17,6 +17,7 @@ pub use erase::erase;
 pub use settings::{Settings, history_limits, learn_config};
 
 use apis::Apis;
+use engine::trial::Decision;
 use engine::{ApiName, Exchange, Features, Offset, SessionKey, TopicPartition};
 use memory::Memory;
 use publish::{PublishError, Publisher, Role};
@@ -27,6 +28,7 @@ use runtime::shutdown::Shutdown;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
+pub use training::Contest;
 use training::{Done, Training};
 
 /// Most records of one batch.
@@ -84,6 +86,8 @@ struct Trainer<'a> {
     memory: Memory,
     apis: Apis,
     training: Option<Training>,
+    /// Append time of the newest request when networks were learned afresh for the last time.
+    full_ms: Option<i64>,
 }
 
 impl<'a> Trainer<'a> {
@@ -105,7 +109,7 @@ impl<'a> Trainer<'a> {
         if let Some(model) = publisher.active_model()? {
             apis.modelled(&model);
         }
-        Ok(Self { settings, log: &**log, consumer, producer: log.producer(None)?, publisher, memory, apis, training: None })
+        Ok(Self { settings, log: &**log, consumer, producer: log.producer(None)?, publisher, memory, apis, training: None, full_ms: None })
     }
 
     fn turn(&mut self) -> Result<(), TrainerError> {
@@ -199,6 +203,9 @@ impl<'a> Trainer<'a> {
             }
             Some(mut training) => {
                 if let Some(progress) = training.progress() {
+                    if let Some(epoch) = progress.epoch {
+                        tracing::info!(pass = epoch.number, nats = epoch.loss, "a network is being taught");
+                    }
                     self.apis.progress(&progress);
                 }
                 self.training = Some(training);
@@ -213,7 +220,17 @@ impl<'a> Trainer<'a> {
         tracing::info!(label, apis = apis.len(), exchanges = self.memory.len(), "training begins");
         let mut history = self.memory.lend();
         history.forget(&self.attackers()?);
-        self.training = Some(Training::start(self.settings.learn_config(apis, label), history)?);
+        let champion = self.publisher.active_model()?.map(Arc::new);
+        let now = self.apis.newest_ms();
+        let full_every = i64::try_from(self.settings.full_every.as_millis()).unwrap_or(i64::MAX);
+        // A trainer that has just started does not know when that was: it goes on from what there is.
+        let is_full = champion.is_none() || self.full_ms.is_some_and(|last| now.saturating_sub(last) >= full_every);
+        if is_full || self.full_ms.is_none() {
+            self.full_ms = Some(now);
+        }
+        let network = self.settings.network.clone();
+        let start = training::Start { config: self.settings.learn_config(apis, label), network, champion, is_full };
+        self.training = Some(Training::start(start, history)?);
         Ok(())
     }
 
@@ -232,14 +249,23 @@ impl<'a> Trainer<'a> {
     fn finish(&mut self, done: Done) -> Result<(), TrainerError> {
         let until = self.apis.newest_ms();
         self.memory.take_back(done.history);
-        match done.model {
-            Ok(model) => {
-                let file = self.publisher.file(&model, until, self.memory.range())?;
+        match (done.model, done.contest) {
+            (Ok(model), Some(Ok(Contest { decision: Decision::Refuse(why), champion, .. }))) => {
+                tracing::warn!(label = model.label, champion = champion.model, why, "the challenger is refused; the champion stays");
+                self.apis.refused();
+            }
+            (Ok(model), Some(Err(why))) => {
+                tracing::error!(label = model.label, why, "champion and challenger cannot be compared; the champion stays");
+                self.apis.refused();
+            }
+            (Ok(model), contest) => {
+                let contest = contest.and_then(Result::ok);
+                let file = self.publisher.file(&model, until, self.memory.range(), contest.as_ref())?;
                 let id = self.publisher.publish(&file)?;
                 tracing::info!(label = model.label, id, "a model is published");
                 self.apis.modelled(&model);
             }
-            Err(error) => {
+            (Err(error), _) => {
                 tracing::error!(%error, "training made no model; the one before stays");
                 self.apis.failed();
             }

@@ -118,9 +118,12 @@ fn learn_model(args: &Args, config: &Config, stages: &mut Stages) -> anyhow::Res
         AlertLevel::PerDay(n) => (LearnConfig::default().alpha, Some(n)),
     };
     let told = LearnConfig { alpha, alerts_per_day, groups: config.apis.clone(), ..LearnConfig::default() };
-    let model = learn_with(&history, &told, &mut *trainer::network::teacher(&config.network), &mut |progress| {
+    let model = learn_with(&history, &told, &mut *trainer::network::teacher(&config.network, None), &mut |progress| {
         bar.set_position((progress.done * 1000.0) as u64);
-        bar.set_message(progress.phase);
+        bar.set_message(match progress.epoch {
+            Some(epoch) => format!("network, pass {}, {:.2} nats", epoch.number, epoch.loss),
+            None => progress.phase.to_owned(),
+        });
     })?;
     bar.finish_and_clear();
     stages.learn = started.elapsed();
@@ -203,7 +206,7 @@ fn bytes_bar(doing: &'static str, files: &[PathBuf]) -> anyhow::Result<ProgressB
 }
 
 fn phase_bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("{msg:>14} {wide_bar} {percent}%").unwrap_or_else(|_| ProgressStyle::default_bar());
+    let style = ProgressStyle::with_template("{msg:>14} {wide_bar} {percent}% {eta}").unwrap_or_else(|_| ProgressStyle::default_bar());
     let bar = ProgressBar::new(1000).with_style(style);
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
