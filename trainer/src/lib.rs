@@ -14,6 +14,7 @@ mod settings;
 mod training;
 
 pub use erase::erase;
+pub use memory::remembered;
 pub use settings::{Settings, history_limits, learn_config};
 
 use apis::Apis;

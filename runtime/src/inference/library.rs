@@ -88,6 +88,9 @@ mod tests {
     #[test]
     fn a_library_that_is_not_there_is_named_with_what_to_do() {
         let error = find(Some(Path::new("/nowhere/libonnxruntime.so"))).unwrap_err().to_string();
-        assert!(error.contains("/nowhere/libonnxruntime.so") && error.contains("make setup") && error.contains("network.library"), "{error}");
+        assert!(
+            error.contains("/nowhere/libonnxruntime.so") && error.contains("make setup") && error.contains("network.library"),
+            "{error}"
+        );
     }
 }
