@@ -4,8 +4,6 @@
 
 mod heads;
 mod library;
-#[cfg(test)]
-mod tests;
 
 use crate::config::Network;
 use engine::Model;
@@ -30,4 +28,16 @@ pub fn check(model: &Model, network: &Network) -> Result<(), HeadError> {
     }
     let mut heads = OnnxHeads::new(network.library.clone());
     model.heads().try_for_each(|head| heads.prepare(head))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use engine::neural::Head;
+
+    #[test]
+    fn what_is_no_network_is_said_to_be_none() {
+        let error = OnnxHeads::default().prepare(&Head::new(b"no network".to_vec())).unwrap_err();
+        assert!(matches!(&error, HeadError::Unusable(_)), "{error}");
+    }
 }
