@@ -147,7 +147,15 @@ fn parts(c: &mut Criterion) {
     let routes: Vec<Route> = digested.iter().map(|f| api.paths.route(f)).collect();
     let (mut session, mut shared, mut scratch) = (Session::default(), Shared::new(Limits::default()), Scratch::default());
     let mut source = Source::default();
-    let live = Live { key: 1, has_session: true, session: &mut session, source_key: Some(1), source: &mut source, shared: &mut shared };
+    let live = Live {
+        key: 1,
+        has_session: true,
+        session: &mut session,
+        source_key: Some(1),
+        source: &mut source,
+        shared: &mut shared,
+        foreseen: None,
+    };
     let mut signals = Vec::new();
     type Ask<'a> = &'a dyn Fn(&Seen<'_>, &mut Scratch, &mut Vec<Signal>);
     let detectors: [(&str, Ask<'_>); 7] = [

@@ -49,11 +49,13 @@ pub enum Aspect {
     Probing,
     /// `source`: log-ins on many accounts, or on one from many sessions.
     Accounts,
+    /// `sequence`: this step after all that the session did, by its network.
+    Foreseen,
 }
 
 impl Aspect {
     /// All, in the order of their slots.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Unseen,
         Self::Unauthenticated,
         Self::Leak,
@@ -74,6 +76,7 @@ impl Aspect {
         Self::Takeover,
         Self::Probing,
         Self::Accounts,
+        Self::Foreseen,
     ];
 
     /// Whether an oddity of this sort is about who calls, whatever is called.
@@ -90,7 +93,7 @@ impl Aspect {
     pub fn detector(self) -> DetectorKind {
         match self {
             Self::Unseen | Self::Unauthenticated | Self::Leak => DetectorKind::Assets,
-            Self::Step | Self::Skipped => DetectorKind::Sequence,
+            Self::Step | Self::Skipped | Self::Foreseen => DetectorKind::Sequence,
             Self::Count => DetectorKind::Volume,
             Self::Values | Self::Headers | Self::Structure | Self::Sensitive => DetectorKind::Content,
             Self::Amount | Self::Members => DetectorKind::Response,

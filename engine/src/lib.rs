@@ -20,6 +20,7 @@ pub mod history;
 pub mod learn;
 pub mod links;
 pub mod model;
+pub mod neural;
 pub mod newcomer;
 pub mod partition;
 pub mod paths;
@@ -33,6 +34,7 @@ pub mod sequence;
 pub mod source;
 pub mod suspicion;
 pub mod time;
+pub mod trial;
 pub mod volume;
 
 pub use ablation::{Ablation, Step};
@@ -40,7 +42,9 @@ pub use admitted::Admission;
 pub use facts::{BadFact, Fact, FactStage, Note};
 pub use features::Features;
 pub use history::{History, HistoryLimits};
-pub use learn::{LearnConfig, LearnError, Progress, learn, learn_ablated};
+pub use learn::{LearnConfig, LearnError, Progress, learn, learn_ablated, learn_with};
 pub use model::{Model, ModelError};
-pub use partition::{ClientIp, Effect, Incident, IncidentLife, Judged, Limits, Partition, RecordPosition, StateEntry, StateError};
+pub use partition::{
+    ClientIp, Effect, Incident, IncidentLife, Incoming, Judged, Limits, Partition, RecordPosition, StateEntry, StateError,
+};
 pub use record::*;

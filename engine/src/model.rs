@@ -5,6 +5,7 @@ use crate::api::HostMap;
 use crate::features::Features;
 use crate::fuse::{Calibration, Peers};
 use crate::learn::{EndpointFacts, Row, class_of};
+use crate::neural::{self, Foresight, Report};
 use crate::paths::{EndpointIndex, Paths, Route};
 use crate::rate::Rate;
 use crate::record::ApiName;
@@ -63,6 +64,8 @@ pub struct ApiModel {
     pub calibration: Calibration,
     /// By endpoint: whether its requests carry free text.
     pub free_text: Vec<bool>,
+    /// What came of teaching a network.
+    pub network: Report,
     stats: Stats,
     response_fields: Vec<Vec<(u16, String)>>,
 }
@@ -94,7 +97,7 @@ pub enum ModelError {
 
 impl Model {
     /// Version of the format of the parts.
-    pub const FORMAT: u32 = 1;
+    pub const FORMAT: u32 = 2;
 
     pub(crate) fn new(label: String, hosts: HostMap, apis: Vec<ApiModel>, admitted: Admitted) -> Self {
         Self { label, hosts, apis, admitted }
@@ -144,6 +147,11 @@ impl Model {
         &self.apis
     }
 
+    /// Networks of all APIs.
+    pub fn heads(&self) -> impl Iterator<Item = &neural::Head> {
+        self.apis.iter().filter_map(|api| Some(&api.foresight()?.head))
+    }
+
     /// The model as named parts, to be put into a model file. Deterministic.
     ///
     /// # Errors
@@ -156,9 +164,9 @@ impl Model {
             let bytes = postcard::to_stdvec(api).map_err(|e| damaged(&name, &e))?;
             apis.push(ApiPart { name: api.name.clone(), blake3: digest(&bytes) });
             parts.push((name, bytes));
-            let name = places_name(at);
-            let bytes = postcard::to_stdvec(api.paths.places()).map_err(|e| damaged(&name, &e))?;
-            parts.push((name, bytes));
+            if let Some(foresight) = &api.rooms.foresight {
+                parts.push((network_name(at), foresight.head.onnx.to_vec()));
+            }
         }
         let head = Head { label: self.label.clone(), hosts: self.hosts.clone(), apis, admitted: self.admitted.clone() };
         parts.insert(0, (HEAD.to_owned(), serde_json::to_vec_pretty(&head).map_err(|e| damaged(HEAD, &e))?));
@@ -185,10 +193,10 @@ impl Model {
                     return Err(damaged(&name, &"its hash is not the one in the head"));
                 }
                 let mut api: ApiModel = postcard::from_bytes(bytes).map_err(|e| damaged(&name, &e))?;
-                // Nothing is judged by it: models of before it was kept have none.
-                let name = places_name(at);
-                if let Ok(bytes) = part(&name) {
-                    api.paths.set_places(postcard::from_bytes(bytes).map_err(|e| damaged(&name, &e))?);
+                if let Some(foresight) = &mut api.rooms.foresight {
+                    let name = network_name(at);
+                    let head = foresight.head.with_file(part(&name)?);
+                    foresight.head = head.ok_or_else(|| damaged(&name, &"it is not the network that the API's part names"))?;
                 }
                 Ok(api)
             })
@@ -223,25 +231,31 @@ fn part_name(at: usize) -> String {
     format!("api-{at}.bin")
 }
 
-/// Name of the part that says why paths were divided as they were.
-fn places_name(at: usize) -> String {
-    format!("places-{at}.bin")
+fn network_name(at: usize) -> String {
+    format!("api-{at}-sequence.onnx")
 }
 
 fn damaged(name: &str, why: &impl std::fmt::Display) -> ModelError {
     ModelError::Damaged { name: name.to_owned(), why: why.to_string() }
 }
 
+/// What learning gives besides the endpoints.
+pub(crate) struct Knowledge {
+    pub(crate) facts: Vec<EndpointFacts>,
+    pub(crate) rooms: Rooms,
+    pub(crate) calibration: Calibration,
+    pub(crate) network: Report,
+}
+
 impl ApiModel {
-    pub(crate) fn new(
-        name: ApiName,
-        alpha: f64,
-        paths: Paths,
-        facts: Vec<EndpointFacts>,
-        rooms: Rooms,
-        calibration: Calibration,
-        rows: &[Row<'_>],
-    ) -> Self {
+    /// The network that foresees steps, where it has one.
+    #[must_use]
+    pub fn foresight(&self) -> Option<&Foresight> {
+        self.rooms.foresight.as_ref()
+    }
+
+    pub(crate) fn new(name: ApiName, alpha: f64, paths: Paths, knowledge: Knowledge, rows: &[Row<'_>]) -> Self {
+        let Knowledge { facts, rooms, calibration, network } = knowledge;
         let mut responses: Vec<BTreeSet<(u16, String)>> = vec![BTreeSet::new(); facts.len()];
         for row in rows {
             let Some(EndpointIndex(e)) = row.route.endpoint else { continue };
@@ -263,7 +277,7 @@ impl ApiModel {
             breadth_known: rows.iter().any(|r| r.network.is_some() || r.features.subject.is_some()),
         };
         let response_fields = responses.into_iter().map(|set| set.into_iter().collect()).collect();
-        Self { name, alpha, paths, facts, rooms, calibration, free_text, stats, response_fields }
+        Self { name, alpha, paths, facts, rooms, calibration, free_text, network, stats, response_fields }
     }
 
     /// Whom a request with this route is compared with.
@@ -298,6 +312,7 @@ impl ApiModel {
             "alpha": self.alpha,
             "calibration_rows": self.calibration.rows,
             "markov": self.rooms.sequence.size(&self.paths),
+            "network": self.network.to_json(),
             "poisoning": if self.stats.breadth_known { "breadth and tails" } else { "tails only" },
         })
     }

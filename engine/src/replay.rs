@@ -338,6 +338,7 @@ mod tests {
                 source_key: None,
                 source: &mut source,
                 shared: &mut shared,
+                foreseen: None,
             };
             replay.observe(&seen, &mut live);
             assert!(shared.tokens.len() <= 16);

@@ -5,6 +5,7 @@ use crate::assets::Assets;
 use crate::content::{Content, Scratch};
 use crate::detect::{Aspect, Explanation, Seen, Signal};
 use crate::links::Links;
+use crate::neural::Foresight;
 use crate::partition::Live;
 use crate::paths::Paths;
 use crate::probe::Probe;
@@ -23,6 +24,8 @@ pub struct Rooms {
     pub assets: Assets,
     /// What comes after what.
     pub sequence: Sequence,
+    /// The same by a network, where one helps.
+    pub foresight: Option<Foresight>,
     /// How often.
     pub volume: Volume,
     /// Which fields and values.
@@ -57,6 +60,9 @@ impl Rooms {
     pub(crate) fn score_stateful(&self, seen: &Seen<'_>, live: &Live<'_>, out: &mut Vec<Signal>) {
         self.assets.score(seen, live, out);
         self.sequence.score(seen, live, out);
+        if let Some(foresight) = &self.foresight {
+            foresight.score(live, out);
+        }
         self.volume.score(seen, live, out);
         self.replay.score(seen, live, out);
         self.access.score(seen, live, out);
@@ -69,6 +75,9 @@ impl Rooms {
     pub fn observe(&self, seen: &Seen<'_>, live: &mut Live<'_>) {
         self.assets.observe(seen, live);
         self.sequence.observe(seen, live);
+        if let Some(foresight) = &self.foresight {
+            foresight.observe(live);
+        }
         self.volume.observe(seen, live);
         self.replay.observe(seen, live);
         self.access.observe(seen, live);
@@ -84,6 +93,7 @@ impl Rooms {
     pub fn explain(&self, seen: &Seen<'_>, live: &Live<'_>, paths: &Paths, aspect: Aspect, scratch: &mut Scratch) -> Option<Explanation> {
         match aspect.detector() {
             DetectorKind::Assets => self.assets.explain(seen, paths, aspect),
+            DetectorKind::Sequence if aspect == Aspect::Foreseen => self.foresight.as_ref()?.explain(live, paths),
             DetectorKind::Sequence => self.sequence.explain(seen, live, paths, aspect),
             DetectorKind::Volume => self.volume.explain(seen, live),
             DetectorKind::Content => self.content.explain(seen, live, aspect, scratch),

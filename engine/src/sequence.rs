@@ -71,13 +71,14 @@ pub(crate) fn short(id: EndpointId) -> u32 {
 }
 
 /// Whether an exchange is a step that its caller took: what the server failed to do says nothing of the caller.
-fn is_step(endpoint: Option<EndpointIndex>, status: u16) -> bool {
+pub(crate) fn is_step(endpoint: Option<EndpointIndex>, status: u16) -> bool {
     endpoint.is_some() && status < 500
 }
 
-/// Whether a step was taken, be it in vain: a payment that is declined was not skipped, while a door that stays shut was not reached.
+/// Whether a step was taken, be it in vain: a payment that is declined, or that the server could not make, was not skipped, while a door
+/// that stays shut was not reached.
 fn is_taken(status: u16) -> bool {
-    status < 500 && !matches!(status, 401 | 403 | 404 | 405)
+    !matches!(status, 401 | 403 | 404 | 405)
 }
 
 /// Whether a credential was brought and refused: it expired, or was never one. That happens anywhere, whatever the way there.
@@ -85,7 +86,8 @@ fn is_stale(features: &Features) -> bool {
     features.status() == 401 && features.credential != Credential::None
 }
 
-fn token(id: EndpointId, status: u16) -> u64 {
+/// A step as the chain and the network know it: where, and how it was answered.
+pub(crate) fn token(id: EndpointId, status: u16) -> u64 {
     mix(id.0, u64::from(status / 100))
 }
 
@@ -105,8 +107,13 @@ impl Trace {
         &self.visited
     }
 
+    /// The latest token (0 before the first) and its time, epoch milliseconds.
+    pub(crate) fn newest(&self) -> (u64, i64) {
+        (self.context[0], self.last)
+    }
+
     /// Whether a step is the same again: how often is for `volume` to judge.
-    fn is_at(&self, token: u64, now: i64) -> bool {
+    pub(crate) fn is_at(&self, token: u64, now: i64) -> bool {
         self.context_at(now)[0] == token
     }
 
@@ -118,8 +125,8 @@ impl Trace {
         }
     }
 
-    fn step(&mut self, id: EndpointId, status: u16, now: i64) {
-        let token = token(id, status);
+    /// Goes on to a token, whatever was reached by it.
+    pub(crate) fn follow(&mut self, token: u64, now: i64) {
         let context = self.context_at(now);
         if context[0] != token {
             self.context = [token, context[0], context[1]];
@@ -127,6 +134,10 @@ impl Trace {
         if now > self.last {
             self.last = now;
         }
+    }
+
+    /// Notes that a step was taken, if it was.
+    fn visit(&mut self, id: EndpointId, status: u16) {
         if is_taken(status) && !self.visited.contains(&short(id)) && self.visited.len() < MAX_VISITED {
             self.visited.push(short(id));
         }
@@ -150,9 +161,16 @@ impl Sequence {
         let (mut steps, mut stale) = (0.0f32, 0.0f32);
         for row in rows {
             let status = row.features.status();
-            let Some(session) = row.session.filter(|_| is_step(row.endpoint, status)) else { continue };
+            let Some(session) = row.session.filter(|_| row.endpoint.is_some()) else { continue };
             let trace = sessions.entry(session).or_default();
             let now = row.features.time.unwrap_or(0);
+            if is_taken(status) {
+                latest.insert((session, short(row.id)), now);
+            }
+            if !is_step(row.endpoint, status) {
+                trace.visit(row.id, status);
+                continue;
+            }
             let next = token(row.id, status);
             tokens.insert(next);
             let context = trace.context_at(now);
@@ -177,10 +195,8 @@ impl Sequence {
                     before.shortly += if latest.get(&(session, *earlier)).is_some_and(|at| now - at <= SHORTLY) { row.weight } else { 0.0 };
                 }
             }
-            if is_taken(status) {
-                latest.insert((session, short(row.id)), now);
-            }
-            trace.step(row.id, status, now);
+            trace.visit(row.id, status);
+            trace.follow(next, now);
         }
         let rules = cases
             .into_iter()
@@ -219,6 +235,12 @@ impl Sequence {
             }
         }
         (-p.ln(), -alone.ln())
+    }
+
+    /// −ln P of a token after a trace, and how much that is more than without the trace, both nats.
+    pub(crate) fn surprise(&self, trace: &Trace, token: u64, now: i64) -> (f32, f32) {
+        let (here, alone) = self.surprisal(&trace.context_at(now), token);
+        (here, (here - alone).max(0.0))
     }
 
     /// How much the way here speaks against this step, nats: pointwise mutual information, negated.
@@ -264,8 +286,11 @@ impl Sequence {
 
     /// Takes note of a step.
     pub fn observe(&self, seen: &Seen<'_>, live: &mut Live<'_>) {
+        if seen.endpoint.is_some() {
+            live.session.sequence.visit(seen.id, seen.features.status());
+        }
         if is_step(seen.endpoint, seen.features.status()) {
-            live.session.sequence.step(seen.id, seen.features.status(), seen.now);
+            live.session.sequence.follow(token(seen.id, seen.features.status()), seen.now);
         }
     }
 

@@ -1,9 +1,10 @@
-//! Every effect: the log (embedded and Kafka), configuration, model files, telemetry, shutdown. It *never* decides anything about traffic.
+//! Every effect: the log (embedded and Kafka), configuration, model files, networks, telemetry, shutdown. It *never* decides anything about traffic.
 
 pub mod config;
 pub mod erase;
 pub mod feedback;
 pub mod format;
+pub mod inference;
 pub mod keys;
 pub mod log;
 pub mod model_file;

@@ -2,14 +2,13 @@
 
 use crate::models::{ModelFeed, Models};
 use crate::notes::Notes;
+use crate::settings::Settings;
 use crate::state::Stages;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use runtime::feedback::Said;
-use runtime::keys::TrustedKeys;
 use runtime::log::{Log, LogError, Reader, Record, Start, read_on};
 use runtime::shutdown::Shutdown;
 use runtime::status::{API, ApiStatus};
-use runtime::topics::Topics;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,13 +47,14 @@ pub(crate) struct Feed {
 
 impl Feed {
     /// Opens the feed and reads it to its present end.
-    pub(crate) fn open(log: &Arc<dyn Log>, topics: &Topics, trusted: TrustedKeys) -> Result<Self, LogError> {
+    pub(crate) fn open(log: &Arc<dyn Log>, settings: &Settings) -> Result<Self, LogError> {
+        let (topics, trusted) = (&settings.topics, settings.trusted.clone());
         let whole = |topic: &Arc<str>| (engine::TopicPartition::new(Arc::clone(topic), 0), Start::Oldest);
         let mut from = vec![whole(&topics.models), whole(&topics.status), whole(&topics.feedback)];
         let partitions = log.partitions(&topics.notes)?;
         from.extend((0..partitions).map(|n| (engine::TopicPartition::new(Arc::clone(&topics.notes), n), Start::Oldest)));
         let reader = log.reader(&from)?;
-        let models = Models::new(Arc::clone(log), Arc::clone(&topics.models));
+        let models = Models::new(Arc::clone(log), Arc::clone(&topics.models), settings.network.clone());
         let published =
             Published { models: models.clone(), notes: Notes::new(&topics.notes), said: Arc::default(), stages: Arc::default() };
         let models = ModelFeed::new(models, trusted);

@@ -7,7 +7,9 @@ use crate::feed::Published;
 use crate::settings::Settings;
 use crate::state::{EffectKey, Mark, ModelRef, Stages, StateWriter, Taken};
 use crate::worker::WorkerError;
-use engine::{Effect, Exchange, Fact, Incident, Offset, Partition, RecordPosition, TopicPartition, Verdict};
+use bytes::Bytes;
+use engine::neural::{HeadError, Heads};
+use engine::{Effect, Exchange, Fact, Incident, Incoming, Judged, Offset, Partition, RecordPosition, TopicPartition, Verdict};
 use runtime::format;
 use runtime::log::{Output, Record};
 use runtime::status::PartitionStatus;
@@ -16,6 +18,10 @@ use std::sync::Arc;
 
 /// An idle partition with open incidents is told the time after this, milliseconds.
 const IDLE: i64 = 60_000;
+
+/// Records judged together, and bytes of their values, at most: they stand in memory as features meanwhile.
+const PIECE: usize = 256;
+const PIECE_BYTES: usize = 4 << 20;
 
 /// What one turn of a worker writes, and what it came to.
 #[derive(Default)]
@@ -96,12 +102,13 @@ impl Lane {
     }
 
     /// Takes a record in again, without an outcome: its outcome was committed before.
-    pub(crate) fn fold(&mut self, record: &Record) {
+    pub(crate) fn fold(&mut self, record: &Record, heads: &mut dyn Heads) -> Result<(), HeadError> {
         if let Ok(exchange) = read(record) {
-            self.partition.fold(position(record), &exchange);
+            self.partition.judge_all(&[Incoming { position: position(record), exchange: &exchange }], heads)?;
         }
         self.next = record.offset.next();
         self.is_changed = true;
+        Ok(())
     }
 
     /// Takes an effect again that was taken before.
@@ -155,37 +162,68 @@ impl Lane {
         }
     }
 
-    /// Brings a record to its end: a verdict and perhaps alerts, or a dead letter.
-    pub(crate) fn judge(&mut self, record: &Record, settings: &Settings, work: &mut Work) -> Result<(), WorkerError> {
-        let mut traced = handling(record);
-        match read(record) {
-            Ok(exchange) => {
-                let judged = self.partition.judge(position(record), &exchange);
-                work.counts.add(&judged.verdict, record.timestamp_ms);
-                let mut verdict = verdict_record(&judged.verdict, self.at.partition, settings)?;
-                if let Some(span) = &mut traced {
-                    span.say("weir.verdict.id", judged.verdict.id.clone());
-                    span.say("weir.label", judged.verdict.label.name());
-                    verdict.headers.push(span.header());
-                }
-                work.outputs.push(verdict);
-                work.incidents.extend(judged.incidents);
-                facts(&judged.facts, settings, work)?;
-            }
-            Err(why) => {
-                *work.counts.dead_letters.entry(why.reason()).or_default() += 1;
-                if let Some(span) = &mut traced {
-                    span.failed(why.reason());
-                }
-                work.outputs.push(dead_letter::letter(&settings.topics.deadletter, record, &why, settings.keep_dead_letters));
-            }
+    /// Brings the next records to their end, in pieces that fit in memory.
+    pub(crate) fn judge_all(
+        &mut self,
+        records: &[&Record],
+        heads: &mut dyn Heads,
+        settings: &Settings,
+        work: &mut Work,
+    ) -> Result<(), WorkerError> {
+        let mut rest = records;
+        while !rest.is_empty() {
+            let (piece, after) = rest.split_at(piece(rest));
+            self.judge(piece, heads, settings, work)?;
+            rest = after;
         }
-        work.traced.extend(traced);
-        self.next = record.offset.next();
+        Ok(())
+    }
+
+    /// Brings each record to its end: a verdict and perhaps alerts, or a dead letter.
+    fn judge(&mut self, records: &[&Record], heads: &mut dyn Heads, settings: &Settings, work: &mut Work) -> Result<(), WorkerError> {
+        let traced: Vec<_> = records.iter().map(|record| handling(record)).collect();
+        let exchanges: Vec<Result<Exchange<'_>, Unreadable>> = records.iter().map(|record| read(record)).collect();
+        let incoming: Vec<Incoming<'_>> = records
+            .iter()
+            .zip(&exchanges)
+            .filter_map(|(record, exchange)| Some(Incoming { position: position(record), exchange: exchange.as_ref().ok()? }))
+            .collect();
+        let mut judged = self.partition.judge_all(&incoming, heads)?.into_iter();
+        for ((record, exchange), mut traced) in records.iter().zip(&exchanges).zip(traced) {
+            match exchange {
+                Ok(_) => {
+                    if let Some(judged) = judged.next() {
+                        work.counts.add(&judged.verdict, record.timestamp_ms);
+                        self.tell(judged, traced.as_mut(), settings, work)?;
+                    }
+                }
+                Err(why) => {
+                    *work.counts.dead_letters.entry(why.reason()).or_default() += 1;
+                    if let Some(span) = &mut traced {
+                        span.failed(why.reason());
+                    }
+                    work.outputs.push(dead_letter::letter(&settings.topics.deadletter, record, why, settings.keep_dead_letters));
+                }
+            }
+            work.traced.extend(traced);
+            self.next = record.offset.next();
+        }
         self.is_changed = true;
         self.active_ms = (settings.clock)();
         work.touch(&self.at);
         Ok(())
+    }
+
+    fn tell(&self, judged: Judged, traced: Option<&mut Handling>, settings: &Settings, work: &mut Work) -> Result<(), WorkerError> {
+        let mut verdict = verdict_record(&judged.verdict, self.at.partition, settings)?;
+        if let Some(span) = traced {
+            span.say("weir.verdict.id", judged.verdict.id.clone());
+            span.say("weir.label", judged.verdict.label.name());
+            verdict.headers.push(span.header());
+        }
+        work.outputs.push(verdict);
+        work.incidents.extend(judged.incidents);
+        facts(&judged.facts, settings, work)
     }
 
     /// Moves the clock of an idle partition on, so that its open incidents can end.
@@ -247,6 +285,16 @@ pub(crate) fn effect_of(taken: &Taken, published: &Published) -> Option<Effect> 
         Taken::Tick(to) => Some(Effect::Tick(*to)),
         Taken::Note(_, note) => Some(Effect::Note(note.clone())),
     }
+}
+
+/// How many of the next records are judged together.
+fn piece(records: &[&Record]) -> usize {
+    let mut bytes = 0;
+    let fits = |record: &&&Record| {
+        bytes += record.value.as_ref().map_or(0, Bytes::len);
+        bytes <= PIECE_BYTES
+    };
+    records.iter().take(PIECE).take_while(fits).count().max(1)
 }
 
 fn read(record: &Record) -> Result<Exchange<'_>, Unreadable> {

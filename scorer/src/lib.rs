@@ -63,7 +63,7 @@ pub enum ScorerError {
 /// # Errors
 /// The log fails for good, another process has taken over our name, or a state cannot be read.
 pub fn run(settings: &Settings, log: &Arc<dyn Log>, shutdown: &Shutdown) -> Result<(), ScorerError> {
-    let feed = Feed::open(log, &settings.topics, settings.trusted.clone())?;
+    let feed = Feed::open(log, settings)?;
     let published = feed.published();
     let board = Board::new(settings, &**log)?;
     let workers = settings.workers.max(1);

@@ -3,7 +3,10 @@
 use crate::state::ModelRef;
 use arc_swap::ArcSwapOption;
 use engine::Model;
+use engine::neural::HeadError;
+use runtime::config::Network;
 use runtime::format::{self, UnknownFormat};
+use runtime::inference;
 use runtime::keys::{Pointer, PointerError, TrustedKeys};
 use runtime::log::{Log, Record};
 use runtime::model_file::ModelFileError;
@@ -42,6 +45,14 @@ pub enum ModelFeedError {
         /// What is wrong.
         why: ModelFileError,
     },
+    /// The version has networks that cannot be run here.
+    #[error("model version {id} has networks: {why}")]
+    Network {
+        /// Its id.
+        id: String,
+        /// What is wrong.
+        why: HeadError,
+    },
 }
 
 /// A version that is kept.
@@ -57,13 +68,14 @@ struct Ready {
 pub(crate) struct Models {
     log: Arc<dyn Log>,
     topic: Arc<str>,
+    network: Network,
     active: Arc<ArcSwapOption<Active>>,
     ready: Arc<Mutex<Vec<Ready>>>,
 }
 
 impl Models {
-    pub(crate) fn new(log: Arc<dyn Log>, topic: Arc<str>) -> Self {
-        Self { log, topic, active: Arc::default(), ready: Arc::default() }
+    pub(crate) fn new(log: Arc<dyn Log>, topic: Arc<str>, network: Network) -> Self {
+        Self { log, topic, network, active: Arc::default(), ready: Arc::default() }
     }
 
     /// The model that judges from now on.
@@ -84,7 +96,9 @@ impl Models {
         let unusable = |why| ModelFeedError::Model { id: id.to_owned(), why };
         let file = model_topic::fetch(&*self.log, &self.topic, id)?;
         let created_ms = engine::time::parse(&file.manifest().created);
-        let version = Ready { id: id.to_owned(), model: Arc::new(file.model().map_err(unusable)?), created_ms };
+        let model = Arc::new(file.model().map_err(unusable)?);
+        inference::check(&model, &self.network).map_err(|why| ModelFeedError::Network { id: id.to_owned(), why })?;
+        let version = Ready { id: id.to_owned(), model, created_ms };
         if ready.len() >= READY {
             ready.remove(0);
         }

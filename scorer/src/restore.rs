@@ -7,6 +7,7 @@ use crate::lane::{Lane, effect_of};
 use crate::settings::Settings;
 use crate::state::{EffectKey, Saved, Taken};
 use crate::worker::WorkerError;
+use engine::neural::Heads;
 use engine::{Offset, TopicPartition};
 use runtime::log::{Log, LogError, Reader, Start, read_on};
 use std::collections::BTreeMap;
@@ -23,6 +24,14 @@ pub(crate) enum Restore {
     State(ReadingState),
     /// Taking in the records since the mark.
     Traffic(Box<ReadingTraffic>),
+}
+
+/// What a worker lends a restore for a step.
+pub(crate) struct Means<'w> {
+    /// Models and notes.
+    pub(crate) published: &'w Published,
+    /// Runs their networks.
+    pub(crate) heads: &'w mut dyn Heads,
 }
 
 /// What a step comes to.
@@ -59,10 +68,10 @@ impl Restore {
     }
 
     /// Does a bounded part of the work.
-    pub(crate) fn step(self, log: &dyn Log, settings: &Settings, published: &Published) -> Result<Step, WorkerError> {
+    pub(crate) fn step(self, log: &dyn Log, settings: &Settings, by: Means<'_>) -> Result<Step, WorkerError> {
         match self {
-            Self::State(state) => state.step(log, settings, published),
-            Self::Traffic(traffic) => traffic.step(published),
+            Self::State(state) => state.step(log, settings, by.published),
+            Self::Traffic(traffic) => traffic.step(by),
         }
     }
 }
@@ -106,13 +115,13 @@ impl ReadingState {
 }
 
 impl ReadingTraffic {
-    fn step(mut self: Box<Self>, published: &Published) -> Result<Step, WorkerError> {
+    fn step(mut self: Box<Self>, Means { published, heads }: Means<'_>) -> Result<Step, WorkerError> {
         let records = if self.lane.next < self.to { read_on(&mut *self.reader, STEP, WAIT)? } else { Vec::new() };
         let is_past = records.last().is_none_or(|r| r.offset.next() >= self.to);
         let to = self.to;
         for record in records.iter().filter(|r| r.offset < to) {
             self.retake_upto(record.offset, published);
-            self.lane.fold(record);
+            self.lane.fold(record, heads)?;
         }
         if self.lane.next >= self.to || (is_past && (!records.is_empty() || self.reader.at_end()?)) {
             return Ok(self.finish(published));

@@ -1,7 +1,7 @@
 //! What the scorer is told.
 
 use engine::{ClientIp, Limits};
-use runtime::config::Config;
+use runtime::config::{Config, Network};
 use runtime::keys::TrustedKeys;
 use runtime::topics::Topics;
 use std::sync::Arc;
@@ -27,6 +27,8 @@ pub struct Settings {
     pub keep_dead_letters: bool,
     /// How verdicts show client addresses.
     pub client_ip: ClientIp,
+    /// Whether models are judged with their networks, and by which library.
+    pub network: Network,
     /// Who may publish models.
     pub trusted: TrustedKeys,
     /// When a checkpoint is due and a partition idle.
@@ -45,6 +47,7 @@ impl Settings {
             checkpoint: config.state.checkpoint,
             keep_dead_letters: config.deadletter.keep,
             client_ip: config.privacy.client_ip,
+            network: config.network.clone(),
             trusted,
             clock: Arc::new(system_clock),
         }

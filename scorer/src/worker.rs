@@ -4,10 +4,12 @@ use crate::board::{Board, Counts};
 use crate::feed::Published;
 use crate::lane::{Lane, Work, alert_record};
 use crate::models::ModelFeedError;
-use crate::restore::{Restore, Step};
+use crate::restore::{Means, Restore, Step};
 use crate::settings::Settings;
 use crate::state::BadState;
+use engine::neural::{HeadError, Heads};
 use engine::{Incident, IncidentLife, Offset, StateError, TopicPartition};
+use runtime::inference;
 use runtime::log::{Batch, CommitError, Event, Log, LogError, Output, Record, WorkerSpec, goes_on_at, poll_on};
 use runtime::shutdown::Shutdown;
 use runtime::status::PartitionStatus;
@@ -42,6 +44,9 @@ pub enum WorkerError {
     /// A model cannot be had.
     #[error(transparent)]
     Model(#[from] ModelFeedError),
+    /// A network of a model failed.
+    #[error(transparent)]
+    Network(#[from] HeadError),
     /// A state record could not be written.
     #[error("encoding state: {0}")]
     Encode(#[from] postcard::Error),
@@ -64,6 +69,8 @@ pub(crate) struct Worker<'a> {
     published: Published,
     board: &'a Board,
     lanes: BTreeMap<TopicPartition, Owned>,
+    /// Networks run on this thread, one after the other.
+    heads: Box<dyn Heads>,
     lag_ms: i64,
 }
 
@@ -77,7 +84,8 @@ impl<'a> Worker<'a> {
         board: &'a Board,
     ) -> Result<Self, WorkerError> {
         let consumer = log.worker(spec)?;
-        Ok(Self { settings, log: &**log, consumer, published, board, lanes: BTreeMap::new(), lag_ms: i64::MIN })
+        let heads = inference::heads(&settings.network);
+        Ok(Self { settings, log: &**log, consumer, published, board, lanes: BTreeMap::new(), heads, lag_ms: i64::MIN })
     }
 
     /// Works until asked to stop, then checkpoints what changed.
@@ -143,7 +151,8 @@ impl<'a> Worker<'a> {
             self.lanes.iter().filter(|(_, owned)| matches!(owned, Owned::Restoring(_))).map(|(at, _)| at.clone()).collect();
         for at in restoring {
             let Some(Owned::Restoring(restore)) = self.lanes.remove(&at) else { continue };
-            let owned = match restore.step(self.log, self.settings, &self.published)? {
+            let means = Means { published: &self.published, heads: &mut *self.heads };
+            let owned = match restore.step(self.log, self.settings, means)? {
                 Step::More(restore) => Owned::Restoring(restore),
                 Step::Done(lane) => {
                     self.consumer.seek(&at, lane.next)?;
@@ -158,16 +167,17 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
-    /// Brings each record to its end. What has been published since the last batch takes effect before a partition's first record.
+    /// Brings each record to its end, partition by partition. What has been published since the last batch takes effect before a
+    /// partition's first record.
     fn judge(&mut self, records: &[Record], work: &mut Work) -> Result<(), WorkerError> {
-        let mut caught_up: Vec<&TopicPartition> = Vec::new();
+        let mut by_partition: BTreeMap<&TopicPartition, Vec<&Record>> = BTreeMap::new();
         for record in records {
-            let Some(Owned::Live(lane)) = self.lanes.get_mut(&record.at) else { continue };
-            if !caught_up.contains(&&record.at) {
-                lane.catch_up(&self.published, work)?;
-                caught_up.push(&record.at);
-            }
-            lane.judge(record, self.settings, work)?;
+            by_partition.entry(&record.at).or_default().push(record);
+        }
+        for (at, records) in by_partition {
+            let Some(Owned::Live(lane)) = self.lanes.get_mut(at) else { continue };
+            lane.catch_up(&self.published, work)?;
+            lane.judge_all(&records, &mut *self.heads, self.settings, work)?;
         }
         Ok(())
     }

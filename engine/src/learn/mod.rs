@@ -5,7 +5,7 @@ mod rows;
 
 pub(crate) use play::Play;
 pub use rows::EndpointFacts;
-pub(crate) use rows::{FOLDS, Row, UNIT_SHARE, UNSEEN, class_of, is_password, session_of, source_of};
+pub(crate) use rows::{FOLDS, Row, UNIT_SHARE, UNSEEN, class_of, has_password, is_password, session_of, source_of};
 
 use crate::ablation::{Ablation, Plan};
 use crate::access::Access;
@@ -18,7 +18,8 @@ use crate::features::Features;
 use crate::fuse::{Calibration, Held};
 use crate::history::History;
 use crate::links::Links;
-use crate::model::{ApiModel, Calibrations, Model};
+use crate::model::{ApiModel, Calibrations, Knowledge, Model};
+use crate::neural::{self, Epoch, NoTeacher, Teacher};
 use crate::paths;
 use crate::probe::Probe;
 use crate::record::ApiName;
@@ -61,6 +62,8 @@ pub struct Progress {
     pub phase: &'static str,
     /// 0 to 1 over the whole training.
     pub done: f64,
+    /// How far the network is that is being taught.
+    pub epoch: Option<Epoch>,
 }
 
 /// Why training made no model.
@@ -71,12 +74,25 @@ pub enum LearnError {
     Empty,
 }
 
-/// Learns a model from a history. Deterministic: the same history in the same order gives the same model bytes.
+/// Learns a model without networks from a history. Deterministic: the same history in the same order gives the same model bytes.
 ///
 /// # Errors
 /// The history is empty.
 pub fn learn(history: &History, config: &LearnConfig, progress: &mut dyn FnMut(Progress)) -> Result<Model, LearnError> {
-    Ok(learn_ablated(history, config, &[], progress)?.0)
+    learn_with(history, config, &mut NoTeacher, progress)
+}
+
+/// Learns a model, with those networks that the teacher can teach and that help. As deterministic as the teacher.
+///
+/// # Errors
+/// The history is empty.
+pub fn learn_with(
+    history: &History,
+    config: &LearnConfig,
+    teacher: &mut dyn Teacher,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Model, LearnError> {
+    Ok(learn_ablated(history, config, teacher, &[], progress)?.0)
 }
 
 /// The same, with the calibrations that the model would have with each of these things left out: [`Model::recalibrate`] takes them.
@@ -86,6 +102,7 @@ pub fn learn(history: &History, config: &LearnConfig, progress: &mut dyn FnMut(P
 pub fn learn_ablated(
     history: &History,
     config: &LearnConfig,
+    teacher: &mut dyn Teacher,
     ablations: &[Ablation],
     progress: &mut dyn FnMut(Progress),
 ) -> Result<(Model, Vec<Calibrations>), LearnError> {
@@ -108,45 +125,64 @@ pub fn learn_ablated(
     let mut ablated = vec![Calibrations::default(); ablations.len()];
     for (name, rows) in by_api {
         let count = rows.len();
-        let mut report = |phase, part: f64| progress(Progress { phase, done: (done as f64 + part * count as f64) / total.max(1) as f64 });
+        let mut report = |phase, part: f64, epoch| {
+            progress(Progress { phase, done: (done as f64 + part * count as f64) / total.max(1) as f64, epoch });
+        };
         let calibrate = |held: &[Held<'_>]| {
             for (calibrations, ablation) in ablated.iter_mut().zip(ablations) {
                 calibrations.0.push(Calibration::fit(held, Plan(Some(*ablation))));
             }
             Calibration::fit(held, Plan::default())
         };
-        apis.push(learn_api(name, &rows, alpha(config, &rows), calibrate, &mut report));
+        let told = Told { alpha: alpha(config, &rows), calibrate, teacher: &mut *teacher };
+        apis.push(learn_api(name, &rows, told, &mut report));
         done += count;
     }
     Ok((Model::new(config.label.clone(), hosts, apis, Admitted::new(config.admitted.clone())), ablated))
 }
 
-fn learn_api(
+/// Is told the phase, how much of the API is done, and how far a network is.
+type Report<'r> = dyn FnMut(&'static str, f64, Option<Epoch>) + 'r;
+
+/// What learning of one API is told.
+struct Told<'t, C> {
+    alpha: f64,
+    calibrate: C,
+    teacher: &'t mut dyn Teacher,
+}
+
+fn learn_api<C: FnOnce(&[Held<'_>]) -> Calibration>(
     name: ApiName,
     history: &[&Features],
-    alpha: f64,
-    calibrate: impl FnOnce(&[Held<'_>]) -> Calibration,
-    report: &mut dyn FnMut(&'static str, f64),
+    told: Told<'_, C>,
+    report: &mut Report<'_>,
 ) -> ApiModel {
-    report("finding endpoints", 0.0);
+    let Told { alpha, calibrate, teacher } = told;
+    report("finding endpoints", 0.0, None);
     let mut in_time: Vec<&Features> = history.to_vec();
     in_time.sort_by_key(|f| f.time.unwrap_or(i64::MIN));
     let paths = paths::learn(&in_time);
-    report("arranging rows", 0.15);
+    report("arranging rows", 0.1, None);
     let (rows, facts) = rows::rows(&in_time, &paths);
     let endpoints = facts.len();
     let networks_known = rows.iter().filter(|r| r.network.is_some()).count() * 2 > rows.len();
-    report("learning fields", 0.2);
+    report("learning fields", 0.15, None);
     let content::Learned { content, held_out: mut signals } = content::learn(&rows, endpoints, networks_known);
-    report("learning sessions", 0.6);
+    report("learning sessions", 0.4, None);
     let all: Vec<&Row<'_>> = rows.iter().collect();
     let links = Links::learn(all.iter().copied());
     let ties = Ties { access: Access::learn(&all, &paths, &links), links };
     let without: Vec<Rooms> = (0..FOLDS).map(|fold| stateful(&rows, Some(fold), endpoints, &ties)).collect();
     replay(&without, &rows, &mut signals);
     drop(without);
-    let rooms = Rooms { content, ..stateful(&rows, None, endpoints, &ties) };
-    report("calibrating", 0.9);
+    report("teaching a network", 0.6, None);
+    let mut taught = |epoch: Epoch| report("teaching a network", 0.6 + 0.3 * epoch.done, Some(epoch));
+    let neural::Learned { foresight, report: network, signals: foreseen } = neural::learn(&rows, &name.0, teacher, &mut taught);
+    for (at, signal) in foreseen {
+        signals[at].push(signal);
+    }
+    let rooms = Rooms { content, foresight, ..stateful(&rows, None, endpoints, &ties) };
+    report("calibrating", 0.9, None);
     let held: Vec<Held<'_>> = rows
         .iter()
         .zip(&signals)
@@ -161,8 +197,8 @@ fn learn_api(
         })
         .collect();
     let calibration = calibrate(&held);
-    report("done", 1.0);
-    ApiModel::new(name, alpha, paths, facts, rooms, calibration, &rows)
+    report("done", 1.0, None);
+    ApiModel::new(name, alpha, paths, Knowledge { facts, rooms, calibration, network }, &rows)
 }
 
 /// What is learned once, from all rows: which fields name callers and objects, and a few counts of each. Learned anew without each
@@ -179,6 +215,7 @@ fn stateful(rows: &[Row<'_>], without: Option<u8>, endpoints: usize, ties: &Ties
     Rooms {
         assets: Assets::learn(rows(), endpoints),
         sequence: Sequence::learn(rows()),
+        foresight: None,
         volume: Volume::learn(rows(), endpoints),
         content: content::Content::default(),
         links: ties.links.clone(),

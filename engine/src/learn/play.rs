@@ -36,6 +36,7 @@ impl Play {
             source_key,
             source: &mut source,
             shared: &mut self.shared,
+            foreseen: None,
         };
         let result = act(&seen, &mut live);
         self.shared.put_source(source_key, seen.now, source);

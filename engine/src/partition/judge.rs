@@ -1,16 +1,19 @@
 //! From one exchange to its verdict.
 
+use super::beforehand::session_key;
 use super::breadth::{REACH, REASONS};
-use super::{ClientIp, Live, Partition, RecordPosition};
+use super::{ClientIp, Incoming, Live, Partition, Session};
 use crate::admitted::Admitted;
 use crate::detect::{Explanation, Level, Seen, Signal};
 use crate::features::sensitive;
 use crate::features::{Features, ValueKind};
 use crate::fuse::{self, Calibrated};
-use crate::learn::{UNSEEN, session_of, source_of};
+use crate::learn::{UNSEEN, source_of};
 use crate::model::{ApiModel, Model};
-use crate::record::{ApiName, DetectorKind, Exchange, Family, Label, PValue, Reason, SourceId, Stage, Verdict};
+use crate::neural::{Answer, Ask, HeadError, Heads};
+use crate::record::{ApiName, DetectorKind, Family, Label, PValue, Reason, SourceId, Stage, Verdict};
 use crate::rooms::Rooms;
+use crate::sequence::{is_step, token};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -36,18 +39,21 @@ struct Outcome {
     blind: Vec<DetectorKind>,
 }
 
+/// What networks have to say at a record's turn.
+pub(super) struct Turn<'t> {
+    /// What was asked and answered with the rest of its batch.
+    pub(super) beforehand: Option<(Ask, Answer)>,
+    /// Who answers what was not asked then.
+    pub(super) heads: &'t mut dyn Heads,
+}
+
 impl Partition {
-    pub(super) fn judge_features(
-        &mut self,
-        position: RecordPosition,
-        exchange: &Exchange<'_>,
-        features: &Features,
-        is_timely: bool,
-    ) -> Verdict {
+    pub(super) fn judge_features(&mut self, record: Incoming<'_>, features: &Features, is_timely: bool, turn: Turn<'_>) -> Verdict {
+        let Incoming { position, exchange } = record;
         let model = self.model.clone();
         let (api, stage, outcome) = match model.as_deref().and_then(|m: &Model| Some((m.api(&features.host)?, m.admitted()))) {
             Some((api, admitted)) => {
-                let outcome = self.evaluate(api, admitted, features, is_timely);
+                let outcome = self.evaluate((api, admitted), features, is_timely, turn);
                 (api.name.clone(), Stage::Evaluating, outcome)
             }
             None => {
@@ -82,14 +88,14 @@ impl Partition {
         }
     }
 
-    fn evaluate(&mut self, api: &ApiModel, admitted: &Admitted, features: &Features, is_timely: bool) -> Outcome {
+    fn evaluate(&mut self, (api, admitted): (&ApiModel, &Admitted), features: &Features, is_timely: bool, turn: Turn<'_>) -> Outcome {
         let route = api.paths.route(features);
         let peers = api.peers(features, &route);
         let class = peers.class;
         let endpoint = route.endpoint.filter(|_| peers.is_known);
         let id = route.endpoint.map_or(UNSEEN, |e| api.paths.endpoint(e).id);
         let seen = Seen { features, route: &route, endpoint, id, class, now: self.meta.clock, is_timely };
-        let session_key = session_of(features).map(|s| crate::features::hash::mix(s, crate::features::hash::hash(api.name.0.as_bytes())));
+        let session_key = session_key(features, &api.name);
         let mut session = session_key.and_then(|key| self.sessions.take(&key)).unwrap_or_default();
         let source_key = source_of(features);
         let mut source = self.shared.take_source(source_key);
@@ -100,8 +106,13 @@ impl Partition {
             source_key,
             source: &mut source,
             shared: &mut self.shared,
+            foreseen: None,
         };
         api.rooms.arrive(&seen, &mut live);
+        match foresee(api, &seen, &live, turn) {
+            Ok(foreseen) => live.foreseen = foreseen,
+            Err(error) => drop(self.failure.get_or_insert(error)),
+        }
         let mut signals = Vec::with_capacity(20);
         api.rooms.score(&seen, &live, &mut self.scratch, &mut signals);
         let mut calibrated = Vec::with_capacity(signals.len());
@@ -144,6 +155,22 @@ impl Partition {
         let families = families(&reasons, alpha);
         Outcome { label, p, alpha, endpoint: api.paths.name(features, &route), families, reasons, blind }
     }
+}
+
+/// What the network of the API says of a step: what it said beforehand if it was asked the same, else what it says now.
+fn foresee(api: &ApiModel, seen: &Seen<'_>, live: &Live<'_>, turn: Turn<'_>) -> Result<Option<(Ask, Answer)>, HeadError> {
+    let status = seen.features.status();
+    let network = api.foresight().filter(|_| live.has_session && is_step(seen.endpoint, status));
+    let Session { sequence, carried, .. } = &*live.session;
+    let Some((head, ask)) = network.and_then(|f| Some((&f.head, f.ask(token(seen.id, status), seen.now, sequence, carried)?))) else {
+        return Ok(None);
+    };
+    if let Some(known) = turn.beforehand.filter(|(asked, _)| *asked == ask) {
+        return Ok(Some(known));
+    }
+    let mut answers = Vec::with_capacity(1);
+    turn.heads.foresee(head, std::slice::from_ref(&ask), &mut answers)?;
+    Ok(answers.pop().map(|answer| (ask, answer)))
 }
 
 /// What is said where no model is.

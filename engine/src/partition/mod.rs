@@ -1,5 +1,6 @@
 //! All live state of one partition, and the step from one record to its verdict. Scorer, trainer and backtest drive this one type.
 
+mod beforehand;
 mod breadth;
 mod incidents;
 mod judge;
@@ -12,10 +13,12 @@ pub use table::Table;
 
 use crate::content::Scratch;
 use crate::facts::{Fact, Note};
-use crate::features::Extractor;
+use crate::features::{Extractor, Features};
 use crate::model::Model;
+use crate::neural::{HeadError, Heads, NoHeads};
 use crate::record::{ApiName, Exchange, Family, Offset, Stage, TopicPartition, Verdict};
 use incidents::Incidents;
+use judge::Turn;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -50,6 +53,22 @@ pub struct RecordPosition {
     pub offset: Offset,
     /// When the log took it, epoch milliseconds; `None` in backtests.
     pub appended_ms: Option<i64>,
+}
+
+impl RecordPosition {
+    /// The time that a record moves the partition clock to: event time, but not beyond append time + 5 s.
+    fn time_of(self, event: Option<i64>) -> Option<i64> {
+        event.map(|event| self.appended_ms.map_or(event, |appended| event.min(appended + AHEAD)))
+    }
+}
+
+/// A record to be judged.
+#[derive(Debug, Clone, Copy)]
+pub struct Incoming<'r> {
+    /// Where it stands.
+    pub position: RecordPosition,
+    /// What it says.
+    pub exchange: &'r Exchange<'r>,
 }
 
 /// Whatever is not a record of the partition and yet changes what it does. Each takes effect at one offset: before the record there.
@@ -199,6 +218,8 @@ pub struct Partition {
     incidents: Incidents,
     extractor: Extractor,
     scratch: Scratch,
+    /// A network failed within the batch that is being judged.
+    failure: Option<HeadError>,
 }
 
 impl Partition {
@@ -216,6 +237,7 @@ impl Partition {
             incidents: Incidents::new(limits.incidents),
             extractor: Extractor::default(),
             scratch: Scratch::default(),
+            failure: None,
         }
     }
 
@@ -246,13 +268,41 @@ impl Partition {
         ended
     }
 
-    /// Judges the next record and learns its traces.
+    /// Judges the next record and learns its traces, without networks: [`Self::judge_all`] has them.
     pub fn judge(&mut self, position: RecordPosition, exchange: &Exchange<'_>) -> Judged {
         let features = self.extractor.extract(exchange);
-        let is_timely = self.tell_time(features.time, position.appended_ms);
+        self.judge_digested(Incoming { position, exchange }, &features, Turn { beforehand: None, heads: &mut NoHeads })
+    }
+
+    /// Judges the next records in their order. How records are cut into batches changes no verdict.
+    ///
+    /// # Errors
+    /// A network of the model cannot be run: what was judged and changed is void, as after an aborted transaction.
+    pub fn judge_all(&mut self, records: &[Incoming<'_>], heads: &mut dyn Heads) -> Result<Vec<Judged>, HeadError> {
+        let features: Vec<Features> = records.iter().map(|r| self.extractor.extract(r.exchange)).collect();
+        self.judge_batch(records, &features, heads)
+    }
+
+    /// Judges exchanges that only their features are left of: what is known of them is the same, their verdicts name no one.
+    pub(crate) fn judge_again(&mut self, features: &[Features], heads: &mut dyn Heads) -> Result<Vec<Judged>, HeadError> {
+        let (nothing, position) = (Exchange::default(), RecordPosition { offset: Offset(0), appended_ms: None });
+        self.judge_batch(&vec![Incoming { position, exchange: &nothing }; features.len()], features, heads)
+    }
+
+    fn judge_batch(&mut self, records: &[Incoming<'_>], features: &[Features], heads: &mut dyn Heads) -> Result<Vec<Judged>, HeadError> {
+        let beforehand = self.ask_beforehand(records, features, heads);
+        let mut judged = Vec::with_capacity(records.len());
+        for ((record, features), beforehand) in records.iter().zip(features).zip(beforehand) {
+            judged.push(self.judge_digested(*record, features, Turn { beforehand, heads }));
+        }
+        self.failure.take().map_or(Ok(judged), Err)
+    }
+
+    fn judge_digested(&mut self, record: Incoming<'_>, features: &Features, turn: Turn<'_>) -> Judged {
+        let is_timely = self.tell_time(record.position.time_of(features.time));
         let mut incidents = Vec::new();
         self.incidents.close(self.meta.clock, &mut incidents);
-        let verdict = self.judge_features(position, exchange, &features, is_timely);
+        let verdict = self.judge_features(record, features, is_timely, turn);
         if verdict.label == crate::record::Label::Anomalous {
             self.incidents.add(&verdict, self.meta.clock, &mut incidents);
         }
@@ -271,10 +321,9 @@ impl Partition {
         let _ = self.judge(position, exchange);
     }
 
-    /// Moves the partition clock by a record: max of min(event time, append time + 5 s). Returns whether the record's time means something.
-    fn tell_time(&mut self, event: Option<i64>, appended: Option<i64>) -> bool {
-        let Some(event) = event else { return false };
-        let at = appended.map_or(event, |a| event.min(a + AHEAD));
+    /// Moves the partition clock by a record. Returns whether the record's time means something.
+    fn tell_time(&mut self, at: Option<i64>) -> bool {
+        let Some(at) = at else { return false };
         self.advance(at);
         at >= self.meta.clock - LATE
     }

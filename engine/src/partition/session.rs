@@ -7,6 +7,7 @@ use crate::access::{Footprint, Owner};
 use crate::facts::{Entity, Fact, Saw};
 use crate::fuse::Wealth;
 use crate::links::{Issue, Linked};
+use crate::neural::{Answer, Ask, Carried};
 use crate::newcomer::Newcomer;
 use crate::probe::Tried;
 use crate::replay::{Beginnings, Sighting};
@@ -45,6 +46,8 @@ pub struct Session {
     pub refused: Refused,
     /// How many different things were wrong with it.
     pub breadth: Breadth,
+    /// What its network remembers of it.
+    pub carried: Carried,
 }
 
 /// One network source, over all its sessions.
@@ -171,6 +174,8 @@ pub struct Live<'l> {
     pub source: &'l mut Source,
     /// What sessions share.
     pub shared: &'l mut Shared,
+    /// What the network was asked of this step, and what it answered.
+    pub foreseen: Option<(Ask, Answer)>,
 }
 
 impl Live<'_> {

@@ -22,7 +22,7 @@ pub struct Turn<'p> {
     pub segment: &'p str,
     /// Where it leads.
     pub taken: Taken,
-    /// Why children here are names or values; `None` where the model does not say.
+    /// Why children here are names or values; `None` behind a value that takes the rest.
     pub place: Option<&'p Place>,
 }
 

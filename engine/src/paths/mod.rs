@@ -102,8 +102,7 @@ pub struct Paths {
     hosts: Vec<(u64, u32)>,
     /// Endpoints with declared routes, by hash of host, route, method and operation, sorted.
     declared: Vec<(u64, EndpointIndex)>,
-    /// Why nodes have the children that they have, by node; kept beside what judges, as a part of its own.
-    #[serde(skip)]
+    /// Why nodes have the children that they have, by node. Nothing is judged by it.
     places: Vec<Place>,
 }
 
@@ -118,16 +117,6 @@ impl Paths {
     #[must_use]
     pub fn endpoint(&self, index: EndpointIndex) -> &Endpoint {
         &self.endpoints[index.0 as usize]
-    }
-
-    /// Why paths were divided as they were.
-    pub(crate) fn places(&self) -> &[Place] {
-        &self.places
-    }
-
-    /// Takes back what [`Self::places`] gave.
-    pub(crate) fn set_places(&mut self, places: Vec<Place>) {
-        self.places = places;
     }
 
     /// Nodes in all trees.

@@ -1,6 +1,7 @@
 //! What is left out is not heard, and putting it back changes nothing.
 
 use crate::traffic::{SMALL_SHOP, attacked, history, judging, position};
+use engine::neural::NoTeacher;
 use engine::record::{DetectorKind, Verdict};
 use engine::{Ablation, LearnConfig, Model, Step, learn_ablated};
 use std::sync::Arc;
@@ -18,7 +19,8 @@ fn gives_reasons(verdicts: &[Verdict], detector: DetectorKind) -> bool {
 fn what_is_left_out_gives_no_reason_and_all_else_does() {
     let left_out = [Ablation::Detector(DetectorKind::Content), Ablation::Step(Step::Second)];
     let (model, calibrations) =
-        learn_ablated(&history(&SMALL_SHOP.learned_day), &LearnConfig::default(), &left_out, &mut |_| {}).expect("a history");
+        learn_ablated(&history(&SMALL_SHOP.learned_day), &LearnConfig::default(), &mut NoTeacher, &left_out, &mut |_| {})
+            .expect("a history");
     let mut model = Arc::new(model);
     let whole = judge(&model);
     let mut without = Vec::new();

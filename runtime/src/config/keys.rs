@@ -117,6 +117,18 @@ pub(super) const KEYS: &[Key] = &[
     key("learning.max_wait", Kind::Duration(1), "30m", "Longest wait for `learning.requests`, once `learning.min_requests` are there."),
     key("training.every", Kind::Duration(1_000), "1h", "Time between trainings on what is new."),
     key("training.full_every", Kind::Duration(1_000), "24h", "Time between trainings on the whole history."),
+    key(
+        "network.enabled",
+        Kind::Flag,
+        "true",
+        "Whether models get networks beside counted detectors, and are judged with those they have.",
+    ),
+    key(
+        "network.library",
+        Kind::Path,
+        "",
+        "ONNX Runtime's shared library, 1.17 or newer. Default: what `ORT_DYLIB_PATH` names, else `.cache/onnxruntime`, where `make setup` puts it.",
+    ),
     key("history.keep", Kind::Duration(60_000), "30d", "How long the trainer remembers."),
     key("history.max_exchanges", Kind::Count(1_000, COUNT), "2000000", "Most exchanges the trainer remembers, as features."),
     key("history.max_bytes", Kind::Size(16 << 20), "512MiB", "Most memory the trainer's history takes."),

@@ -66,6 +66,8 @@ pub struct Config {
     pub learning: Learning,
     /// When models are trained again.
     pub training: Training,
+    /// Networks of models.
+    pub network: Network,
     /// What the trainer remembers.
     pub history: History,
     /// How long topics keep their records.
@@ -229,6 +231,15 @@ pub struct Training {
     pub every: Duration,
     /// On the whole history.
     pub full_every: Duration,
+}
+
+/// Networks of models.
+#[derive(Debug, Clone)]
+pub struct Network {
+    /// Whether there are any.
+    pub enabled: bool,
+    /// ONNX Runtime's shared library; none: where it usually is.
+    pub library: Option<PathBuf>,
 }
 
 /// What the trainer remembers.

@@ -66,6 +66,7 @@ fn build(settings: &Settings, token: Option<Secret>, properties: KafkaProperties
             max_wait: values.duration("learning.max_wait")?,
         },
         training: Training { every: values.duration("training.every")?, full_every: values.duration("training.full_every")? },
+        network: Network { enabled: values.get("network.enabled")?, library: values.optional("network.library")? },
         history: History {
             keep: values.duration("history.keep")?,
             max_exchanges: values.get("history.max_exchanges")?,

@@ -15,7 +15,7 @@ pub(super) const EXAMPLES: &str = "Examples:
   weir endpoints explain /v1/orders/42
   weir endpoints explain 'GET https://api.example.com/v1/orders/search?q=x' --model shop.weir
 
-Weights are log odds: above 0 for a value, below 0 for a name. What a path was divided by is kept in models of this version and later.";
+Weights are log odds: above 0 for a value, below 0 for a name.";
 
 /// Names beside a variable that are compared with it: those nearest to being values.
 const NEIGHBOURS: usize = 5;
