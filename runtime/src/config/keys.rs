@@ -107,6 +107,12 @@ pub(super) const KEYS: &[Key] = &[
         "",
         "Hosts that are one API: `name` and `hosts` (`*.example.com` takes every sub-domain). Other hosts earn an API of their own by traffic.",
     ),
+    key(
+        "paths.pins",
+        Kind::Texts,
+        "",
+        "Templates that discovery must keep to, whatever traffic says: `/v2/categories/{slug}` makes a value of every segment there, `/v2/categories/new` keeps that one a name.",
+    ),
     key("learning.requests", Kind::Count(1, COUNT), "16000", "Requests of an API after which its first training starts."),
     key(
         "learning.min_requests",

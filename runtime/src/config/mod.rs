@@ -62,6 +62,8 @@ pub struct Config {
     pub session: Session,
     /// Declared groups of hosts, host names in lower case.
     pub apis: Vec<HostGroup>,
+    /// Templates that discovery of endpoints keeps to.
+    pub pins: Vec<String>,
     /// When the first training of an API starts.
     pub learning: Learning,
     /// When models are trained again.
