@@ -9,7 +9,7 @@ use crate::settings::{Clock, Settings};
 use engine::{IncidentLife, Offset, TopicPartition};
 use runtime::config::Blocklist;
 use runtime::format;
-use runtime::log::{Batch, CommitError, Event as Polled, Log, LogError, Output, Record, Start, Worker, WorkerSpec, read_to_end};
+use runtime::log::{Batch, CommitError, Event as Polled, Log, LogError, Output, Record, Start, Worker, WorkerSpec, poll_on, read_to_end};
 use runtime::shutdown::Shutdown;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -122,18 +122,7 @@ impl Keeper {
     }
 
     fn poll(&mut self) -> Result<Vec<Record>, EgressError> {
-        let events = match self.worker.poll(BATCH, POLL) {
-            Err(LogError::Retriable { doing, why }) => {
-                tracing::warn!(doing, why, "polling for the block list");
-                return Ok(Vec::new());
-            }
-            Err(LogError::OffsetGone { at, oldest, .. }) => {
-                self.worker.seek(&at, oldest)?;
-                return Ok(Vec::new());
-            }
-            polled => polled?,
-        };
-        let records = events.into_iter().filter_map(|event| match event {
+        let records = poll_on(&mut *self.worker, BATCH, POLL)?.events.into_iter().filter_map(|event| match event {
             Polled::Records(records) => Some(records),
             Polled::Assigned(_) | Polled::Revoked(_) => None,
         });

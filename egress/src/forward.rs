@@ -6,12 +6,13 @@
 use crate::EgressError;
 use crate::backoff::Backoff;
 use crate::message::{Encoder, Message};
+use crate::metrics::Shared;
 use crate::receiver::{Delivery, Receiver, Trouble};
 use crate::settings::Settings;
 use engine::{Offset, TopicPartition};
 use runtime::config::{Receiver as Declared, Stream};
 use runtime::format;
-use runtime::log::{Batch, CommitError, Event, Log, LogError, Output, Producer, Record, Worker, WorkerSpec};
+use runtime::log::{Batch, CommitError, Event, Log, Output, Polled, Producer, Record, Worker, WorkerSpec, poll_on};
 use runtime::shutdown::Shutdown;
 use runtime::status::{OUTPUT, OutputStatus};
 use std::collections::BTreeMap;
@@ -88,7 +89,14 @@ impl Forwarder {
             not_before: Instant::now(),
             deadletter: Arc::clone(&topics.deadletter),
             keep_dead_letters: settings.keep_dead_letters,
-            report: Report { status, told: None, at: None, topic: Arc::clone(&topics.status), producer: log.producer(None)? },
+            report: Report {
+                observed: Shared::observed(status.clone()),
+                status,
+                told: None,
+                at: None,
+                topic: Arc::clone(&topics.status),
+                producer: log.producer(None)?,
+            },
         })
     }
 
@@ -108,21 +116,8 @@ impl Forwarder {
 
     /// Reads what there is; while records wait, only stays in the group.
     fn poll(&mut self) -> Result<(), EgressError> {
-        let events = match self.worker.poll(BATCH, POLL) {
-            Err(LogError::Retriable { doing, why }) => {
-                tracing::warn!(output = self.report.status.output, doing, why, "polling");
-                return Ok(());
-            }
-            Err(LogError::OffsetGone { at, wanted, oldest }) => {
-                let lost = oldest.0.saturating_sub(wanted.0);
-                let output = &self.report.status.output;
-                tracing::error!(output, partition = %at, records = lost, "retention has deleted records before the receiver took them");
-                self.report.status.lost += lost;
-                self.worker.seek(&at, oldest)?;
-                return Ok(());
-            }
-            polled => polled?,
-        };
+        let Polled { events, lost } = poll_on(&mut *self.worker, BATCH, POLL)?;
+        self.report.status.lost += lost;
         for event in events {
             match event {
                 Event::Assigned(partitions) => {
@@ -291,6 +286,7 @@ impl Forwarder {
 /// What people are told of an output: a record of `weir.status`, now and then.
 struct Report {
     status: OutputStatus,
+    observed: Shared,
     told: Option<OutputStatus>,
     at: Option<Instant>,
     topic: Arc<str>,
@@ -303,6 +299,7 @@ impl Report {
         if self.told.as_ref() == Some(&self.status) {
             return Ok(());
         }
+        self.observed.set(&self.status);
         let output = Output {
             topic: Arc::clone(&self.topic),
             partition: Some(0),

@@ -13,6 +13,7 @@ mod ecs;
 mod event;
 mod forward;
 mod message;
+mod metrics;
 mod receiver;
 mod settings;
 

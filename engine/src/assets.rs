@@ -1,16 +1,25 @@
 //! `assets`: which endpoints are live, with which authentication, and how talkative the server is.
 
 use crate::detect::{Aspect, Explanation, Level, Seen, Signal};
+use crate::features::hash::hash;
 use crate::features::{Credential, Features};
-use crate::learn::Row;
+use crate::learn::{Row, has_password};
 use crate::newcomer;
 use crate::partition::Live;
 use crate::paths::{EndpointIndex, Paths, Route};
 use crate::record::Family;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Successful requests that an endpoint's habits rest on, at least.
 const SUPPORT: u32 = 30;
+
+/// What an unseen endpoint is odder for, nats: being of an older version of the API than the one in use, and taking passwords. Releases
+/// bring neither.
+const OLD: f32 = 2.0;
+const DOOR: f32 = 1.5;
+/// Segments that a version may stand in.
+const VERSIONED: usize = 3;
 
 /// Words that endpoints for operators have in their paths.
 const INTERNAL: [&str; 10] = ["admin", "debug", "internal", "metrics", "actuator", "console", "export", "backup", "test", "swagger"];
@@ -21,6 +30,8 @@ pub struct Assets {
     endpoints: Vec<Habits>,
     /// All successful requests.
     successes: u64,
+    /// By hash of host: the version in its paths that most of its successes are to.
+    versions: Vec<(u64, u32)>,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -37,7 +48,8 @@ struct Habits {
 impl Assets {
     /// Learns from rows of one API.
     pub(crate) fn learn<'r>(rows: impl Iterator<Item = &'r Row<'r>>, endpoints: usize) -> Self {
-        let mut assets = Self { endpoints: vec![Habits::default(); endpoints], successes: 0 };
+        let mut assets = Self { endpoints: vec![Habits::default(); endpoints], ..Self::default() };
+        let mut versions: BTreeMap<u64, BTreeMap<u32, u64>> = BTreeMap::new();
         for row in rows {
             let Some(EndpointIndex(at)) = row.route.endpoint else { continue };
             let habits = &mut assets.endpoints[at as usize];
@@ -47,11 +59,16 @@ impl Assets {
             }
             if row.features.status() < 400 {
                 assets.successes += 1;
+                if let Some(version) = version_of(row.features) {
+                    *versions.entry(hash(row.features.host.as_bytes())).or_default().entry(version).or_default() += 1;
+                }
                 habits.successes += 1;
                 habits.with_credential += u32::from(row.features.credential != Credential::None);
                 habits.first_seen = habits.first_seen.into_iter().chain(row.features.time).min();
             }
         }
+        let most = |counts: BTreeMap<u32, u64>| counts.into_iter().max_by_key(|(_, n)| *n).map(|(version, _)| version);
+        assets.versions = versions.into_iter().filter_map(|(host, counts)| Some((host, most(counts)?))).collect();
         assets
     }
 
@@ -74,14 +91,11 @@ impl Assets {
                 // An unknown status may have been a failure.
                 let doubt = if features.succeeded().is_none() { 0.7 } else { 0.0 };
                 let open = if features.credential == Credential::None && features.succeeded().is_some() { 0.5 } else { 0.0 };
-                2.0 - doubt + open
+                let old = if self.is_older(features) { OLD } else { 0.0 };
+                let door = if has_password(features) { DOOR } else { 0.0 };
+                2.0 - doubt + open + old + door
             };
-            out.push(Signal {
-                aspect: Aspect::Unseen,
-                score,
-                level: Level::Own,
-                bet: crate::features::hash::hash(features.path.as_bytes()),
-            });
+            out.push(Signal { aspect: Aspect::Unseen, score, level: Level::Own, bet: hash(features.path.as_bytes()) });
             if let Some(habits) = self.habits(seen.route.endpoint).filter(|h| h.successes >= SUPPORT) {
                 let without = habits.successes - habits.with_credential;
                 let rate = (f64::from(without) + 0.5) / (f64::from(habits.successes) + 1.0);
@@ -96,6 +110,13 @@ impl Assets {
                 .fold(0.0, f32::max);
             out.push(Signal { aspect: Aspect::Leak, score, level: Level::Own, bet: u64::from(features.response.leaks.0) });
         }
+    }
+
+    /// Whether a path is of an older version of the API than the one that is in use.
+    fn is_older(&self, features: &Features) -> bool {
+        let host = hash(features.host.as_bytes());
+        let in_use = self.versions.iter().find(|(h, _)| *h == host).map(|(_, version)| *version);
+        version_of(features).zip(in_use).is_some_and(|(version, in_use)| version < in_use)
     }
 
     /// Takes note of an endpoint that never succeeded before and did.
@@ -162,6 +183,11 @@ impl Assets {
     pub fn first_seen(&self, endpoint: EndpointIndex) -> Option<i64> {
         self.habits(Some(endpoint)).and_then(|h| h.first_seen)
     }
+}
+
+/// The version of the API in a path: 2 of `/v2/orders`.
+fn version_of(features: &Features) -> Option<u32> {
+    features.segments().take(VERSIONED).find_map(|segment| segment.strip_prefix('v')?.split('.').next()?.parse().ok())
 }
 
 /// Whether an unseen endpoint is one that a release of the API brings: callers with a credential use it from several networks. What is

@@ -34,26 +34,35 @@ pub struct Tail {
     scale: f64,
 }
 
+/// How a tail is fitted: between which quantiles its scale is taken, and how small that may be.
+#[derive(Debug, Clone, Copy)]
+pub struct Shape {
+    between: (f64, f64),
+    least_scale: f64,
+}
+
+impl Shape {
+    /// Of scores in any unit.
+    pub const SCORES: Self = Self { between: (0.6, 0.9), least_scale: MIN_SCALE };
+    /// Of likelihoods in nats: more than one nat of p for a nat of score is never claimed.
+    pub const LIKELIHOODS: Self = Self { between: (0.6, 0.9), least_scale: 1.0 };
+    /// Of −ln of p-values: ranks up to the 99 % quantile, a tail on 90 % to 99 % beyond.
+    pub const NATS: Self = Self { between: (0.9, 0.99), least_scale: 1.0 };
+    /// As tails are commonly fitted, by the largest values alone. For comparison: a few attacks among the data stretch it.
+    pub const OF_THE_TOP: Self = Self { between: (0.99, 0.999), least_scale: MIN_SCALE };
+}
+
 impl Tail {
     /// Fits a sample (order does not matter; NaN counts as 0). `None` when there are fewer than `least`.
     #[must_use]
     pub fn fit(sample: Vec<f32>, least: usize) -> Option<Self> {
-        Self::fit_between(sample, least, (0.6, 0.9), MIN_SCALE)
+        Self::fit_as(sample, least, Shape::SCORES)
     }
 
-    /// Fits a sample of scores that are likelihoods in nats already: more than one nat of p for a nat of score is never claimed.
+    /// The same with a tail of another shape.
     #[must_use]
-    pub fn fit_likelihoods(sample: Vec<f32>, least: usize) -> Option<Self> {
-        Self::fit_between(sample, least, (0.6, 0.9), 1.0)
-    }
-
-    /// Fits a sample that is itself −ln of p-values: ranks up to the 99 % quantile, a tail on 90 % to 99 % beyond, scale at least 1.
-    #[must_use]
-    pub fn fit_nats(sample: Vec<f32>, least: usize) -> Option<Self> {
-        Self::fit_between(sample, least, (0.9, 0.99), 1.0)
-    }
-
-    fn fit_between(mut sample: Vec<f32>, least: usize, (low, high): (f64, f64), min_scale: f64) -> Option<Self> {
+    pub fn fit_as(mut sample: Vec<f32>, least: usize, shape: Shape) -> Option<Self> {
+        let Shape { between: (low, high), least_scale } = shape;
         if sample.len() < least.max(1) {
             return None;
         }
@@ -77,7 +86,7 @@ impl Tail {
             }
         }
         let at = |q: f64| f64::from(quantile(&sample, q));
-        let scale = ((at(high) - at(low)) / ((1.0 - low) / (1.0 - high)).ln()).max(min_scale);
+        let scale = ((at(high) - at(low)) / ((1.0 - low) / (1.0 - high)).ln()).max(least_scale);
         let points = POINTS.min(sample.len());
         let quantiles = (0..points).map(|i| quantile(&sample, i as f64 / (points - 1).max(1) as f64)).collect();
         Some(Self { n: n as u32, positive, quantiles, start: at(high), start_nats: -(1.0 - high).ln(), scale })

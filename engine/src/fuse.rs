@@ -1,7 +1,8 @@
 //! From signals to one p-value: each aspect calibrated per endpoint (else class, else API), combined, calibrated again per class,
 //! and set beside what the session has shown before.
 
-use crate::calibrate::Tail;
+use crate::ablation::{Ablation, Plan, Step};
+use crate::calibrate::{Shape, Tail};
 use crate::detect::{Aspect, Class, Level, Signal};
 use crate::features::hash::mix;
 use crate::paths::EndpointIndex;
@@ -31,6 +32,9 @@ pub struct Calibration {
     sessions: Vec<Option<Tail>>,
     /// Rows behind the class with the fewest, and behind all.
     pub rows: u64,
+    /// What is left out to see what it contributes; never of a model file.
+    #[serde(skip)]
+    without: Option<Ablation>,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -107,13 +111,14 @@ pub struct Calibrated {
 
 impl Calibration {
     /// Fits everything on held-out rows, which stand in time order.
-    pub(crate) fn fit(rows: &[Held<'_>]) -> Self {
+    pub(crate) fn fit(rows: &[Held<'_>], plan: Plan) -> Self {
         let mut calibration = Self {
-            aspects: Aspect::ALL.iter().map(|a| AspectTails::fit(rows, *a)).collect(),
-            fused: Vec::with_capacity(Peers::COUNT),
+            aspects: Aspect::ALL.iter().map(|a| AspectTails::fit(rows, *a, plan)).collect(),
+            fused: vec![None; Peers::COUNT],
             fused_all: [None, None],
             sessions: vec![None; BUCKETS],
             rows: rows.len() as u64,
+            without: plan.0,
         };
         let mut scratch = Vec::new();
         let (combined, bets): (Vec<f32>, Vec<u32>) = rows
@@ -123,20 +128,29 @@ impl Calibration {
                 (combine(&scratch).nats() as f32, bet_of(row.endpoint, &scratch))
             })
             .unzip();
-        for peers in Peers::all() {
-            let is_peer = |r: &Held<'_>| r.class == peers.class && r.has_free_text == peers.has_free_text && is_measure(r, peers.is_known);
-            let sample = rows.iter().zip(&combined).filter(|(r, _)| is_peer(r)).map(|(_, c)| *c).collect();
-            calibration.fused.push(Tail::fit_nats(sample, OWN_SUPPORT));
+        if plan.takes(Step::Second) {
+            calibration.fit_second(rows, &combined, plan);
         }
-        calibration.fused_all = [true, false].map(|is_known| {
-            let sample = rows.iter().zip(&combined).filter(|(r, _)| is_measure(r, is_known)).map(|(_, c)| *c).collect();
-            Tail::fit_nats(sample, 1)
-        });
-        calibration.fit_sessions(rows, &combined, &bets);
+        if plan.takes(Step::Sessions) {
+            calibration.fit_sessions(rows, &combined, &bets, plan);
+        }
         calibration
     }
 
-    fn fit_sessions(&mut self, rows: &[Held<'_>], combined: &[f32], bets: &[u32]) {
+    /// Fits the tails of combined p-values.
+    fn fit_second(&mut self, rows: &[Held<'_>], combined: &[f32], plan: Plan) {
+        let fit = |least, is_in: &dyn Fn(&Held<'_>) -> bool| {
+            let sample = rows.iter().zip(combined).filter(|(r, _)| is_in(r)).map(|(_, c)| *c).collect();
+            Tail::fit_as(sample, least, plan.shape(Shape::NATS))
+        };
+        for peers in Peers::all() {
+            let is_peer = |r: &Held<'_>| r.class == peers.class && r.has_free_text == peers.has_free_text && is_measure(r, peers.is_known);
+            self.fused[peers.slot()] = fit(OWN_SUPPORT, &is_peer);
+        }
+        self.fused_all = [true, false].map(|is_known| fit(1, &|r| is_measure(r, is_known)));
+    }
+
+    fn fit_sessions(&mut self, rows: &[Held<'_>], combined: &[f32], bets: &[u32], plan: Plan) {
         let mut sessions: BTreeMap<u64, (u32, f64, Wealth)> = BTreeMap::new();
         for ((row, nats), bet) in rows.iter().zip(combined).zip(bets) {
             let Some(session) = row.session else { continue };
@@ -151,7 +165,7 @@ impl Calibration {
             samples[bucket(*count)].push(*most as f32);
         }
         for (slot, sample) in samples.into_iter().enumerate() {
-            let mut tail = Tail::fit(sample, CLASS_SUPPORT);
+            let mut tail = Tail::fit_as(sample, CLASS_SUPPORT, plan.shape(Shape::SCORES));
             if let Some(tail) = &mut tail {
                 tail.widen(1.0);
             }
@@ -162,9 +176,8 @@ impl Calibration {
     /// p-values of signals, into `out`.
     pub fn calibrate(&self, endpoint: Option<EndpointIndex>, class: Class, signals: &[Signal], out: &mut Vec<Calibrated>) {
         out.clear();
-        out.extend(
-            signals.iter().map(|s| Calibrated { signal: *s, p: self.aspects[s.aspect as usize].p(endpoint, class, f64::from(s.score)) }),
-        );
+        let heard = signals.iter().filter(|s| self.without.is_none_or(|without| !without.silences(s.aspect)));
+        out.extend(heard.map(|s| Calibrated { signal: *s, p: self.aspects[s.aspect as usize].p(endpoint, class, f64::from(s.score)) }));
     }
 
     /// p of a request from its combined p, by its peers.
@@ -194,7 +207,7 @@ impl Calibration {
 }
 
 impl AspectTails {
-    fn fit(rows: &[Held<'_>], aspect: Aspect) -> Self {
+    fn fit(rows: &[Held<'_>], aspect: Aspect, plan: Plan) -> Self {
         let mut endpoints: FxHashMap<EndpointIndex, Vec<f32>> = FxHashMap::default();
         let mut classes: Vec<Vec<f32>> = vec![Vec::new(); Class::COUNT * 2];
         let mut all = Vec::new();
@@ -208,26 +221,23 @@ impl AspectTails {
                 }
             }
         }
-        let all = Tail::fit_likelihoods(all, 1);
-        let classes: Vec<Option<Tail>> = classes
-            .into_iter()
-            .map(|sample| {
-                let mut tail = Tail::fit_likelihoods(sample, CLASS_SUPPORT)?;
-                if let Some(all) = &all {
-                    tail.shrink_to(all);
-                }
-                Some(tail)
-            })
-            .collect();
+        let fit = |sample, least| Tail::fit_as(sample, least, plan.shape(Shape::LIKELIHOODS));
+        let shrunk = |mut tail: Tail, to: Option<&Tail>| {
+            if let Some(to) = to.filter(|_| plan.takes(Step::Shrinkage)) {
+                tail.shrink_to(to);
+            }
+            tail
+        };
+        let all = fit(all, 1);
+        let support = if plan.takes(Step::Classes) { CLASS_SUPPORT } else { usize::MAX };
+        let classes: Vec<Option<Tail>> = classes.into_iter().map(|sample| Some(shrunk(fit(sample, support)?, all.as_ref()))).collect();
         let class_of: FxHashMap<EndpointIndex, Class> = rows.iter().filter_map(|r| Some((r.endpoint?, r.class))).collect();
+        let support = if plan.takes(Step::Endpoints) { OWN_SUPPORT } else { usize::MAX };
         let mut own: Vec<(EndpointIndex, Tail)> = endpoints
             .into_iter()
             .filter_map(|(e, sample)| {
-                let mut tail = Tail::fit_likelihoods(sample, OWN_SUPPORT)?;
-                if let Some(class) = class_of.get(&e).and_then(|c| classes[class_slot(*c, true)].as_ref()).or(all.as_ref()) {
-                    tail.shrink_to(class);
-                }
-                Some((e, tail))
+                let class = class_of.get(&e).and_then(|c| classes[class_slot(*c, true)].as_ref());
+                Some((e, shrunk(fit(sample, support)?, class.or(all.as_ref()))))
             })
             .collect();
         own.sort_unstable_by_key(|(e, _)| *e);

@@ -4,12 +4,14 @@
 //! Time is an argument, randomness is seeded from data: the same records with the same effects at the same offsets give the same
 //! verdicts, byte for byte.
 
+pub mod ablation;
 pub mod access;
 pub mod api;
 pub mod assets;
 pub mod calibrate;
 pub mod content;
 pub mod detect;
+pub mod drift;
 pub mod facts;
 pub mod features;
 pub mod fuse;
@@ -22,6 +24,7 @@ pub mod newcomer;
 pub mod partition;
 pub mod paths;
 pub mod probe;
+pub mod rate;
 pub mod record;
 pub mod replay;
 pub mod response;
@@ -33,10 +36,11 @@ pub mod time;
 pub mod trial;
 pub mod volume;
 
+pub use ablation::{Ablation, Step};
 pub use facts::{BadFact, Fact, FactStage, Note};
 pub use features::Features;
 pub use history::{History, HistoryLimits};
-pub use learn::{LearnConfig, LearnError, Progress, learn, learn_with};
+pub use learn::{LearnConfig, LearnError, Progress, learn, learn_ablated, learn_with};
 pub use model::{Model, ModelError};
 pub use partition::{
     ClientIp, Effect, Incident, IncidentLife, Incoming, Judged, Limits, Partition, RecordPosition, StateEntry, StateError,

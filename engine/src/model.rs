@@ -1,12 +1,15 @@
 //! What was learned: immutable, shared by reference, written as parts of a `.weir` file.
 
 use crate::api::HostMap;
-use crate::fuse::Calibration;
-use crate::learn::{EndpointFacts, Row};
+use crate::features::Features;
+use crate::fuse::{Calibration, Peers};
+use crate::learn::{EndpointFacts, Row, class_of};
 use crate::neural::{self, Foresight, Report};
-use crate::paths::{EndpointIndex, Paths};
+use crate::paths::{EndpointIndex, Paths, Route};
+use crate::rate::Rate;
 use crate::record::ApiName;
 use crate::rooms::Rooms;
+use crate::sequence::ChainSize;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -18,6 +21,10 @@ pub struct Model {
     hosts: HostMap,
     apis: Vec<ApiModel>,
 }
+
+/// A calibration for each API of a model, in their order.
+#[derive(Debug, Clone, Default)]
+pub struct Calibrations(pub(crate) Vec<Calibration>);
 
 /// Name of the part that tells of the others.
 const HEAD: &str = "head.json";
@@ -105,6 +112,20 @@ impl Model {
         self.hosts.api(host)
     }
 
+    /// Whom a request is compared with; `None` where no API of the model takes it.
+    #[must_use]
+    pub fn peers(&self, features: &Features) -> Option<Peers> {
+        let api = self.api(&features.host)?;
+        Some(api.peers(features, &api.paths.route(features)))
+    }
+
+    /// Puts other calibrations in the place of the model's, which it returns. They come from the learning that made the model.
+    #[must_use]
+    pub fn recalibrate(&mut self, calibrations: Calibrations) -> Calibrations {
+        let old = self.apis.iter_mut().zip(calibrations.0).map(|(api, new)| std::mem::replace(&mut api.calibration, new));
+        Calibrations(old.collect())
+    }
+
     /// All APIs.
     #[must_use]
     pub fn apis(&self) -> &[ApiModel] {
@@ -175,6 +196,11 @@ impl Model {
         serde_json::Value::Object(apis)
     }
 
+    /// How large the Markov chain of each API is.
+    pub fn chains(&self) -> impl Iterator<Item = (&ApiName, ChainSize)> {
+        self.apis.iter().map(|a| (&a.name, a.rooms.sequence.size(&a.paths)))
+    }
+
     /// Discovered endpoints, for `weir endpoints`.
     #[must_use]
     pub fn endpoints(&self) -> Vec<EndpointView> {
@@ -239,9 +265,27 @@ impl ApiModel {
         Self { name, alpha, paths, facts, rooms, calibration, free_text, network, stats, response_fields }
     }
 
+    /// Whom a request with this route is compared with.
+    #[must_use]
+    pub fn peers(&self, features: &Features, route: &Route) -> Peers {
+        let facts = route.endpoint.map(|e| &self.facts[e.0 as usize]);
+        let known = route.endpoint.filter(|_| facts.is_some_and(|f| f.is_known));
+        Peers {
+            class: class_of(&features.method, facts),
+            has_free_text: known.is_some_and(|e| self.free_text[e.0 as usize]),
+            is_known: known.is_some(),
+        }
+    }
+
+    /// Share of successes in training that were at endpoints too rare to be known.
+    pub(crate) fn unknown_share(&self) -> f64 {
+        let successes = |is_known| self.facts.iter().filter(|f| f.is_known == is_known).map(|f| f.successes).sum();
+        let (unknown, known): (u64, u64) = (successes(false), successes(true));
+        Rate { events: unknown, of: unknown + known }.share()
+    }
+
     fn summary(&self) -> serde_json::Value {
         let known = self.facts.iter().filter(|f| f.is_known).count();
-        let (states, transitions, stored) = self.rooms.sequence.size();
         serde_json::json!({
             "requests": self.stats.requests,
             "sessions": self.stats.sessions,
@@ -252,7 +296,7 @@ impl ApiModel {
             "fields": self.rooms.content.profiles(),
             "alpha": self.alpha,
             "calibration_rows": self.calibration.rows,
-            "markov": { "states": states, "transitions": transitions, "possible": states * states, "stored": stored },
+            "markov": self.rooms.sequence.size(&self.paths),
             "network": self.network.to_json(),
             "poisoning": if self.stats.breadth_known { "breadth and tails" } else { "tails only" },
         })

@@ -12,6 +12,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// Steps of context.
 const ORDER: usize = 3;
@@ -74,9 +75,10 @@ pub(crate) fn is_step(endpoint: Option<EndpointIndex>, status: u16) -> bool {
     endpoint.is_some() && status < 500
 }
 
-/// Whether a step was taken, be it in vain: a payment that is declined was not skipped, while a door that stays shut was not reached.
+/// Whether a step was taken, be it in vain: a payment that is declined, or that the server could not make, was not skipped, while a door
+/// that stays shut was not reached.
 fn is_taken(status: u16) -> bool {
-    status < 500 && !matches!(status, 401 | 403 | 404 | 405)
+    !matches!(status, 401 | 403 | 404 | 405)
 }
 
 /// Whether a credential was brought and refused: it expired, or was never one. That happens anywhere, whatever the way there.
@@ -134,8 +136,8 @@ impl Trace {
         }
     }
 
-    fn step(&mut self, id: EndpointId, status: u16, now: i64) {
-        self.follow(token(id, status), now);
+    /// Notes that a step was taken, if it was.
+    fn visit(&mut self, id: EndpointId, status: u16) {
         if is_taken(status) && !self.visited.contains(&short(id)) && self.visited.len() < MAX_VISITED {
             self.visited.push(short(id));
         }
@@ -159,9 +161,16 @@ impl Sequence {
         let (mut steps, mut stale) = (0.0f32, 0.0f32);
         for row in rows {
             let status = row.features.status();
-            let Some(session) = row.session.filter(|_| is_step(row.endpoint, status)) else { continue };
+            let Some(session) = row.session.filter(|_| row.endpoint.is_some()) else { continue };
             let trace = sessions.entry(session).or_default();
             let now = row.features.time.unwrap_or(0);
+            if is_taken(status) {
+                latest.insert((session, short(row.id)), now);
+            }
+            if !is_step(row.endpoint, status) {
+                trace.visit(row.id, status);
+                continue;
+            }
             let next = token(row.id, status);
             tokens.insert(next);
             let context = trace.context_at(now);
@@ -186,10 +195,8 @@ impl Sequence {
                     before.shortly += if latest.get(&(session, *earlier)).is_some_and(|at| now - at <= SHORTLY) { row.weight } else { 0.0 };
                 }
             }
-            if is_taken(status) {
-                latest.insert((session, short(row.id)), now);
-            }
-            trace.step(row.id, status, now);
+            trace.visit(row.id, status);
+            trace.follow(next, now);
         }
         let rules = cases
             .into_iter()
@@ -279,8 +286,11 @@ impl Sequence {
 
     /// Takes note of a step.
     pub fn observe(&self, seen: &Seen<'_>, live: &mut Live<'_>) {
+        if seen.endpoint.is_some() {
+            live.session.sequence.visit(seen.id, seen.features.status());
+        }
         if is_step(seen.endpoint, seen.features.status()) {
-            live.session.sequence.step(seen.id, seen.features.status(), seen.now);
+            live.session.sequence.follow(token(seen.id, seen.features.status()), seen.now);
         }
     }
 
@@ -321,10 +331,49 @@ impl Sequence {
         })
     }
 
-    /// States kept and transitions stored, for reports: contexts of order 1, transitions of order 1, all transitions.
+    /// How large the chain is, of the endpoints that there are.
     #[must_use]
-    pub fn size(&self) -> (usize, usize, usize) {
-        (self.contexts.get(1).map_or(0, Vec::len), self.transitions.get(1).map_or(0, Vec::len), self.transitions.iter().map(Vec::len).sum())
+    pub fn size(&self, paths: &Paths) -> ChainSize {
+        let contexts = self.contexts.get(1).map_or(&[] as &[_], Vec::as_slice);
+        let is_state = |token: u64| find(contexts, context_key(&[token, 0, 0], 1)).is_some();
+        let is_kept = |id: EndpointId| (0..=5).any(|class| is_state(token(id, class * 100)));
+        ChainSize {
+            states: contexts.len(),
+            endpoints_kept: paths.endpoints().iter().filter(|e| is_kept(e.id)).count(),
+            endpoints_seen: paths.endpoints().len(),
+            transitions: self.transitions.get(1).map_or(0, Vec::len),
+            possible: contexts.len().pow(2),
+            stored: self.transitions.iter().map(Vec::len).sum(),
+        }
+    }
+}
+
+/// How large a Markov chain is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct ChainSize {
+    /// States: endpoints by class of status, pauses, and the start of a session.
+    pub states: usize,
+    /// Endpoints that are states.
+    pub endpoints_kept: usize,
+    /// Endpoints that were discovered; of those that are not states nobody went on, or too few ever came.
+    pub endpoints_seen: usize,
+    /// Transitions from one state to the next.
+    pub transitions: usize,
+    /// Pairs of states.
+    pub possible: usize,
+    /// Transitions of all orders, from none to three steps of context.
+    pub stored: usize,
+}
+
+impl fmt::Display for ChainSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { states, endpoints_kept, endpoints_seen, transitions, possible, stored } = self;
+        let share = 100.0 * *transitions as f64 / (*possible).max(1) as f64;
+        write!(
+            f,
+            "{states} states for {endpoints_kept} of {endpoints_seen} endpoints, {transitions} of {possible} transitions ({share:.1} %), \
+             {stored} with longer contexts"
+        )
     }
 }
 

@@ -6,6 +6,7 @@ pub mod decode;
 mod files;
 pub mod listener;
 pub mod masking;
+mod metrics;
 mod prepare;
 mod raw;
 mod service;

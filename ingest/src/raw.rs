@@ -3,14 +3,15 @@
 //! Exchanges, dead letters and positions of a batch are one transaction: every record of a raw topic becomes its exchanges, or a dead letter
 //! with the reason and the position, exactly once.
 
-use crate::decode::{BadLine, Fault, Options, Reader, Reason};
+use crate::decode::{BadLine, Fault, Format, Options, Reader, Reason};
+use crate::metrics::Metrics;
 use crate::service::IngestError;
 use crate::{Preparer, traffic};
 use bytes::Bytes;
 use engine::{Offset, TopicPartition};
 use runtime::config::{Config, RawTopic};
 use runtime::keys::SessionKey;
-use runtime::log::{Batch, CommitError, Event, Log, LogError, Output, Record, Worker, WorkerSpec};
+use runtime::log::{Batch, CommitError, Event, Log, LogError, Output, Record, Worker, WorkerSpec, poll_on};
 use runtime::shutdown::Shutdown;
 use runtime::topics::Topics;
 use std::collections::{BTreeMap, HashMap};
@@ -22,9 +23,6 @@ const BATCH: usize = 2_000;
 
 /// Longest wait for a batch.
 const POLL: Duration = Duration::from_millis(100);
-
-/// Wait before the log is tried again.
-const AGAIN: Duration = Duration::from_millis(500);
 
 /// Reads the configured raw topics until it is to stop; returns at once when there are none.
 pub async fn run(config: &Config, key: &SessionKey, log: Arc<dyn Log>, shutdown: Shutdown) -> Result<(), IngestError> {
@@ -51,6 +49,7 @@ pub(crate) struct Rekeying {
     preparer: Preparer,
     traffic: Arc<str>,
     deadletter: Arc<str>,
+    metrics: Metrics,
     /// Whether dead letters hold the bytes.
     keep: bool,
 }
@@ -64,34 +63,30 @@ impl Rekeying {
             Reader::new(&Options { format: topic.format, field_map, ..options.clone() })
         };
         let readers = config.ingest.topics.iter().map(|topic| (topic.name.as_str().into(), reader(topic))).collect();
-        Self { readers, preparer, traffic: topics.traffic, deadletter: topics.deadletter, keep: config.deadletter.keep }
+        let metrics = Metrics::new("topic", &topics.traffic);
+        Self { readers, preparer, traffic: topics.traffic, deadletter: topics.deadletter, metrics, keep: config.deadletter.keep }
     }
 
     /// Polls, re-keys, commits.
     fn run(&self, mut worker: Box<dyn Worker>, shutdown: &Shutdown) -> Result<(), IngestError> {
         while !shutdown.is_cancelled() {
-            let events = match worker.poll(BATCH, POLL) {
-                Ok(events) => events,
-                Err(LogError::Retriable { doing, why }) => {
-                    tracing::warn!(doing, why, "raw topics cannot be read; trying again");
-                    std::thread::sleep(AGAIN);
-                    continue;
-                }
-                Err(error) => return Err(error.into()),
-            };
-            let records = events.into_iter().filter_map(|event| match event {
+            let records = poll_on(&mut *worker, BATCH, POLL)?.events.into_iter().filter_map(|event| match event {
                 Event::Records(records) => Some(records),
                 // Nothing is held back between batches, so partitions may come and go.
                 Event::Assigned(_) | Event::Revoked(_) => None,
             });
-            let batch = self.batch(records.flatten());
+            let mut batch = self.batch(records.flatten());
             if batch.positions.is_empty() {
                 continue;
             }
+            let sent = self.metrics.sending(&mut batch.outputs);
             match worker.commit(batch) {
-                Ok(()) => {}
+                Ok(()) => sent.done(),
                 // The records come again.
-                Err(CommitError::Aborted(why)) => tracing::info!(why, "a batch of raw records was aborted"),
+                Err(CommitError::Aborted(why)) => {
+                    sent.failed(&why);
+                    tracing::info!(why, "a batch of raw records was aborted");
+                }
                 Err(CommitError::Fenced(why)) => return Err(LogError::Fatal { doing: "commit raw records".to_owned(), why }.into()),
                 Err(CommitError::Fatal(error)) => return Err(error.into()),
             }
@@ -113,8 +108,12 @@ impl Rekeying {
     /// Exchanges of one record, each to the traffic topic; what cannot be read of it, to the dead letters.
     fn rekey(&self, record: &Record, outputs: &mut Vec<Output>) {
         let before = outputs.len();
+        let mut may_be_empty = false;
         if let (Some(reader), Some(value)) = (self.readers.get(&record.at.topic), &record.value) {
-            for decoded in reader.read(&record.at.topic, value.clone()) {
+            let source = reader.read(&record.at.topic, value.clone());
+            // Most requests of spans hold none of a server.
+            may_be_empty = source.format() == Format::Otlp;
+            for decoded in source {
                 let output = match decoded {
                     Ok(decoded) => traffic::record(&self.preparer.prepared(decoded), &self.traffic),
                     Err(BadLine { fault, .. }) => Err(fault),
@@ -122,7 +121,7 @@ impl Rekeying {
                 outputs.push(output.unwrap_or_else(|fault| self.dead_letter(record, &fault)));
             }
         }
-        if outputs.len() == before {
+        if outputs.len() == before && !may_be_empty {
             outputs.push(self.dead_letter(record, &Fault::new(Reason::NotARequest, "the record holds no exchange")));
         }
     }

@@ -75,6 +75,20 @@ pub struct ScorerStatus {
     /// Alerts that feedback muted since it started.
     #[serde(default)]
     pub muted: u64,
+    /// How long verdicts took lately, from the append of an exchange to the commit of its verdict.
+    #[serde(default)]
+    pub latency: Option<Latency>,
+}
+
+/// How long something took, milliseconds, over the records since the last status with any.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Latency {
+    /// Half took at most this.
+    pub p50_ms: u64,
+    /// 99 of 100 took at most this.
+    pub p99_ms: u64,
+    /// None took longer.
+    pub max_ms: u64,
 }
 
 /// How forwarding to one receiver goes; key `output/<instance>/<output>`.

@@ -26,7 +26,7 @@ pub(crate) enum Unreadable {
 
 impl Unreadable {
     /// One word for the header.
-    fn reason(&self) -> &'static str {
+    pub(crate) fn reason(&self) -> &'static str {
         match self {
             Self::NoValue => "no_value",
             Self::Format(_) => "unknown_format",

@@ -6,7 +6,7 @@
 use crate::settings::Settings;
 use engine::{Fact, FactStage, Note, Offset, TopicPartition};
 use runtime::format;
-use runtime::log::{Batch, CommitError, Event, Log, LogError, Output, Record, Start, Worker, WorkerSpec, goes_on_at};
+use runtime::log::{Batch, CommitError, Event, Log, LogError, Output, Record, Start, Worker, WorkerSpec, goes_on_at, poll_on, read_on};
 use runtime::shutdown::Shutdown;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -102,15 +102,8 @@ impl Desk<'_> {
     }
 
     fn poll(&mut self) -> Result<Vec<Record>, FactStageError> {
-        let events = match self.consumer.poll(BATCH, WAIT) {
-            Err(LogError::Retriable { doing, why }) => {
-                tracing::warn!(doing, why, "polling facts");
-                return Ok(Vec::new());
-            }
-            polled => polled?,
-        };
         let mut read = Vec::new();
-        for event in events {
+        for event in poll_on(&mut *self.consumer, BATCH, WAIT)?.events {
             match event {
                 Event::Assigned(partitions) => {
                     for (at, to) in partitions {
@@ -132,10 +125,7 @@ impl Desk<'_> {
         if from < to {
             let mut reader = self.log.reader(&[(at.clone(), Start::At(from))])?;
             loop {
-                let records = match reader.read(BATCH, WAIT) {
-                    Err(LogError::Retriable { .. }) => continue,
-                    read => read?,
-                };
+                let records = read_on(&mut *reader, BATCH, WAIT)?;
                 for record in records.iter().filter(|record| record.offset < to) {
                     gather(&mut stage, record);
                 }

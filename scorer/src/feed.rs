@@ -6,7 +6,7 @@ use crate::settings::Settings;
 use crate::state::Stages;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use runtime::feedback::Said;
-use runtime::log::{Log, LogError, Reader, Record, Start};
+use runtime::log::{Log, LogError, Reader, Record, Start, read_on};
 use runtime::shutdown::Shutdown;
 use runtime::status::{API, ApiStatus};
 use std::collections::BTreeMap;
@@ -91,13 +91,7 @@ impl Feed {
     }
 
     fn read(&mut self) -> Result<Vec<Record>, LogError> {
-        match self.reader.read(READ, WAIT) {
-            Err(LogError::Retriable { doing, why }) => {
-                tracing::warn!(doing, why, "following models and stages");
-                Ok(Vec::new())
-            }
-            read => read,
-        }
+        read_on(&mut *self.reader, READ, WAIT)
     }
 
     fn is_small(&self, record: &Record) -> bool {

@@ -13,6 +13,7 @@ use engine::{Effect, Exchange, Fact, Incident, Incoming, Judged, Offset, Partiti
 use runtime::format;
 use runtime::log::{Output, Record};
 use runtime::status::PartitionStatus;
+use runtime::telemetry::trace::{Handling, handling};
 use std::sync::Arc;
 
 /// An idle partition with open incidents is told the time after this, milliseconds.
@@ -30,6 +31,8 @@ pub(crate) struct Work {
     pub(crate) incidents: Vec<Incident>,
     pub(crate) touched: Vec<TopicPartition>,
     pub(crate) counts: Counts,
+    /// Of records that are traced; they end with the transaction.
+    pub(crate) traced: Vec<Handling>,
 }
 
 impl Work {
@@ -178,6 +181,7 @@ impl Lane {
 
     /// Brings each record to its end: a verdict and perhaps alerts, or a dead letter.
     fn judge(&mut self, records: &[&Record], heads: &mut dyn Heads, settings: &Settings, work: &mut Work) -> Result<(), WorkerError> {
+        let traced: Vec<_> = records.iter().map(|record| handling(record)).collect();
         let exchanges: Vec<Result<Exchange<'_>, Unreadable>> = records.iter().map(|record| read(record)).collect();
         let incoming: Vec<Incoming<'_>> = records
             .iter()
@@ -185,14 +189,23 @@ impl Lane {
             .filter_map(|(record, exchange)| Some(Incoming { position: position(record), exchange: exchange.as_ref().ok()? }))
             .collect();
         let mut judged = self.partition.judge_all(&incoming, heads)?.into_iter();
-        for (record, exchange) in records.iter().zip(&exchanges) {
+        for ((record, exchange), mut traced) in records.iter().zip(&exchanges).zip(traced) {
             match exchange {
-                Ok(_) => judged.next().map_or(Ok(()), |judged| self.tell(judged, settings, work))?,
+                Ok(_) => {
+                    if let Some(judged) = judged.next() {
+                        work.counts.add(&judged.verdict, record.timestamp_ms);
+                        self.tell(judged, traced.as_mut(), settings, work)?;
+                    }
+                }
                 Err(why) => {
-                    work.counts.dead_letters += 1;
+                    *work.counts.dead_letters.entry(why.reason()).or_default() += 1;
+                    if let Some(span) = &mut traced {
+                        span.failed(why.reason());
+                    }
                     work.outputs.push(dead_letter::letter(&settings.topics.deadletter, record, why, settings.keep_dead_letters));
                 }
             }
+            work.traced.extend(traced);
             self.next = record.offset.next();
         }
         self.is_changed = true;
@@ -201,9 +214,14 @@ impl Lane {
         Ok(())
     }
 
-    fn tell(&self, judged: Judged, settings: &Settings, work: &mut Work) -> Result<(), WorkerError> {
-        work.counts.add(&judged.verdict);
-        work.outputs.push(verdict_record(&judged.verdict, self.at.partition, settings)?);
+    fn tell(&self, judged: Judged, traced: Option<&mut Handling>, settings: &Settings, work: &mut Work) -> Result<(), WorkerError> {
+        let mut verdict = verdict_record(&judged.verdict, self.at.partition, settings)?;
+        if let Some(span) = traced {
+            span.say("weir.verdict.id", judged.verdict.id.clone());
+            span.say("weir.label", judged.verdict.label.name());
+            verdict.headers.push(span.header());
+        }
+        work.outputs.push(verdict);
         work.incidents.extend(judged.incidents);
         facts(&judged.facts, settings, work)
     }

@@ -13,6 +13,7 @@ mod erase;
 mod facts;
 mod feed;
 mod lane;
+mod metrics;
 mod models;
 mod notes;
 mod restore;

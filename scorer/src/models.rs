@@ -21,6 +21,8 @@ const READY: usize = 3;
 pub(crate) struct Active {
     pub(crate) version: ModelRef,
     pub(crate) model: Arc<Model>,
+    /// When it was made, epoch milliseconds.
+    pub(crate) created_ms: Option<i64>,
 }
 
 /// Why a model is not followed.
@@ -53,8 +55,13 @@ pub enum ModelFeedError {
     },
 }
 
-/// A version that is kept, by its id.
-type Ready = (String, Arc<Model>);
+/// A version that is kept.
+#[derive(Clone)]
+struct Ready {
+    id: String,
+    model: Arc<Model>,
+    created_ms: Option<i64>,
+}
 
 /// What workers read: the active model, and other versions by id.
 #[derive(Clone)]
@@ -78,18 +85,25 @@ impl Models {
 
     /// A version by its id.
     pub(crate) fn get(&self, id: &str) -> Result<Arc<Model>, ModelFeedError> {
+        self.version(id).map(|version| version.model)
+    }
+
+    fn version(&self, id: &str) -> Result<Ready, ModelFeedError> {
         let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, model)) = ready.iter().find(|(kept, _)| kept == id) {
-            return Ok(Arc::clone(model));
+        if let Some(version) = ready.iter().find(|version| version.id == id) {
+            return Ok(version.clone());
         }
         let unusable = |why| ModelFeedError::Model { id: id.to_owned(), why };
-        let model = Arc::new(model_topic::fetch(&*self.log, &self.topic, id)?.model().map_err(unusable)?);
+        let file = model_topic::fetch(&*self.log, &self.topic, id)?;
+        let created_ms = engine::time::parse(&file.manifest().created);
+        let model = Arc::new(file.model().map_err(unusable)?);
         inference::check(&model, &self.network).map_err(|why| ModelFeedError::Network { id: id.to_owned(), why })?;
+        let version = Ready { id: id.to_owned(), model, created_ms };
         if ready.len() >= READY {
             ready.remove(0);
         }
-        ready.push((id.to_owned(), Arc::clone(&model)));
-        Ok(model)
+        ready.push(version.clone());
+        Ok(version)
     }
 }
 
@@ -126,8 +140,8 @@ impl ModelFeed {
     }
 
     fn follow(&mut self, pointer: Pointer) {
-        match self.models.get(&pointer.active) {
-            Ok(model) => self.activate(pointer.active, pointer.counter, model),
+        match self.models.version(&pointer.active) {
+            Ok(version) => self.activate(version, pointer.counter),
             Err(ModelFeedError::Topic(ModelTopicError::Log(error))) => {
                 tracing::warn!(%error, id = pointer.active, "the model that is active on the topic cannot be read now; it will be tried again");
                 self.waiting = Some(pointer);
@@ -137,16 +151,16 @@ impl ModelFeed {
                 // Who has just come knows the one before only from the pointer.
                 if self.models.active().is_none()
                     && let Some(previous) = pointer.previous
-                    && let Ok(model) = self.models.get(&previous)
+                    && let Ok(version) = self.models.version(&previous)
                 {
-                    self.activate(previous, pointer.counter, model);
+                    self.activate(version, pointer.counter);
                 }
             }
         }
     }
 
-    fn activate(&self, id: String, counter: u64, model: Arc<Model>) {
+    fn activate(&self, Ready { id, model, created_ms }: Ready, counter: u64) {
         tracing::info!(model = model.label, id, "a model is active");
-        self.models.active.store(Some(Arc::new(Active { version: ModelRef { id, counter }, model })));
+        self.models.active.store(Some(Arc::new(Active { version: ModelRef { id, counter }, model, created_ms })));
     }
 }

@@ -9,7 +9,7 @@ use crate::state::{EffectKey, Saved, Taken};
 use crate::worker::WorkerError;
 use engine::neural::Heads;
 use engine::{Offset, TopicPartition};
-use runtime::log::{Log, LogError, Reader, Record, Start};
+use runtime::log::{Log, LogError, Reader, Start, read_on};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -78,7 +78,7 @@ impl Restore {
 
 impl ReadingState {
     fn step(mut self, log: &dyn Log, settings: &Settings, published: &Published) -> Result<Step, WorkerError> {
-        let records = read(&mut *self.reader)?;
+        let records = read_on(&mut *self.reader, STEP, WAIT)?;
         let may_be_all = records.len() < STEP;
         for record in records {
             self.saved.take(record)?;
@@ -116,7 +116,7 @@ impl ReadingState {
 
 impl ReadingTraffic {
     fn step(mut self: Box<Self>, Means { published, heads }: Means<'_>) -> Result<Step, WorkerError> {
-        let records = if self.lane.next < self.to { read(&mut *self.reader)? } else { Vec::new() };
+        let records = if self.lane.next < self.to { read_on(&mut *self.reader, STEP, WAIT)? } else { Vec::new() };
         let is_past = records.last().is_none_or(|r| r.offset.next() >= self.to);
         let to = self.to;
         for record in records.iter().filter(|r| r.offset < to) {
@@ -141,15 +141,5 @@ impl ReadingTraffic {
         self.retake_upto(Offset(u64::MAX), published);
         self.lane.next = self.lane.next.max(self.to);
         Step::Done(Box::new(self.lane))
-    }
-}
-
-fn read(reader: &mut dyn Reader) -> Result<Vec<Record>, LogError> {
-    match reader.read(STEP, WAIT) {
-        Err(LogError::Retriable { doing, why }) => {
-            tracing::warn!(doing, why, "restoring a partition");
-            Ok(Vec::new())
-        }
-        read => read,
     }
 }

@@ -1,6 +1,6 @@
 //! The loop: poll, restore, judge, tick, checkpoint, commit.
 
-use crate::board::Board;
+use crate::board::{Board, Counts};
 use crate::feed::Published;
 use crate::lane::{Lane, Work, alert_record};
 use crate::models::ModelFeedError;
@@ -8,9 +8,9 @@ use crate::restore::{Means, Restore, Step};
 use crate::settings::Settings;
 use crate::state::BadState;
 use engine::neural::{HeadError, Heads};
-use engine::{Incident, Offset, StateError, TopicPartition};
+use engine::{Incident, IncidentLife, Offset, StateError, TopicPartition};
 use runtime::inference;
-use runtime::log::{Batch, CommitError, Event, Log, LogError, Output, Record, WorkerSpec, goes_on_at};
+use runtime::log::{Batch, CommitError, Event, Log, LogError, Output, Record, WorkerSpec, goes_on_at, poll_on};
 use runtime::shutdown::Shutdown;
 use runtime::status::PartitionStatus;
 use std::collections::BTreeMap;
@@ -111,15 +111,8 @@ impl<'a> Worker<'a> {
     fn poll(&mut self) -> Result<Vec<Record>, WorkerError> {
         let is_restoring = self.lanes.values().any(|owned| matches!(owned, Owned::Restoring(_)));
         let wait = if is_restoring { Duration::ZERO } else { WAIT };
-        let events = match self.consumer.poll(BATCH, wait) {
-            Err(LogError::Retriable { doing, why }) => {
-                tracing::warn!(doing, why, "polling");
-                return Ok(Vec::new());
-            }
-            polled => polled?,
-        };
         let mut read = Vec::new();
-        for event in events {
+        for event in poll_on(&mut *self.consumer, BATCH, wait)?.events {
             match event {
                 Event::Assigned(partitions) => {
                     for (at, offset) in partitions {
@@ -208,8 +201,8 @@ impl<'a> Worker<'a> {
 
     /// Commits a turn's work. An abort voids the state of the partitions that it touched.
     fn commit(&mut self, work: Work) -> Result<(), WorkerError> {
-        let Work { mut outputs, incidents, touched, mut counts } = work;
-        counts.muted = self.alert(&incidents, &mut outputs)?;
+        let Work { mut outputs, incidents, touched, mut counts, mut traced } = work;
+        self.alert(&incidents, &mut outputs, &mut counts)?;
         if touched.is_empty() {
             return Ok(());
         }
@@ -218,12 +211,14 @@ impl<'a> Worker<'a> {
             Ok(()) => {
                 self.board.count(counts);
                 if let Some(active) = self.published.models.active() {
-                    self.board.model(&active.model.label);
+                    self.board.model(&active);
                 }
                 Ok(())
             }
             Err(CommitError::Aborted(why)) => {
                 tracing::warn!(why, partitions = touched.len(), "a transaction was aborted: what it touched is restored");
+                self.board.aborted();
+                traced.iter_mut().for_each(|span| span.failed("transaction aborted"));
                 for at in touched {
                     let to = goes_on_at(self.log, &self.settings.topics.groups.scorer, &at)?;
                     self.begin_restore(at, to)?;
@@ -236,17 +231,19 @@ impl<'a> Worker<'a> {
     }
 
     /// Alerts of incidents; those that people have said are nothing are left out, and counted.
-    fn alert(&self, incidents: &[Incident], outputs: &mut Vec<Output>) -> Result<u64, WorkerError> {
+    fn alert(&self, incidents: &[Incident], outputs: &mut Vec<Output>, counts: &mut Counts) -> Result<(), WorkerError> {
         let (said, now) = (self.published.said.load(), (self.settings.clock)());
-        let mut muted = 0;
         for incident in incidents {
             if said.mutes(incident, now) {
-                muted += 1;
-            } else {
-                outputs.push(alert_record(incident, self.settings)?);
+                counts.muted += 1;
+                continue;
             }
+            if incident.life == IncidentLife::Created {
+                *counts.alerts.entry(incident.family).or_default() += 1;
+            }
+            outputs.push(alert_record(incident, self.settings)?);
         }
-        Ok(muted)
+        Ok(())
     }
 
     fn tell_lag(&mut self) -> Result<(), WorkerError> {

@@ -11,10 +11,11 @@
 
 mod common;
 
-use common::{Bench, Plan, settings, traffic};
+use common::{Bench, PARTITIONS, Plan, settings, traffic};
+use engine::{Offset, TopicPartition};
 use runtime::keys::{SigningKey, TrustedKeys};
 use runtime::log::kafka::KafkaLog;
-use runtime::log::{Log, Output};
+use runtime::log::{Log, Output, Record};
 use runtime::shutdown::Shutdown;
 use runtime::testkit::Broker;
 use scorer::ScorerError;
@@ -256,4 +257,29 @@ fn poison_and_oversized_records_become_dead_letters_and_nothing_else_suffers() {
     reasons.sort_unstable();
     assert_eq!(reasons, ["not_an_exchange", "not_an_exchange", "too_deep", "too_large"]);
     assert_eq!(bench.verdicts().values().map(Vec::len).sum::<usize>(), 40);
+}
+
+#[test]
+fn a_scorer_that_was_away_for_longer_than_traffic_is_kept_goes_on_with_what_is_left() {
+    let mut bench = bench(CALM, "away.");
+    bench.start();
+    bench.send(&records()[..40]);
+    bench.stop();
+    let traffic = Arc::clone(&bench.settings.topics.traffic);
+    bench.log.producer(None).unwrap().append(bench.outputs(&records()[40..80])).unwrap();
+    let mut left = BTreeMap::new();
+    for partition in 0..PARTITIONS {
+        let end = bench.log.bounds(&TopicPartition::new(Arc::clone(&traffic), partition)).unwrap().1;
+        Broker::shared().delete_before(&traffic, partition, end.0);
+        left.insert(partition, end);
+    }
+    bench.start();
+    let outcomes = bench.send(&records()[80..120]);
+    bench.stop();
+    let verdict = |record: &Record| serde_json::from_slice::<engine::Verdict>(record.value.as_deref().unwrap()).unwrap();
+    for record in &outcomes {
+        let offset: u64 = verdict(record).id.rsplit('-').next().unwrap().parse().unwrap();
+        assert!(Offset(offset) >= left[&record.at.partition], "{}", verdict(record).id);
+    }
+    assert_eq!(bench.verdicts().values().map(Vec::len).sum::<usize>(), 80);
 }

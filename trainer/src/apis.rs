@@ -13,6 +13,9 @@ use std::time::Duration;
 /// A status is written anew when this many more requests were seen, at most.
 const TELL_EVERY: u64 = 250;
 
+/// A model that no longer fits is replaced after this part of the usual time.
+const DRIFT_SHARE: i64 = 4;
+
 /// All APIs.
 pub(crate) struct Apis {
     directory: Directory,
@@ -90,13 +93,22 @@ impl Apis {
         self.newest_ms
     }
 
-    /// APIs whose first training is due; or all that have a model, when it is time to learn again and there is something new.
-    pub(crate) fn due(&self) -> Vec<ApiName> {
+    /// APIs whose first training is due; or all that have a model, when there is something new and it is time to learn again, or a model
+    /// no longer fits (`drifted`, with why). Whoever writes traffic can make it look different: drift shortens the wait, and no more.
+    pub(crate) fn due(&self, drifted: &[(ApiName, String)]) -> Vec<ApiName> {
         let first: Vec<ApiName> = self.known.values().filter(|api| self.is_ripe(api)).map(|api| api.status.api.clone()).collect();
         let last_ms = self.known.values().filter_map(|api| api.status.trained).map(|trained| trained.until_ms).max();
-        let is_time = last_ms.is_some_and(|last| self.newest_ms - last >= self.every_ms);
+        let since_last = |wait: i64| last_ms.is_some_and(|last| self.newest_ms - last >= wait);
+        let has_drifted = !drifted.is_empty() && since_last(self.every_ms / DRIFT_SHARE);
+        let is_time = since_last(self.every_ms) || has_drifted;
         let has_news = self.known.values().any(|api| api.status.model.is_some() && api.has_news());
-        if first.is_empty() && is_time && has_news { self.modelled_names() } else { first }
+        if !first.is_empty() || !is_time || !has_news {
+            return first;
+        }
+        for (api, why) in drifted {
+            tracing::info!(%api, why, "the model no longer fits");
+        }
+        self.modelled_names()
     }
 
     fn is_ripe(&self, api: &Api) -> bool {
@@ -147,16 +159,11 @@ impl Apis {
         self.end_training();
     }
 
-    /// No model came of it: what has none listens on, and is not trained again before there is something new.
+    /// No model came of it, or none that may take over: what has none listens on, and is not trained again before there is something new.
     pub(crate) fn failed(&mut self) {
         for api in self.known.values_mut().filter(|api| api.status.model.is_none()) {
             api.status.stage = Stage::Listening;
         }
-        self.end_training();
-    }
-
-    /// What was learned is no better: all stays as it is until there is something new.
-    pub(crate) fn refused(&mut self) {
         self.end_training();
     }
 
@@ -239,4 +246,40 @@ fn is_same(told: &ApiStatus, now: &ApiStatus) -> bool {
     let seen = now.seen - now.seen % TELL_EVERY;
     let rounded = |status: &ApiStatus| ApiStatus { seen: 0, needed: 0, ..status.clone() };
     (seen..=now.seen).contains(&told.seen) && rounded(told) == rounded(now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use engine::{Exchange, History, HistoryLimits, LearnConfig, learn};
+    use runtime::config::{Config, FlagValue, Sources};
+    use runtime::keys::SigningKey;
+    use runtime::log::embedded::EmbeddedLog;
+
+    const HOUR: i64 = 3_600_000;
+
+    #[test]
+    fn drift_shortens_the_wait_and_does_not_end_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let every = FlagValue { key: "training.every".to_owned(), value: "4h".to_owned() };
+        let config = Config::resolve(&Sources { flags: vec![every], host_name: "test".to_owned(), ..Sources::default() }).unwrap();
+        let settings = Settings::new(&config, SigningKey::create(&directory.path().join("key.pem")).unwrap());
+        let log = EmbeddedLog::options().open(directory.path().join("log")).unwrap();
+        log.create_topics(settings.topics.specs()).unwrap();
+        let features = Features::of(&Exchange::from_json(br#"{"method":"GET","path":"/","host":"a.example"}"#).unwrap());
+        let mut history = History::new(HistoryLimits::default());
+        history.add(features.clone());
+        let model = learn(&history, &LearnConfig::default(), &mut |_| {}).unwrap();
+
+        let mut apis = Apis::open(&settings, &log).unwrap();
+        apis.count(&features, HOUR);
+        apis.modelled(&model);
+        apis.count(&features, HOUR);
+        let drifted = [(ApiName::new(ApiName::OTHER), "it has changed".to_owned())];
+        let mut due_after = |hours: f64| {
+            apis.count(&features, HOUR + (hours * HOUR as f64) as i64);
+            [apis.due(&drifted).len(), apis.due(&[]).len()]
+        };
+        assert_eq!([due_after(0.5), due_after(1.5), due_after(4.5)], [[0, 0], [1, 0], [1, 1]]);
+    }
 }

@@ -2,16 +2,18 @@
 //!
 //! It *never* judges, never holds up ingestion while it learns, and never publishes but in one transaction: parts, manifest, signed pointer.
 //!
-//! Reading order: [`run`] is the loop; an `Apis` knows where each API is in its life, a `Memory` is the history and its topic, a `Training` is one
+//! Reading order: [`run`] is the loop; an `Apis` knows where each API is in its life, a `Watch` whether its model still fits, a `Memory` is the history and its topic, a `Training` is one
 //! that is going on, [`publish`] is the writer half of `weir.models`.
 
 mod apis;
 mod erase;
 mod memory;
+mod metrics;
 pub mod network;
 pub mod publish;
 mod settings;
 mod training;
+mod watch;
 
 pub use erase::erase;
 pub use memory::remembered;
@@ -21,9 +23,10 @@ use apis::Apis;
 use engine::trial::Decision;
 use engine::{ApiName, Exchange, Features, Offset, SessionKey, TopicPartition};
 use memory::Memory;
+use metrics::Metrics;
 use publish::{PublishError, Publisher, Role};
 use runtime::feedback::Said;
-use runtime::log::{Batch, CommitError, Event, Log, LogError, Producer, Record, Start, Worker, WorkerSpec, read_to_end};
+use runtime::log::{Batch, CommitError, Event, Log, LogError, Producer, Record, Start, Worker, WorkerSpec, poll_on, read_to_end};
 use runtime::model_file::ModelFileError;
 use runtime::shutdown::Shutdown;
 use std::collections::HashSet;
@@ -31,6 +34,7 @@ use std::sync::Arc;
 use std::time::Duration;
 pub use training::Contest;
 use training::{Done, Training};
+use watch::Watch;
 
 /// Most records of one batch.
 const BATCH: usize = 2_000;
@@ -86,9 +90,11 @@ struct Trainer<'a> {
     publisher: Publisher,
     memory: Memory,
     apis: Apis,
+    watch: Watch,
     training: Option<Training>,
     /// Append time of the newest request when networks were learned afresh for the last time.
     full_ms: Option<i64>,
+    metrics: Metrics,
 }
 
 impl<'a> Trainer<'a> {
@@ -107,10 +113,24 @@ impl<'a> Trainer<'a> {
         let mut apis = Apis::open(settings, &**log)?;
         let memory = Memory::open(settings, &**log, &mut apis)?;
         apis.recalled();
+        let mut watch = Watch::new(settings.limits);
         if let Some(model) = publisher.active_model()? {
             apis.modelled(&model);
+            watch.mount(Arc::new(model));
         }
-        Ok(Self { settings, log: &**log, consumer, producer: log.producer(None)?, publisher, memory, apis, training: None, full_ms: None })
+        Ok(Self {
+            settings,
+            log: &**log,
+            consumer,
+            producer: log.producer(None)?,
+            publisher,
+            memory,
+            apis,
+            watch,
+            training: None,
+            full_ms: None,
+            metrics: Metrics::new(),
+        })
     }
 
     fn turn(&mut self) -> Result<(), TrainerError> {
@@ -122,15 +142,8 @@ impl<'a> Trainer<'a> {
     }
 
     fn poll(&mut self) -> Result<Vec<Record>, TrainerError> {
-        let events = match self.consumer.poll(BATCH, WAIT) {
-            Err(LogError::Retriable { doing, why }) => {
-                tracing::warn!(doing, why, "polling");
-                return Ok(Vec::new());
-            }
-            polled => polled?,
-        };
         let mut read = Vec::new();
-        for event in events {
+        for event in poll_on(&mut *self.consumer, BATCH, WAIT)?.events {
             match event {
                 Event::Records(records) => read.extend(records),
                 Event::Assigned(_) => {}
@@ -149,6 +162,7 @@ impl<'a> Trainer<'a> {
             if let Some(Ok(exchange)) = record.value.as_deref().map(Exchange::from_json) {
                 let features = Features::of(&exchange);
                 self.apis.count(&features, record.timestamp_ms);
+                self.watch.see(record, &exchange, &features);
                 self.memory.add(record, features)?;
             }
         }
@@ -163,6 +177,7 @@ impl<'a> Trainer<'a> {
         match self.consumer.commit(Batch { outputs: self.memory.outputs(), positions: positions.clone() }) {
             Ok(()) => {
                 self.memory.committed();
+                self.metrics.remembers(self.memory.len());
                 Ok(())
             }
             Err(CommitError::Aborted(_)) if self.is_past(&positions)? => {
@@ -193,7 +208,7 @@ impl<'a> Trainer<'a> {
     fn train(&mut self) -> Result<(), TrainerError> {
         match self.training.take() {
             None => {
-                let due = self.apis.due();
+                let due = self.apis.due(&self.watch.drifted());
                 if !due.is_empty() {
                     self.start(&due)?;
                 }
@@ -253,21 +268,26 @@ impl<'a> Trainer<'a> {
         match (done.model, done.contest) {
             (Ok(model), Some(Ok(Contest { decision: Decision::Refuse(why), champion, .. }))) => {
                 tracing::warn!(label = model.label, champion = champion.model, why, "the challenger is refused; the champion stays");
-                self.apis.refused();
+                self.metrics.trained("refused", done.took);
+                self.apis.failed();
             }
             (Ok(model), Some(Err(why))) => {
                 tracing::error!(label = model.label, why, "champion and challenger cannot be compared; the champion stays");
-                self.apis.refused();
+                self.metrics.trained("failed", done.took);
+                self.apis.failed();
             }
             (Ok(model), contest) => {
                 let contest = contest.and_then(Result::ok);
                 let file = self.publisher.file(&model, until, self.memory.range(), contest.as_ref())?;
                 let id = self.publisher.publish(&file)?;
                 tracing::info!(label = model.label, id, "a model is published");
+                self.metrics.trained("published", done.took);
                 self.apis.modelled(&model);
+                self.watch.mount(model);
             }
             (Err(error), _) => {
                 tracing::error!(%error, "training made no model; the one before stays");
+                self.metrics.trained("failed", done.took);
                 self.apis.failed();
             }
         }

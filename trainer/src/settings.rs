@@ -1,7 +1,7 @@
 //! What the trainer is told.
 
 use engine::api::HostGroup;
-use engine::{ApiName, HistoryLimits, LearnConfig};
+use engine::{ApiName, HistoryLimits, LearnConfig, Limits};
 use runtime::config::{AlertLevel, Config, Learning, Network};
 use runtime::keys::SigningKey;
 use runtime::topics::Topics;
@@ -23,6 +23,8 @@ pub struct Settings {
     pub network: Network,
     /// What is remembered.
     pub history: HistoryLimits,
+    /// Bounds of the state in which the active model is watched.
+    pub limits: Limits,
     /// Level below which a verdict is anomalous.
     pub alerts: AlertLevel,
     /// Declared groups of hosts.
@@ -42,6 +44,7 @@ impl Settings {
             full_every: config.training.full_every,
             network: config.network.clone(),
             history: history_limits(config),
+            limits: config.state.limits,
             alerts: config.alerts,
             groups: config.apis.clone(),
             sign_key: Arc::new(sign_key),

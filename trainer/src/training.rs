@@ -11,6 +11,7 @@ use serde::Serialize;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 /// A training that is going on.
 pub(crate) struct Training {
@@ -24,6 +25,8 @@ pub(crate) struct Done {
     pub(crate) model: Result<Arc<Model>, LearnError>,
     /// Where there was a champion: what both are like, or why that could not be said.
     pub(crate) contest: Option<Result<Contest, String>>,
+    /// How long it took.
+    pub(crate) took: Duration,
 }
 
 /// Champion and challenger on the same history.
@@ -69,6 +72,7 @@ impl Training {
         let thread = std::thread::Builder::new()
             .name("weir-learn".to_owned())
             .spawn(move || {
+                let began = Instant::now();
                 let Start { config, network, champion, is_full } = start;
                 let earlier = champion.clone().filter(|_| !is_full);
                 let learned = learn_with(&history, &config, &mut *teacher(&network, earlier), &mut |progress| {
@@ -79,7 +83,7 @@ impl Training {
                 let contest = champion
                     .zip(model.as_ref().ok())
                     .map(|(champion, challenger)| Contest::hold(&champion, challenger, &history, &network).map_err(|e| e.to_string()));
-                Done { history, model, contest }
+                Done { history, model, contest, took: began.elapsed() }
             })
             .map_err(|e| TrainerError::Thread(format!("starting to learn: {e}")))?;
         Ok(Self { thread, progress })

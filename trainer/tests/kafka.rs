@@ -5,7 +5,7 @@
 mod common;
 
 use common::{Bench, NEEDED, exchanges, settings};
-use engine::Stage;
+use engine::{Stage, TopicPartition};
 use runtime::keys::SigningKey;
 use runtime::log::Log;
 use runtime::log::kafka::KafkaLog;
@@ -72,6 +72,32 @@ fn an_abort_at_every_third_transaction_loses_nothing_and_doubles_nothing() {
     bench.wait_for_history(600);
     bench.stop();
     assert_eq!(bench.remembered(), 600);
+}
+
+/// Retention takes all traffic.
+fn expire(bench: &Bench) {
+    let traffic = &bench.settings.topics.traffic;
+    for partition in 0..bench.log.partitions(traffic).unwrap() {
+        let end = bench.log.bounds(&TopicPartition::new(Arc::clone(traffic), partition)).unwrap().1;
+        Broker::shared().delete_before(traffic, partition, end.0);
+    }
+}
+
+#[test]
+fn a_trainer_that_was_away_for_longer_than_traffic_is_kept_goes_on_with_what_is_left() {
+    let mut bench = Bench::on_kafka(0, &Broker::shared().brokers(), "away.");
+    let all = exchanges(300);
+    bench.start();
+    bench.send(&all[..100]);
+    bench.wait_for_history(100);
+    bench.stop();
+    bench.send(&all[100..200]);
+    expire(&bench);
+    bench.send(&all[200..]);
+    bench.start();
+    bench.wait_for_history(200);
+    bench.stop();
+    assert_eq!(bench.remembered(), 200);
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! The command line.
 
 use crate::commands::{
-    backtest, bench, completions, config, demo, endpoints, erase, feedback, ingest, keys, models, services, simulate, status, topics, up,
-    verdicts,
+    backtest, bench, calibration, completions, config, demo, doctor, endpoints, erase, feedback, ingest, keys, models, services, simulate,
+    status, topics, up, verdicts,
 };
 use clap::{Args, Parser, Subcommand};
 use runtime::config::{FlagValue, LoadError, Sources, load_sources};
@@ -74,6 +74,9 @@ pub(crate) enum Configured {
     /// Measures what an installation can do.
     #[command(subcommand)]
     Bench(bench::Command),
+    /// Compares how often harmless traffic is called odd with how often it should be.
+    #[command(after_help = calibration::EXAMPLES)]
+    Calibration(calibration::Args),
     /// Shows or checks the configuration.
     #[command(subcommand)]
     Config(config::Command),
@@ -107,6 +110,9 @@ pub(crate) enum Configured {
     /// Plays simulated traffic with attacks in it through everything, and says what was found.
     #[command(after_help = demo::EXAMPLES)]
     Demo(demo::Args),
+    /// Looks at all that an installation rests on: says what is wrong, and what to do.
+    #[command(after_help = doctor::EXAMPLES)]
+    Doctor(doctor::Args),
     /// Shows the discovered endpoints of a model, or writes them as OpenAPI 3.1.
     #[command(after_help = endpoints::EXAMPLES)]
     Endpoints(endpoints::Args),
@@ -122,12 +128,16 @@ pub(crate) enum Configured {
 }
 
 impl Configured {
-    /// Whether only what is wrong is logged unless `WEIR_LOG` says otherwise; services tell what they do.
-    pub(crate) fn is_quiet(&self) -> bool {
+    /// Name of the service that this command is, if it is one. Services tell what they do; of other commands only what is wrong is logged,
+    /// unless `WEIR_LOG` says otherwise.
+    pub(crate) fn service(&self) -> Option<&'static str> {
         match self {
-            Self::Up | Self::Score(_) | Self::Train(_) | Self::Forward(_) => false,
-            Self::Ingest(args) => !args.is_service(),
-            _ => true,
+            Self::Up => Some("weir"),
+            Self::Ingest(args) => args.is_service().then_some("weir-ingest"),
+            Self::Score(_) => Some("weir-scorer"),
+            Self::Train(_) => Some("weir-trainer"),
+            Self::Forward(_) => Some("weir-egress"),
+            _ => None,
         }
     }
 }

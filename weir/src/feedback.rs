@@ -3,7 +3,7 @@
 use engine::{Offset, TopicPartition, Verdict};
 use runtime::feedback::{Feedback, Say, Scope};
 use runtime::format;
-use runtime::log::{Log, LogError, Output, Record, Start};
+use runtime::log::{Log, LogError, Output, Record, Start, read_on};
 use runtime::topics::Topics;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -112,14 +112,10 @@ fn place(topics: &Topics, id: &str) -> Option<(u32, u64)> {
 fn first_from(log: &dyn Log, at: &TopicPartition, offset: u64) -> Result<Option<Record>, LogError> {
     let mut reader = log.reader(&[(at.clone(), Start::At(Offset(offset)))])?;
     loop {
-        match reader.read(1, WAIT) {
-            Ok(records) => match records.into_iter().next() {
-                Some(record) => return Ok(Some(record)),
-                None if reader.at_end()? => return Ok(None),
-                None => {}
-            },
-            Err(LogError::Retriable { .. }) => {}
-            Err(error) => return Err(error),
+        match read_on(&mut *reader, 1, WAIT)?.pop() {
+            Some(record) => return Ok(Some(record)),
+            None if reader.at_end()? => return Ok(None),
+            None => {}
         }
     }
 }

@@ -14,7 +14,7 @@ use anyhow::Context as _;
 use clap::Parser as _;
 use cli::{Cli, Command, WrongUse};
 use runtime::config::{Config, ConfigErrors, LoadError};
-use runtime::telemetry::{self, TelemetryError};
+use runtime::telemetry::{self, Service, TelemetryError};
 use std::io::Write as _;
 use std::process::ExitCode;
 
@@ -41,11 +41,14 @@ fn run(Cli { options, command }: Cli) -> anyhow::Result<()> {
         Command::Configured(command) => {
             let sources = options.sources()?;
             let config = Config::resolve(&sources)?;
-            let quiet = command.is_quiet().then(|| "warn".to_owned());
+            let quiet = command.service().is_none().then(|| "warn".to_owned());
             let level = std::env::var(telemetry::LEVEL_VARIABLE).ok().or(quiet);
-            telemetry::init(&config.log, level.as_deref())?;
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the async runtime")?;
-            runtime.block_on(commands::run_configured(command, config, &sources))
+            let service = command.service().map(|name| Service { name, handle: runtime.handle().clone() });
+            let telemetry = telemetry::init(&config, level.as_deref(), service.as_ref())?;
+            let ended = runtime.block_on(commands::run_configured(command, config, &sources));
+            telemetry.finish();
+            ended
         }
     }
 }

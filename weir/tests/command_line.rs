@@ -75,3 +75,35 @@ fn keys_are_made_once_and_a_foreign_public_key_is_noticed() {
     assert_eq!(third.status.code(), Some(1));
     assert!(text(&third.stderr).contains("does not belong to"), "{}", text(&third.stderr));
 }
+
+#[test]
+fn a_backtest_says_what_each_detector_contributes_and_calibration_how_well_levels_hold() {
+    let directory = tempfile::tempdir().unwrap();
+    let simulate = ["simulate", "--days", "1.2", "--learning", "0.4", "--requests-per-day", "800", "--launches", "1", "--out", "shop"];
+    assert_eq!(weir(directory.path(), &simulate, &[]).status.code(), Some(0));
+    let test = std::fs::read_to_string(directory.path().join("shop/test.ndjson")).unwrap();
+    let few: String = test.split_inclusive('\n').step_by(4).take(900).collect();
+    std::fs::write(directory.path().join("few.ndjson"), few).unwrap();
+    let files = ["--train", "shop/train.ndjson", "--score", "few.ndjson", "--labels", "shop/labels.csv"];
+    let json = |name: &str| -> serde_json::Value { serde_json::from_slice(&std::fs::read(directory.path().join(name)).unwrap()).unwrap() };
+
+    let backtest = [&["backtest", "--verdicts", "v.ndjson", "--report", "r.json", "--unit", "group", "--ablate"], &files[..]].concat();
+    let output = weir(directory.path(), &backtest, &[]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("Markov chain"), "{}", text(&output.stdout));
+    let rows = json("r.json")["left_out"].as_array().unwrap().clone();
+    let auc = |name: &str| rows.iter().find(|row| row["without"] == name).unwrap()["quality"]["auc"].as_f64().unwrap();
+    assert!(auc("content") < auc("nothing") && auc("session evidence") > 0.5);
+
+    let calibration = weir(directory.path(), &[&["calibration", "--json"], &files[..]].concat(), &[]);
+    assert_eq!(calibration.status.code(), Some(0), "{}", text(&calibration.stderr));
+    let report: serde_json::Value = serde_json::from_slice(&calibration.stdout).unwrap();
+    let all = &report["requests"][0];
+    let (of, levels) = (all["of"].as_u64().unwrap(), all["levels"].as_array().unwrap());
+    assert!((50..500).contains(&of) && levels.len() == 1, "{report}");
+    assert!(levels.iter().all(|l| l["low"].as_f64() < l["realised"].as_f64() && l["realised"].as_f64() < l["high"].as_f64()), "{report}");
+
+    let from_pipe = weir(directory.path(), &["calibration", "--train", "-"], &[]);
+    assert_eq!(from_pipe.status.code(), Some(1));
+    assert!(text(&from_pipe.stderr).contains("standard input can be read once only"));
+}

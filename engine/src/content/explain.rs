@@ -27,7 +27,8 @@ impl Content {
     fn explain_value(&self, seen: &Seen<'_>, of_endpoint: bool, scratch: &mut Scratch) -> Option<Explanation> {
         let mut worst: Option<(f32, Valued<'_>)> = None;
         for v in valued(seen.features, seen.route).filter(|v| v.field.place.is_of_endpoint() == of_endpoint) {
-            if let Some((nats, _)) = self.surprisal(seen, &v, scratch)
+            let so_far = worst.as_ref().map_or(0.0, |(nats, _)| *nats);
+            if let Some((nats, _)) = self.surprisal(seen, &v, so_far, scratch)
                 && worst.as_ref().is_none_or(|(w, _)| nats > *w)
             {
                 worst = Some((nats, v));
@@ -35,7 +36,7 @@ impl Content {
         }
         let (_, v) = worst?;
         let (_, profile, level) = self.profile_for(seen.endpoint, &v.field)?;
-        let scores = profile.scores(&v.value, self.pool(), scratch);
+        let scores = profile.scores(&v.value, v.field.kind, self.pool(), scratch);
         let strongest = profile.tails()?.strongest(&scores);
         let unseen = profile.unseen_chars(&v.value);
         let (from, to) = profile.oddest_part(&v.value, self.pool(), scratch);

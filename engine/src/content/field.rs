@@ -3,9 +3,10 @@
 use super::counts::{FieldCounts, KINDS};
 use super::ngram::Grams;
 use super::text::{SCORE_CHARS, char_slot, length_of, shape_symbols, text_symbols, tokens};
-use crate::calibrate::Tail;
+use crate::calibrate::{Shape, Tail};
 use crate::features::ValueKind;
 use crate::features::sensitive::Sensitive;
+use rustc_hash::FxHashSet;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
@@ -45,7 +46,7 @@ pub(super) struct FieldProfile {
     new_char: f32,
     text: Grams,
     symbols: Grams,
-    tokens: Vec<u64>,
+    tokens: Tokens,
     new_token: f32,
     /// Tails of the scores and of their sum; none: not enough values were held out.
     tails: Option<Box<Tails>>,
@@ -53,6 +54,25 @@ pub(super) struct FieldProfile {
     known: Vec<(u64, f32)>,
     /// Frequent values with their surprisal in nats.
     remembered: Vec<(u64, f32)>,
+}
+
+/// Words that a field knows, by hash.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(from = "Vec<u64>", into = "Vec<u64>")]
+struct Tokens(FxHashSet<u64>);
+
+impl From<Vec<u64>> for Tokens {
+    fn from(all: Vec<u64>) -> Self {
+        Self(all.into_iter().collect())
+    }
+}
+
+impl From<Tokens> for Vec<u64> {
+    fn from(tokens: Tokens) -> Self {
+        let mut all: Self = tokens.0.into_iter().collect();
+        all.sort_unstable();
+        all
+    }
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -93,8 +113,6 @@ impl FieldProfile {
             }
         }
         let once_chars = counts.chars.iter().filter(|c| **c > 0.0 && **c <= 1.0).count() as f32;
-        let mut tokens: Vec<u64> = counts.tokens.keys().copied().collect();
-        tokens.sort_unstable();
         let token_total: f32 = counts.tokens.values().sum();
         let once_tokens = counts.tokens.values().filter(|c| **c <= 1.0).count() as f32;
         Self {
@@ -111,7 +129,7 @@ impl FieldProfile {
             new_char: -((once_chars + 0.5) / (n + 1.0)).ln().min(-0.05),
             text: Grams::compile(counts.text.clone(), 3, 256.0, pool.map(|p| &p.text)),
             symbols: Grams::compile(counts.symbols.clone(), 4, 64.0, pool.map(|p| &p.symbols)),
-            tokens,
+            tokens: Tokens(counts.tokens.keys().copied().collect()),
             new_token: -((once_tokens + 0.5) / (token_total + 1.0)).ln().min(-0.01),
             tails: None,
             known: known_values(counts),
@@ -119,12 +137,11 @@ impl FieldProfile {
         }
     }
 
-    /// The scores of a value.
-    pub(super) fn scores(&self, value: &str, pool: Option<&Self>, scratch: &mut Scratch) -> [f32; SCORES] {
+    /// The scores of a value of a kind.
+    pub(super) fn scores(&self, value: &str, kind: ValueKind, pool: Option<&Self>, scratch: &mut Scratch) -> [f32; SCORES] {
         let pool = pool.filter(|_| self.is_free_text);
         let unseen = self.unseen_chars(value);
         // Letter statistics say nothing of random identifiers, nor of numbers where numbers are usual.
-        let kind = ValueKind::of(value);
         if self.is_opaque || (self.is_numeric && is_number(kind)) {
             return [self.length_score(value), self.new_char * unseen.min(4) as f32, 0.0, 0.0, 0.0, 0.0, self.kind_surprisal(kind)];
         }
@@ -183,18 +200,16 @@ impl FieldProfile {
 
     /// Distinct characters that the field never had; of a password, signs only.
     pub(super) fn unseen_chars(&self, value: &str) -> usize {
-        let mut unseen: [u64; 4] = [0; 4];
+        let mut there: [u64; 4] = [0; 4];
         for c in value.chars().filter(|c| !self.is_password || !c.is_alphanumeric()) {
             let slot = char_slot(c);
-            if self.chars[slot / 64] & (1 << (slot % 64)) == 0 {
-                unseen[slot / 64] |= 1 << (slot % 64);
-            }
+            there[slot / 64] |= 1 << (slot % 64);
         }
-        unseen.iter().map(|w| w.count_ones() as usize).sum()
+        there.iter().zip(&self.chars).map(|(there, known)| (there & !known).count_ones() as usize).sum()
     }
 
     pub(super) fn knows_token(&self, token: u64) -> bool {
-        self.tokens.binary_search(&token).is_ok()
+        self.tokens.0.contains(&token)
     }
 
     /// How surprising a value can be at most: less than anything, if it was seen before.
@@ -208,9 +223,10 @@ impl FieldProfile {
             self.tails = None;
             return;
         }
-        let each: Vec<Tail> = (0..SCORES).filter_map(|i| Tail::fit_likelihoods(held_out.iter().map(|s| s[i]).collect(), 1)).collect();
+        let each: Vec<Tail> =
+            (0..SCORES).filter_map(|i| Tail::fit_as(held_out.iter().map(|s| s[i]).collect(), 1, Shape::LIKELIHOODS)).collect();
         let sums = held_out.iter().map(|s| sum_of(&each, s)).collect();
-        self.tails = Tail::fit_likelihoods(sums, 1).map(|sum| Box::new(Tails { each, sum }));
+        self.tails = Tail::fit_as(sums, 1, Shape::LIKELIHOODS).map(|sum| Box::new(Tails { each, sum }));
     }
 
     /// Whether so few values were learned that others of a value's kind are asked, too.

@@ -78,10 +78,10 @@ pub(crate) fn learn(rows: &[Row<'_>], endpoints: usize, networks_known: bool) ->
             let seen = row.seen();
             for v in valued(row.features, &row.route) {
                 let Some((key, profile, level)) = without.profile_for(row.endpoint, &v.field) else { continue };
-                let scores = profile.scores(&v.value, without.pool(), &mut scratch);
+                let scores = profile.scores(&v.value, v.field.kind, without.pool(), &mut scratch);
                 samples.entry(key).or_default().push(scores);
                 let of_kind = without.second_opinion(profile, &v.field).filter(|(kind, _)| *kind != key).map(|(kind, profile)| {
-                    let scores = profile.scores(&v.value, without.pool(), &mut scratch);
+                    let scores = profile.scores(&v.value, v.field.kind, without.pool(), &mut scratch);
                     samples.entry(kind).or_default().push(scores);
                     (kind, scores)
                 });
@@ -101,15 +101,14 @@ pub(crate) fn learn(rows: &[Row<'_>], endpoints: usize, networks_known: bool) ->
         }
     }
     let mut content = compile(&counted, None, endpoints, networks_known);
-    let keys: Vec<(u64, u32)> = content.by_key.clone();
-    for (key, at) in &keys {
-        if let Some(sample) = samples.get(key) {
-            content.profiles[*at as usize].calibrate(sample, HELD_OUT);
+    for (key, at) in content.by_key.sorted() {
+        if let Some(sample) = samples.get(&key) {
+            content.profiles[at as usize].calibrate(sample, HELD_OUT);
         }
     }
     // A profile without tails of its own cannot judge: leave it to its parent.
     let calibrated: Vec<bool> = content.profiles.iter().map(FieldProfile::is_calibrated).collect();
-    content.by_key.retain(|(_, at)| calibrated[*at as usize]);
+    content.by_key.0.retain(|_, at| calibrated[*at as usize]);
     for (at, list) in scored.iter().enumerate() {
         let mut worst = [Worst::default(); 2];
         for s in list {
@@ -324,7 +323,6 @@ fn compile(counted: &Counted, without: Option<u8>, endpoints: usize, networks_kn
             content.keep(key, &counts);
         }
     }
-    content.by_key.sort_unstable();
     content
 }
 
@@ -343,7 +341,7 @@ fn counts_of(counted: &Counted, without: Option<u8>, key: u64) -> FieldCounts {
 impl Content {
     fn keep(&mut self, key: u64, counts: &FieldCounts) {
         let profile = FieldProfile::compile(counts, self.pool.map(|at| &self.profiles[at as usize]));
-        self.by_key.push((key, self.profiles.len() as u32));
+        self.by_key.0.insert(key, self.profiles.len() as u32);
         self.profiles.push(profile);
     }
 }
@@ -359,13 +357,12 @@ fn remember(content: &mut Content, counted: &Counted, rows: &[Row<'_>], scratch:
                 continue;
             }
             if let Some(tails) = profile.tails() {
-                let nats = tails.nats(&profile.scores(&v.value, content.pool(), scratch));
+                let nats = tails.nats(&profile.scores(&v.value, v.field.kind, content.pool(), scratch));
                 known.insert(v.field.value_hash, nats.min(profile.most_surprising(v.field.value_hash)));
             }
         }
     }
-    let keys: Vec<(u64, u32)> = content.by_key.clone();
-    for (key, at) in keys {
+    for (key, at) in content.by_key.sorted() {
         let Some(known) = nats.get(&key) else { continue };
         if counted.pools.contains_key(&key) {
             content.profiles[at as usize].remember(&counts_of(counted, None, key), |value| known.get(&value).copied());

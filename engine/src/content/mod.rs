@@ -20,6 +20,7 @@ use crate::newcomer;
 use crate::partition::Live;
 use crate::paths::{EndpointIndex, Route};
 use field::FieldProfile;
+use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
@@ -39,8 +40,7 @@ const PLAIN_NEW: f32 = 1.0;
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Content {
     profiles: Vec<FieldProfile>,
-    /// Profile by key, sorted. Keys: see [`own_key`], [`name_key`], [`kind_key`].
-    by_key: Vec<(u64, u32)>,
+    by_key: ByKey,
     /// Pooled free text.
     pool: Option<u32>,
     endpoints: Vec<EndpointFields>,
@@ -48,6 +48,32 @@ pub struct Content {
     response_keys: Vec<u64>,
     /// Headers and cookies of the API.
     of_api: EndpointFields,
+}
+
+/// Profile by key. Keys: see [`own_key`], [`name_key`], [`kind_key`].
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(from = "Vec<(u64, u32)>", into = "Vec<(u64, u32)>")]
+struct ByKey(FxHashMap<u64, u32>);
+
+impl ByKey {
+    /// In order of the keys.
+    fn sorted(&self) -> Vec<(u64, u32)> {
+        let mut all: Vec<(u64, u32)> = self.0.iter().map(|(key, at)| (*key, *at)).collect();
+        all.sort_unstable();
+        all
+    }
+}
+
+impl From<Vec<(u64, u32)>> for ByKey {
+    fn from(entries: Vec<(u64, u32)>) -> Self {
+        Self(entries.into_iter().collect())
+    }
+}
+
+impl From<ByKey> for Vec<(u64, u32)> {
+    fn from(by_key: ByKey) -> Self {
+        by_key.sorted()
+    }
 }
 
 /// Which fields requests of one endpoint carry.
@@ -120,7 +146,7 @@ fn kind_key(kind: ValueKind, place: Place) -> u64 {
 
 impl Content {
     fn profile(&self, key: u64) -> Option<&FieldProfile> {
-        self.by_key.binary_search_by_key(&key, |(k, _)| *k).ok().map(|at| &self.profiles[self.by_key[at].1 as usize])
+        self.by_key.0.get(&key).map(|at| &self.profiles[*at as usize])
     }
 
     /// The profile to judge a field by, most specific first.
@@ -146,19 +172,28 @@ impl Content {
         if place.is_of_endpoint() { endpoint.and_then(|e| self.endpoints.get(e.0 as usize)) } else { Some(&self.of_api) }
     }
 
-    /// Surprisal of a value in nats, with the level it rests on; `None` when nothing is known to judge it by.
-    fn surprisal(&self, seen: &Seen<'_>, valued: &Valued<'_>, scratch: &mut Scratch) -> Option<(f32, Level)> {
+    /// Surprisal of a value in nats, with the level it rests on; `None` when nothing is known to judge it by. Who looks for the
+    /// largest of several tells the largest `so_far`: of what is no larger only that is said, which is most of the work.
+    fn surprisal(&self, seen: &Seen<'_>, valued: &Valued<'_>, so_far: f32, scratch: &mut Scratch) -> Option<(f32, Level)> {
         let (_, profile, level) = self.profile_for(seen.endpoint, &valued.field)?;
         if let Some(nats) = profile.remembered(valued.field.value_hash) {
             return Some((nats, level));
         }
-        let own = profile.tails()?.nats(&profile.scores(&valued.value, self.pool(), scratch));
+        let tails = profile.tails()?;
+        let most = profile.most_surprising(valued.field.value_hash);
+        if most <= so_far {
+            return Some((most, level));
+        }
+        let own = tails.nats(&profile.scores(&valued.value, valued.field.kind, self.pool(), scratch));
+        if own <= so_far {
+            return Some((own, level));
+        }
         let of_kind = self.second_opinion(profile, &valued.field).and_then(|(_, kind)| {
-            let scores = kind.scores(&valued.value, self.pool(), scratch);
+            let scores = kind.scores(&valued.value, valued.field.kind, self.pool(), scratch);
             kind.tails().map(|tails| tails.nats(&scores))
         });
         let nats = of_kind.map_or(own, |of_kind| profile.drawn_to(own, of_kind));
-        Some((nats.min(profile.most_surprising(valued.field.value_hash)), level))
+        Some((nats.min(most), level))
     }
 
     /// The profile of all values of a value's kind, where the field's own has seen too few to be trusted alone.
@@ -173,8 +208,9 @@ impl Content {
         let mut worst = [Worst::default(); 2];
         let mut sensitive = (0.0f32, Level::Own, 0u64);
         for valued in valued(seen.features, seen.route) {
-            if let Some((nats, level)) = self.surprisal(seen, &valued, scratch) {
-                worst[usize::from(!valued.field.place.is_of_endpoint())].take(nats, level, &valued.field);
+            let worst = &mut worst[usize::from(!valued.field.place.is_of_endpoint())];
+            if let Some((nats, level)) = self.surprisal(seen, &valued, worst.nats, scratch) {
+                worst.take(nats, level, &valued.field);
             }
             if !valued.field.sensitive.is_empty()
                 && let Some((_, profile, level)) = self.profile_for(seen.endpoint, &valued.field)
@@ -195,6 +231,12 @@ impl Content {
             let score = odd.iter().map(|o| o.nats).fold(0.0, f32::max) + 0.5 * odd.iter().skip(1).map(|o| o.nats).sum::<f32>().min(20.0);
             out.push(Signal { aspect: Aspect::Structure, score, level: Level::Own, bet });
         }
+    }
+
+    /// Whether an endpoint has been sent every field of a request before.
+    pub(crate) fn knows_fields(&self, endpoint: EndpointIndex, features: &Features) -> bool {
+        let known = self.endpoints.get(endpoint.0 as usize);
+        features.fields.iter().filter(|f| f.place.is_of_endpoint()).all(|f| known.is_some_and(|known| known.find(f.id).is_some()))
     }
 
     /// Takes note of what a request brought that training never saw.

@@ -76,11 +76,11 @@ impl Lookup {
         let mut at = self.slot(gram);
         loop {
             let (key, value) = self.slots[at];
+            if key == gram && value != Self::EMPTY {
+                return Some(value);
+            }
             if value == Self::EMPTY {
                 return None;
-            }
-            if key == gram {
-                return Some(value);
             }
             at = (at + 1) & (self.slots.len() - 1);
         }
@@ -184,10 +184,14 @@ impl Grams {
     pub(super) fn surprisals(&self, symbols: impl Iterator<Item = u8>, base: Option<&Self>, out: &mut Vec<f32>) {
         out.clear();
         let mut gram = start(self.order);
-        for symbol in symbols.chain([END]) {
+        let mut take = |symbol| {
             gram = push(gram, symbol, self.order);
-            out.push(self.surprisal_at(gram, self.order, base));
-        }
+            // Most grams are known whole.
+            let known = self.seen.last().and_then(|whole| whole.get(gram));
+            out.push(known.unwrap_or_else(|| self.surprisal_at(gram, self.order, base)));
+        };
+        symbols.for_each(&mut take);
+        take(END);
     }
 }
 

@@ -52,13 +52,12 @@ pub(super) fn tokens(value: &str) -> impl Iterator<Item = (usize, usize, u64)> +
     let mut rest = 0;
     std::iter::from_fn(move || {
         loop {
-            let first = value[rest..].chars().next()?;
+            let (class, bytes) = class_at(value, rest)?;
             let start = rest;
-            let class = class_of(first);
-            rest += first.len_utf8();
+            rest += bytes;
             if class < 3 {
-                while let Some(c) = value[rest..].chars().next().filter(|c| class_of(*c) == class) {
-                    rest += c.len_utf8();
+                while let Some((_, bytes)) = class_at(value, rest).filter(|(c, _)| *c == class) {
+                    rest += bytes;
                 }
             }
             if class != 2 {
@@ -73,6 +72,32 @@ pub(super) fn tokens(value: &str) -> impl Iterator<Item = (usize, usize, u64)> +
         }
     })
 }
+
+/// Class of the character that begins at a byte, and its bytes.
+fn class_at(value: &str, at: usize) -> Option<(u8, usize)> {
+    let byte = *value.as_bytes().get(at)?;
+    if byte.is_ascii() {
+        return Some((OF_ASCII[usize::from(byte)], 1));
+    }
+    let c = value[at..].chars().next()?;
+    Some((class_of(c), c.len_utf8()))
+}
+
+/// Classes of ASCII, by byte.
+static OF_ASCII: [u8; 128] = {
+    let mut classes = [3; 128];
+    let mut byte = 0;
+    while byte < 128 {
+        classes[byte as usize] = match byte {
+            b'a'..=b'z' | b'A'..=b'Z' => 0,
+            b'0'..=b'9' => 1,
+            b' ' | 9..=13 => 2,
+            _ => 3,
+        };
+        byte += 1;
+    }
+    classes
+};
 
 fn class_of(c: char) -> u8 {
     match c {

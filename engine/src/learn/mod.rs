@@ -5,8 +5,9 @@ mod rows;
 
 pub(crate) use play::Play;
 pub use rows::EndpointFacts;
-pub(crate) use rows::{FOLDS, Row, UNIT_SHARE, UNSEEN, class_of, is_password, session_of, source_of};
+pub(crate) use rows::{FOLDS, Row, UNIT_SHARE, UNSEEN, class_of, has_password, is_password, session_of, source_of};
 
+use crate::ablation::{Ablation, Plan};
 use crate::access::Access;
 use crate::api::{Directory, HostGroup};
 use crate::assets::Assets;
@@ -16,7 +17,7 @@ use crate::features::Features;
 use crate::fuse::{Calibration, Held};
 use crate::history::History;
 use crate::links::Links;
-use crate::model::{ApiModel, Knowledge, Model};
+use crate::model::{ApiModel, Calibrations, Knowledge, Model};
 use crate::neural::{self, Epoch, NoTeacher, Teacher};
 use crate::paths;
 use crate::probe::Probe;
@@ -88,6 +89,20 @@ pub fn learn_with(
     teacher: &mut dyn Teacher,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Model, LearnError> {
+    Ok(learn_ablated(history, config, teacher, &[], progress)?.0)
+}
+
+/// The same, with the calibrations that the model would have with each of these things left out: [`Model::recalibrate`] takes them.
+///
+/// # Errors
+/// The history is empty.
+pub fn learn_ablated(
+    history: &History,
+    config: &LearnConfig,
+    teacher: &mut dyn Teacher,
+    ablations: &[Ablation],
+    progress: &mut dyn FnMut(Progress),
+) -> Result<(Model, Vec<Calibrations>), LearnError> {
     if history.is_empty() {
         return Err(LearnError::Empty);
     }
@@ -104,21 +119,42 @@ pub fn learn_with(
     let total: usize = by_api.values().map(Vec::len).sum();
     let mut done = 0;
     let mut apis = Vec::with_capacity(by_api.len());
+    let mut ablated = vec![Calibrations::default(); ablations.len()];
     for (name, rows) in by_api {
         let count = rows.len();
         let mut report = |phase, part: f64, epoch| {
             progress(Progress { phase, done: (done as f64 + part * count as f64) / total.max(1) as f64, epoch });
         };
-        apis.push(learn_api(name, &rows, config, teacher, &mut report));
+        let calibrate = |held: &[Held<'_>]| {
+            for (calibrations, ablation) in ablated.iter_mut().zip(ablations) {
+                calibrations.0.push(Calibration::fit(held, Plan(Some(*ablation))));
+            }
+            Calibration::fit(held, Plan::default())
+        };
+        let told = Told { alpha: alpha(config, &rows), calibrate, teacher: &mut *teacher };
+        apis.push(learn_api(name, &rows, told, &mut report));
         done += count;
     }
-    Ok(Model::new(config.label.clone(), hosts, apis))
+    Ok((Model::new(config.label.clone(), hosts, apis), ablated))
 }
 
 /// Is told the phase, how much of the API is done, and how far a network is.
 type Report<'r> = dyn FnMut(&'static str, f64, Option<Epoch>) + 'r;
 
-fn learn_api(name: ApiName, history: &[&Features], config: &LearnConfig, teacher: &mut dyn Teacher, report: &mut Report<'_>) -> ApiModel {
+/// What learning of one API is told.
+struct Told<'t, C> {
+    alpha: f64,
+    calibrate: C,
+    teacher: &'t mut dyn Teacher,
+}
+
+fn learn_api<C: FnOnce(&[Held<'_>]) -> Calibration>(
+    name: ApiName,
+    history: &[&Features],
+    told: Told<'_, C>,
+    report: &mut Report<'_>,
+) -> ApiModel {
+    let Told { alpha, calibrate, teacher } = told;
     report("finding endpoints", 0.0, None);
     let mut in_time: Vec<&Features> = history.to_vec();
     in_time.sort_by_key(|f| f.time.unwrap_or(i64::MIN));
@@ -157,8 +193,7 @@ fn learn_api(name: ApiName, history: &[&Features], config: &LearnConfig, teacher
             signals,
         })
         .collect();
-    let calibration = Calibration::fit(&held);
-    let alpha = alpha(config, &in_time);
+    let calibration = calibrate(&held);
     report("done", 1.0, None);
     ApiModel::new(name, alpha, paths, Knowledge { facts, rooms, calibration, network }, &rows)
 }

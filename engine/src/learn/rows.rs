@@ -87,7 +87,8 @@ pub(crate) fn class_of(method: &str, facts: Option<&EndpointFacts>) -> Class {
     }
 }
 
-fn has_password(features: &Features) -> bool {
+/// Whether a request brings a password.
+pub(crate) fn has_password(features: &Features) -> bool {
     features.fields.iter().any(|f| f.place != Place::Header && is_password(features.name(f)))
 }
 

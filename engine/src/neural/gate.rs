@@ -3,7 +3,7 @@
 
 use super::learn::{Event, walk_all};
 use super::{Foresight, HeadError, Heads};
-use crate::calibrate::Tail;
+use crate::calibrate::{Shape, Tail};
 use crate::detect::{Aspect, Level, Signal};
 use crate::features::hash::mix;
 use crate::fuse::{Calibrated, combine};
@@ -131,7 +131,7 @@ pub(super) fn compare(
     seed: u64,
 ) -> Result<Figures, HeadError> {
     let (by_chain, by_head) = (chain_scores(chain, sessions), head_scores(foresight, heads, sessions)?);
-    let tail = |scores: &Scores| Tail::fit_likelihoods(scores.against.concat(), 1);
+    let tail = |scores: &Scores| Tail::fit_as(scores.against.concat(), 1, Shape::LIKELIHOODS);
     let mean = |scores: &Scores| scores.nats.iter().map(|x| f64::from(*x)).sum::<f64>() / scores.nats.len().max(1) as f64;
     let mut figures = Figures {
         slots: foresight.slots() as u64,

@@ -6,8 +6,8 @@ use super::{ClientIp, Incoming, Live, Partition, Session};
 use crate::detect::{Explanation, Level, Seen, Signal};
 use crate::features::sensitive;
 use crate::features::{Features, ValueKind};
-use crate::fuse::{self, Calibrated, Peers};
-use crate::learn::{UNSEEN, class_of, source_of};
+use crate::fuse::{self, Calibrated};
+use crate::learn::{UNSEEN, source_of};
 use crate::model::{ApiModel, Model};
 use crate::neural::{Answer, Ask, HeadError, Heads};
 use crate::record::{ApiName, DetectorKind, Family, Label, PValue, Reason, SourceId, Stage, Verdict};
@@ -89,13 +89,11 @@ impl Partition {
 
     fn evaluate(&mut self, api: &ApiModel, features: &Features, is_timely: bool, turn: Turn<'_>) -> Outcome {
         let route = api.paths.route(features);
-        let facts = route.endpoint.map(|e| &api.facts[e.0 as usize]);
-        let class = class_of(&features.method, facts);
-        let endpoint = route.endpoint.filter(|_| facts.is_some_and(|f| f.is_known));
+        let peers = api.peers(features, &route);
+        let class = peers.class;
+        let endpoint = route.endpoint.filter(|_| peers.is_known);
         let id = route.endpoint.map_or(UNSEEN, |e| api.paths.endpoint(e).id);
         let seen = Seen { features, route: &route, endpoint, id, class, now: self.meta.clock, is_timely };
-        let has_free_text = endpoint.is_some_and(|e| api.free_text[e.0 as usize]);
-        let peers = Peers { class, has_free_text, is_known: endpoint.is_some() };
         let session_key = session_key(features, &api.name);
         let mut session = session_key.and_then(|key| self.sessions.take(&key)).unwrap_or_default();
         let source_key = source_of(features);

@@ -1,6 +1,7 @@
 //! Discovery of templates from a history: a tree of segments per host, each word decided by its own evidence.
 
-use super::evidence::{Child, Siblings, Trait, Traits, decide, odds};
+use super::evidence::{Child, Clue, Clues, Siblings, Trait, Traits, clues, hear_siblings, odds};
+use super::places::Place;
 use super::token::{Form, key};
 use super::{Endpoint, EndpointIndex, Names, Node, Paths, Variable, declared_key, end_key, route_variables};
 use crate::features::hash::{hash, hash_folded};
@@ -196,6 +197,7 @@ pub(crate) fn learn(history: &[&Features]) -> Paths {
         tree.declare(&host, &route, &method, operation.as_deref());
     }
     tree.paths.declared.sort_unstable();
+    tree.paths.places.sort_unstable_by_key(|place| place.node);
     tree.paths
 }
 
@@ -210,6 +212,14 @@ enum Step {
     Literal(String),
     Variable { form: Form, evidence: String },
     Tail,
+}
+
+/// The children of a node, divided.
+struct Split {
+    literals: BTreeMap<u64, Vec<u32>>,
+    /// Rows whose segment is a value.
+    variable: Vec<u32>,
+    place: Place,
 }
 
 struct Tree<'h> {
@@ -243,14 +253,17 @@ impl<'h> Tree<'h> {
             self.paths.nodes[index as usize].is_tail = true;
             return index;
         }
-        let (literals, variable, evidence) = self.split(groups, depth);
+        let Split { literals, variable, mut place } = self.split(groups, depth);
         if !variable.is_empty() {
             let form = self.main_form(&variable, depth);
-            way.segments.push(Step::Variable { form, evidence });
+            place.count_values(form, variable.iter().map(|r| self.rows.rows[*r as usize].segments[depth].0));
+            way.segments.push(Step::Variable { form, evidence: place.describe() });
             let child = self.node(&variable, way);
             way.segments.pop();
             self.paths.nodes[index as usize].variable = Some(child);
         }
+        place.node = index;
+        self.paths.places.push(place);
         let mut children = Vec::with_capacity(literals.len());
         for (key, rows) in literals {
             // A word that never succeeded stands for nothing.
@@ -266,8 +279,8 @@ impl<'h> Tree<'h> {
         index
     }
 
-    /// Divides children into literals and the rows of the variable, with a word on why.
-    fn split(&self, mut groups: BTreeMap<u64, Vec<u32>>, depth: usize) -> (BTreeMap<u64, Vec<u32>>, Vec<u32>, String) {
+    /// Divides children into literals and the rows of the variable, and says why.
+    fn split(&self, mut groups: BTreeMap<u64, Vec<u32>>, depth: usize) -> Split {
         let mut variable: Vec<u32> = Vec::new();
         groups.retain(|_, rows| {
             let is_typed = self.rows.rows[rows[0] as usize].segments[depth].1.is_typed();
@@ -302,13 +315,14 @@ impl<'h> Tree<'h> {
             children.iter().map(|c| c.echo).chain([self.rows.echo_of(&typed_ok, depth)]).fold((0, 0), |(a, b), (x, y)| (a + x, b + y));
         let once = children.iter().filter(|c| c.successes.len() == 1).count();
         let siblings = Siblings { depth, words: children.len(), once, spread, typed, echo };
-        let odds: Vec<f64> =
-            children.iter().zip(&fixed).map(|(c, fixed)| if *fixed { -99.0 } else { odds(&self.rows, c, &siblings) }).collect();
-        let is_value = decide(&odds, &children, siblings.typed.len());
-        let values: FxHashSet<u64> = keys.iter().zip(&is_value).filter(|(_, v)| **v).map(|(k, _)| *k).collect();
+        let mut clues: Vec<Clues> = children
+            .iter()
+            .zip(&fixed)
+            .map(|(c, fixed)| if *fixed { Clues::from_slice(&[(Clue::Version, -99.0)]) } else { clues(&self.rows, c, &siblings) })
+            .collect();
+        hear_siblings(&mut clues, &children, siblings.typed.len());
+        let values: FxHashSet<u64> = keys.iter().zip(&clues).filter(|(_, c)| odds(c) > 0.0).map(|(k, _)| *k).collect();
         let any_value = typed_rows > 0 || !values.is_empty();
-        let words = values.len();
-        let evidence = describe(typed_rows, words, &odds, siblings.echo);
         let known: FxHashSet<u64> = keys.into_iter().collect();
         groups.retain(|key, rows| {
             let form = self.rows.rows[rows[0] as usize].segments[depth].1;
@@ -320,7 +334,8 @@ impl<'h> Tree<'h> {
             !goes
         });
         variable.sort_unstable();
-        (groups, variable, evidence)
+        let place = Place::new(typed_rows, siblings.echo, children.iter().map(|c| (c.word, c.successes.len())).zip(&clues));
+        Split { literals: groups, variable, place }
     }
 
     /// Whether one value fills the rest of the path, slashes included.
@@ -433,19 +448,4 @@ fn identity(method: &str, host: &str, shape: &str, operation: Option<&str>) -> E
     let mut first = [0u8; 8];
     first.copy_from_slice(&blake3::hash(text.as_bytes()).as_bytes()[..8]);
     EndpointId(u64::from_le_bytes(first))
-}
-
-fn describe(typed_rows: usize, words: usize, odds: &[f64], echo: (u32, u32)) -> String {
-    let mut parts = Vec::new();
-    if typed_rows > 0 {
-        parts.push(format!("{typed_rows} requests with typed values"));
-    }
-    if words > 0 {
-        let best = odds.iter().copied().fold(f64::MIN, f64::max);
-        parts.push(format!("{words} words with odds for a value (highest {best:.1})"));
-    }
-    if echo.1 > 0 {
-        parts.push(format!("echoed in the bodies of {} of {} requests", echo.0, echo.1));
-    }
-    parts.join("; ")
 }

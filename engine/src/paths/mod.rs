@@ -3,10 +3,15 @@
 //! Templates are learned only from successes; a failed request never creates one. See [`learn`] for the evidence.
 
 mod evidence;
+mod explain;
 mod learn;
+mod places;
 mod token;
 
+pub use evidence::Clue;
+pub use explain::{Taken, Turn, Walk};
 pub(crate) use learn::learn;
+pub use places::{Name, Place, Values};
 
 use crate::features::Features;
 use crate::features::hash::{hash, hash_folded};
@@ -97,6 +102,8 @@ pub struct Paths {
     hosts: Vec<(u64, u32)>,
     /// Endpoints with declared routes, by hash of host, route, method and operation, sorted.
     declared: Vec<(u64, EndpointIndex)>,
+    /// Why nodes have the children that they have, by node. Nothing is judged by it.
+    places: Vec<Place>,
 }
 
 impl Paths {

@@ -2,9 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failure is a failed test")]
 
+mod ablation;
 mod arbitrary;
 mod caps;
 mod damage;
+mod drift;
+mod explain;
 mod golden;
 mod learning;
 mod levels;

@@ -39,6 +39,8 @@ pub enum Format {
     AccessLog,
     /// JSON objects of a gateway or web server: NDJSON, or one JSON array.
     JsonLog,
+    /// OpenTelemetry's spans as OTLP/JSON, one request a line, as the collector's file and Kafka exporters write them.
+    Otlp,
 }
 
 impl Format {
@@ -50,6 +52,7 @@ impl Format {
             Self::Har => "har",
             Self::AccessLog => "combined",
             Self::JsonLog => "json",
+            Self::Otlp => "otlp",
         }
     }
 
@@ -62,6 +65,7 @@ impl Format {
             RecordFormat::Har => Some(Self::Har),
             RecordFormat::Combined => Some(Self::AccessLog),
             RecordFormat::Json => Some(Self::JsonLog),
+            RecordFormat::Otlp => Some(Self::Otlp),
         }
     }
 }
@@ -108,6 +112,9 @@ fn objects(text: &[u8], all: bool) -> Option<Format> {
     let first = Keys::of(text);
     if first.names.first() == Some(&b"log".as_slice()) && first.first_is_object {
         return Some(Format::Har);
+    }
+    if first.names.first() == Some(&b"resourceSpans".as_slice()) {
+        return Some(Format::Otlp);
     }
     let mut odd = 0;
     for line in text.split_inclusive(|byte| *byte == b'\n') {
@@ -210,7 +217,8 @@ mod tests {
 
     #[test]
     fn formats_are_told_apart() {
-        let cases: [(&str, Format, bool); 12] = [
+        let cases: [(&str, Format, bool); 13] = [
+            ("{\"resourceSpans\":[{\"resource\":{", Format::Otlp, false),
             ("{\"method\":\"GET\",\"path\":\"/\"}\n", Format::Exchanges, false),
             ("\n {\"method\":\"GET\",\"path\":\"/\",\"response\":{\"status\":200},\"label\":\"x\"}\n", Format::Exchanges, false),
             ("[\n{\"method\":\"GET\",\"path\":\"/\"}]", Format::Exchanges, true),

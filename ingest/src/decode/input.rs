@@ -97,6 +97,14 @@ pub(crate) fn open(path: &Path, enough: impl Fn(&[u8], bool) -> bool) -> Result<
     from_reader(file, meta.is_file().then_some(meta.len()), enough).map_err(|error| OpenError::Read { path: name(), error })
 }
 
+/// Opens a text file, or standard input for `-`, whatever compression it is under: for files that stand beside exchanges.
+///
+/// # Errors
+/// The file cannot be opened or its first bytes cannot be read.
+pub fn open_text(path: &Path) -> Result<impl BufRead, OpenError> {
+    Ok(open(path, |_, _| true)?.bytes)
+}
+
 /// Takes any stream; see [`open`].
 ///
 /// # Errors

@@ -14,12 +14,13 @@ mod input;
 mod json_log;
 mod lines;
 mod merge;
+pub(crate) mod otlp;
 mod source;
 mod target;
 
 pub use bad::{BadLine, Fault, Position, Reason};
 pub use detect::Format;
-pub use input::{OpenError, Progress};
+pub use input::{OpenError, Progress, open_text};
 pub use merge::{REORDER_RECORDS, ReorderBuffer, Tally};
 pub use source::{Decoded, GatewayFields, Options, Source};
 

@@ -3,10 +3,11 @@
 use super::detect::{self, Detected};
 use super::input::{self, Input, OpenError, PEEK, Progress};
 use super::json_log::JsonLog;
-use super::{BadLine, Element, Elements, Fault, Format, Line, Lines, Position, Reason, access_log, bad, har};
+use super::{BadLine, Element, Elements, Fault, Format, Line, Lines, Position, Reason, access_log, bad, har, otlp};
 use bytes::Bytes;
 use engine::Exchange;
 use runtime::config::{FieldMap, RecordFormat};
+use std::collections::VecDeque;
 use std::io::{BufRead, Cursor, Read};
 use std::path::Path;
 use std::sync::Arc;
@@ -80,7 +81,8 @@ impl Reader {
             Detected { .. } => Records::Lines(Lines::new(bytes, Exchange::MAX_BYTES)),
         };
         let json = Arc::clone(&self.json);
-        Source { name, format: detected.format, records, json, buffer: Vec::new(), progress, ended: false }
+        let (buffer, pending) = (Vec::new(), VecDeque::new());
+        Source { name, format: detected.format, records, json, buffer, pending, progress, ended: false }
     }
 }
 
@@ -103,6 +105,8 @@ pub struct Source {
     records: Records,
     json: Arc<JsonLog>,
     buffer: Vec<u8>,
+    /// What the record that was read last came to, and has not been asked for yet.
+    pending: VecDeque<Result<Decoded, BadLine>>,
     progress: Progress,
     ended: bool,
 }
@@ -196,16 +200,27 @@ impl Source {
         Position { file: Arc::clone(&self.name), line, entry }
     }
 
-    fn decode(&self, at: Position) -> Result<Decoded, Fault> {
-        match self.format {
-            Format::Exchanges => {
-                let exchange = bad::canonical(&self.buffer)?.into_owned();
-                Ok(Decoded { exchange, gateway: GatewayFields::default(), at })
+    /// Reads what the buffer holds: one exchange, or, of OTLP, one for each server span.
+    fn decode(&mut self, at: &Position) {
+        let read = |decoded: Result<Decoded, Fault>| decoded.map_err(|fault| BadLine { at: at.clone(), fault });
+        let pending = &mut self.pending;
+        let decoded = match self.format {
+            Format::Exchanges => bad::canonical(&self.buffer).map(|exchange| {
+                let exchange = exchange.into_owned();
+                Decoded { exchange, gateway: GatewayFields::default(), at: at.clone() }
+            }),
+            Format::Har => har::decode(&self.buffer, at.clone()),
+            Format::AccessLog => access_log::decode(&self.buffer, at.clone()),
+            Format::JsonLog => self.json.decode(&self.buffer, at.clone()),
+            Format::Otlp => {
+                let whole = otlp::json::spans(&self.buffer, |span, service| {
+                    pending.extend(otlp::exchange(span, service, at).map(read));
+                });
+                pending.extend(whole.err().map(|fault| read(Err(fault))));
+                return;
             }
-            Format::Har => har::decode(&self.buffer, at),
-            Format::AccessLog => access_log::decode(&self.buffer, at),
-            Format::JsonLog => self.json.decode(&self.buffer, at),
-        }
+        };
+        pending.push_back(read(decoded));
     }
 }
 
@@ -220,18 +235,14 @@ impl Iterator for Source {
     type Item = Result<Decoded, BadLine>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.ended {
-            return None;
+        while self.pending.is_empty() && !self.ended {
+            match self.advance() {
+                None => self.ended = true,
+                Some((at, Some(fault))) => self.pending.push_back(Err(BadLine { at, fault })),
+                Some((at, None)) => self.decode(&at),
+            }
         }
-        let Some((at, fault)) = self.advance() else {
-            self.ended = true;
-            return None;
-        };
-        let decoded = match fault {
-            Some(fault) => Err(fault),
-            None => self.decode(at.clone()),
-        };
-        Some(decoded.map_err(|fault| BadLine { at, fault }))
+        self.pending.pop_front()
     }
 }
 

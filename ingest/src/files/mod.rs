@@ -7,6 +7,7 @@ mod place;
 mod tail;
 
 use crate::decode::{BadLine, Fault, Options, Reader};
+use crate::metrics::Metrics;
 use crate::service::IngestError;
 use crate::{Preparer, traffic};
 use bytes::Bytes;
@@ -54,6 +55,7 @@ struct Following {
     preparer: Preparer,
     log: Arc<dyn Log>,
     producer: Box<dyn Producer>,
+    metrics: Metrics,
     topics: Topics,
     instance: String,
     keep_dead_letters: bool,
@@ -84,6 +86,7 @@ impl Following {
             producer,
             instance: config.instance.clone(),
             keep_dead_letters: config.deadletter.keep,
+            metrics: Metrics::new("file", &topics.traffic),
             topics,
         };
         following.stand_where_the_log_says()?;
@@ -123,11 +126,16 @@ impl Following {
                 }
             };
             is_busy = true;
-            let outputs = self.outputs(&self.files[n], &piece)?;
+            let mut outputs = self.outputs(&self.files[n], &piece)?;
+            let sent = self.metrics.sending(&mut outputs);
             match self.producer.append(outputs) {
-                Ok(_) => self.files[n].tail.accept(&piece.place),
+                Ok(_) => {
+                    sent.done();
+                    self.files[n].tail.accept(&piece.place);
+                }
                 // Whether it was written is not known: the log says where to go on.
                 Err(error @ LogError::Retriable { .. }) => {
+                    sent.failed(&error);
                     tracing::warn!(%error, file = %self.files[n].name, "lines were not written; trying again");
                     std::thread::sleep(IDLE);
                     self.stand_where_the_log_says()?;

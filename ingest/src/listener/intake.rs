@@ -49,9 +49,19 @@ fn bounded(input: impl Read, limit: usize) -> Result<Bytes, Refusal> {
     if body.len() > limit { Err(Refusal::TooLarge { limit }) } else { Ok(body.into()) }
 }
 
+/// Records of a body, and what of it is left out.
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    pub(super) outputs: Vec<Output>,
+    /// Number of what could not be read, where the rest is taken all the same.
+    pub(super) rejected: u64,
+    /// Why the first of it could not.
+    pub(super) why: String,
+}
+
 /// Makes the records of a body: prepared, canonical, keyed by session. All of them, or none: a sender that is told of a bad record can send the
 /// rest again without anything having been written twice.
-pub(super) fn outputs(body: &[u8], topic: &Arc<str>, preparer: &Preparer) -> Result<Vec<Output>, Refusal> {
+pub(super) fn exchanges(body: &[u8], topic: &Arc<str>, preparer: &Preparer) -> Result<Taken, Refusal> {
     let mut intake = Intake { topic, preparer, outputs: Vec::new(), index: 0, bad: 0, first: Vec::new() };
     let mut record = Vec::new();
     if is_array(body) {
@@ -126,13 +136,13 @@ impl Intake<'_> {
         self.index += 1;
     }
 
-    fn finish(self) -> Result<Vec<Output>, Refusal> {
+    fn finish(self) -> Result<Taken, Refusal> {
         if self.bad > 0 {
             return Err(Refusal::BadRecords { count: self.bad, first: self.first });
         }
         if self.outputs.is_empty() {
             return Err(Refusal::NoRecords);
         }
-        Ok(self.outputs)
+        Ok(Taken { outputs: self.outputs, ..Taken::default() })
     }
 }

@@ -17,12 +17,15 @@
 //! All refusals are RFC 9457 problem details. After 500 or 503, and after a connection that broke, a sender cannot know whether the records were
 //! written; sending them again may write them twice.
 
+mod grpc;
 mod intake;
+mod otlp;
 mod problem;
 
-use self::intake::Encoding;
+use self::intake::{Encoding, Taken};
 use self::problem::Refusal;
 use crate::Preparer;
+use crate::metrics::{Metrics, Requests};
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -31,10 +34,9 @@ use axum::routing::post;
 use axum::{Json, Router};
 use bytes::Bytes;
 use http_body_util::LengthLimitError;
-use runtime::log::{Output, Producer};
-use serde::Serialize;
+use runtime::log::Producer;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Longest wait for a body.
@@ -85,13 +87,21 @@ struct Listener {
     preparer: Preparer,
     producer: Box<dyn Producer>,
     room: Arc<Semaphore>,
+    metrics: Metrics,
+    requests: Requests,
 }
 
 /// The routes of the listener, to be merged with others.
 pub fn router(options: ListenerOptions, preparer: Preparer, producer: Box<dyn Producer>) -> Router {
     let permits = permits(options.max_pending.max(options.max_body));
-    let listener = Arc::new(Listener { options, preparer, producer, room: Arc::new(Semaphore::new(permits as usize)) });
-    Router::new().route("/v1/exchanges", post(exchanges)).with_state(listener)
+    let metrics = Metrics::new("listener", &options.topic);
+    let room = Arc::new(Semaphore::new(permits as usize));
+    let listener = Arc::new(Listener { options, preparer, producer, room, metrics, requests: Requests::new() });
+    Router::new()
+        .route("/v1/exchanges", post(exchanges))
+        .route(otlp::ROUTE, post(otlp::traces))
+        .route(grpc::ROUTE, post(grpc::traces))
+        .with_state(listener)
 }
 
 /// Permits for a number of bytes.
@@ -99,31 +109,44 @@ fn permits(bytes: usize) -> u32 {
     u32::try_from(bytes.div_ceil(PERMIT)).unwrap_or(u32::MAX).min((Semaphore::MAX_PERMITS / 2).try_into().unwrap_or(u32::MAX)).max(1)
 }
 
-/// Answer to a request that was taken.
-#[derive(Serialize)]
+/// A request that was taken.
+#[derive(Debug)]
 struct Accepted {
+    /// Records that the log has.
     accepted: usize,
+    /// See [`Taken`].
+    rejected: u64,
+    why: String,
 }
 
 async fn exchanges(State(listener): State<Arc<Listener>>, headers: HeaderMap, body: Body) -> Response {
-    match accept(listener, &headers, body).await {
-        Ok(accepted) => {
-            tracing::debug!(records = accepted, "accepted");
-            (StatusCode::ACCEPTED, Json(Accepted { accepted })).into_response()
-        }
-        Err(refusal) => {
-            if refusal.status().is_server_error() {
-                tracing::error!(status = refusal.status().as_u16(), %refusal, "exchanges were not accepted");
-            } else {
-                tracing::debug!(status = refusal.status().as_u16(), %refusal, "exchanges were refused");
-            }
-            refusal.into_response()
-        }
-    }
+    let began = Instant::now();
+    let accepted = accept(Arc::clone(&listener), &headers, body, |listener, body| {
+        intake::exchanges(body, &listener.options.topic, &listener.preparer)
+    });
+    let response = match accepted.await {
+        Ok(Accepted { accepted, .. }) => (StatusCode::ACCEPTED, Json(serde_json::json!({ "accepted": accepted }))).into_response(),
+        Err(refusal) => refused(refusal),
+    };
+    listener.requests.answered("/v1/exchanges", response.status().as_u16(), began.elapsed());
+    response
 }
 
-/// Takes a request: admit, receive, unpack, prepare, append. Returns the number of records.
-async fn accept(listener: Arc<Listener>, headers: &HeaderMap, body: Body) -> Result<usize, Refusal> {
+/// Says why, to the sender and to the log.
+fn refused(refusal: Refusal) -> Response {
+    if refusal.status().is_server_error() {
+        tracing::error!(status = refusal.status().as_u16(), %refusal, "exchanges were not accepted");
+    } else {
+        tracing::debug!(status = refusal.status().as_u16(), %refusal, "exchanges were refused");
+    }
+    refusal.into_response()
+}
+
+/// What a body holds, in clear.
+type Read = fn(&Listener, &Bytes) -> Result<Taken, Refusal>;
+
+/// Takes a request: admit, receive, unpack, prepare, append.
+async fn accept(listener: Arc<Listener>, headers: &HeaderMap, body: Body, read: Read) -> Result<Accepted, Refusal> {
     if listener.options.token.as_ref().is_some_and(|token| !token.is_shown(headers)) {
         return Err(Refusal::Unauthorized);
     }
@@ -135,13 +158,31 @@ async fn accept(listener: Arc<Listener>, headers: &HeaderMap, body: Body) -> Res
     }
     let room = listener.reserve(announced.unwrap_or(limit))?;
     let (body, room) = listener.receive(body, encoding, room).await?;
+    append(listener, room, move |listener| read(listener, &encoding.decoded(body, listener.options.max_body)?)).await
+}
+
+/// Reads, prepares and writes what came; `room` is given back when the log has it, also when the sender is gone by then.
+async fn append(
+    listener: Arc<Listener>,
+    room: OwnedSemaphorePermit,
+    read: impl FnOnce(&Listener) -> Result<Taken, Refusal> + Send + 'static,
+) -> Result<Accepted, Refusal> {
     let written = tokio::task::spawn_blocking(move || {
-        // The reservation ends when the log has the records, also when the sender is gone by then.
         let _room = room;
-        let outputs = listener.outputs(encoding, body)?;
-        let records = outputs.len();
-        listener.producer.append(outputs)?;
-        Ok(records)
+        let Taken { mut outputs, rejected, why } = read(&listener)?;
+        let accepted = outputs.len();
+        if accepted > 0 {
+            let sent = listener.metrics.sending(&mut outputs);
+            match listener.producer.append(outputs) {
+                Ok(_) => sent.done(),
+                Err(error) => {
+                    sent.failed(&error);
+                    return Err(error.into());
+                }
+            }
+        }
+        tracing::debug!(records = accepted, rejected, "accepted");
+        Ok(Accepted { accepted, rejected, why })
     });
     written.await.unwrap_or(Err(Refusal::Stopping))
 }
@@ -172,11 +213,6 @@ impl Listener {
             room.merge(more.map_err(|_| Refusal::Stopping)?);
         }
         Ok((body, room))
-    }
-
-    fn outputs(&self, encoding: Encoding, body: Bytes) -> Result<Vec<Output>, Refusal> {
-        let body = encoding.decoded(body, self.options.max_body)?;
-        intake::outputs(&body, &self.options.topic, &self.preparer)
     }
 }
 

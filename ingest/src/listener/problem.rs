@@ -31,6 +31,8 @@ pub(super) enum Refusal {
     Unauthorized,
     #[error("{count} of the records could not be read; none was written")]
     BadRecords { count: u64, first: Vec<BadRecord> },
+    #[error("the body cannot be read: {0}")]
+    BadBody(#[from] crate::decode::Fault),
     #[error("the body holds no records")]
     NoRecords,
     #[error("the body cannot be read: {0}")]
@@ -54,7 +56,7 @@ impl Refusal {
         use runtime::log::LogError;
         match self {
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
-            Self::BadRecords { .. } | Self::NoRecords | Self::UnreadableBody(_) => StatusCode::BAD_REQUEST,
+            Self::BadRecords { .. } | Self::BadBody(_) | Self::NoRecords | Self::UnreadableBody(_) => StatusCode::BAD_REQUEST,
             Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge { .. } | Self::Log(LogError::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnknownEncoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -65,7 +67,7 @@ impl Refusal {
     }
 
     /// What the sender is told. Of the log it learns that it failed, not how: that is for the operator's own log.
-    fn detail(&self) -> String {
+    pub(super) fn detail(&self) -> String {
         match self {
             Self::Log(runtime::log::LogError::TooLarge { .. }) => "a record is over the limit of the log".to_owned(),
             Self::Log(_) => "the log did not take the records".to_owned(),

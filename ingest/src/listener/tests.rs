@@ -2,7 +2,7 @@ use super::*;
 use crate::session::Identities;
 use axum::http::Request;
 use engine::Offset;
-use runtime::log::LogError;
+use runtime::log::{LogError, Output};
 use serde_json::Value;
 use std::io::Write;
 use std::sync::Mutex;
@@ -187,4 +187,41 @@ async fn a_failing_log_is_never_a_202() {
         assert_eq!(status, expected);
         assert!(!answer.to_string().contains("disk"), "{answer}");
     }
+}
+
+const SPANS: &str = r#"{"resourceSpans":[{"scopeSpans":[{"spans":[
+  {"kind":2,"attributes":[{"key":"http.request.method","value":{"stringValue":"GET"}},{"key":"url.path","value":{"stringValue":"/v1/a"}}]},
+  {"kind":2,"attributes":[{"key":"http.request.method","value":{"stringValue":"GET"}}]},
+  {"kind":3,"attributes":[{"key":"http.request.method","value":{"stringValue":"GET"}},{"key":"url.path","value":{"stringValue":"/v1/b"}}]}
+]}]}]}"#;
+
+async fn send_spans(router: &Router, headers: &[(&str, &str)], body: impl Into<Body>) -> (u16, Bytes) {
+    let mut request = Request::post(otlp::ROUTE);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let response = router.clone().oneshot(request.body(body.into()).unwrap()).await.unwrap();
+    (response.status().as_u16(), axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap())
+}
+
+#[tokio::test]
+async fn a_span_that_cannot_be_read_does_not_keep_the_others_out() {
+    let bench = bench(Does::Takes, None);
+    let (status, said) = send_spans(&bench.router, &[("content-type", "application/json")], SPANS).await;
+    assert_eq!(status, 200);
+    let said: Value = serde_json::from_slice(&said).unwrap();
+    assert_eq!(said["partialSuccess"], serde_json::json!({ "rejectedSpans": "1", "errorMessage": "not-a-request: no url.path" }));
+    let outputs = bench.outputs.lock().unwrap();
+    let written: Value = serde_json::from_slice(outputs[0].value.as_ref().unwrap()).unwrap();
+    assert_eq!((outputs.len(), &written["path"]), (1, &Value::from("/v1/a")));
+}
+
+#[tokio::test]
+async fn spans_come_as_protocol_buffers_too_and_only_from_those_who_may() {
+    let bench = bench(Does::Takes, Some("letmein"));
+    let token = ("authorization", "Bearer letmein");
+    assert_eq!(send_spans(&bench.router, &[], Bytes::new()).await.0, 401);
+    assert_eq!(send_spans(&bench.router, &[token], Bytes::new()).await, (200, Bytes::new()));
+    assert_eq!(send_spans(&bench.router, &[token], "no message").await.0, 400);
+    assert!(bench.outputs.lock().unwrap().is_empty());
 }

@@ -164,6 +164,8 @@ pub enum RecordFormat {
     Combined,
     /// Any JSON log, by its well-known fields or by a field map.
     Json,
+    /// OpenTelemetry's spans as OTLP/JSON.
+    Otlp,
 }
 
 /// A topic that a gateway writes itself, in its own format.

@@ -74,7 +74,7 @@ pub(super) const KEYS: &[Key] = &[
         "ingest.topics",
         Kind::RawTopics,
         "",
-        "Topics that gateways write themselves: `name` (in full), `format` (`auto`, `exchange`, `har`, `combined`, `json`) and, for JSON logs, `field_map`.",
+        "Topics that gateways write themselves: `name` (in full), `format` (`auto`, `exchange`, `har`, `combined`, `json`, `otlp`) and, for JSON logs, `field_map`.",
     ),
     key(
         "ingest.files",
@@ -178,6 +178,18 @@ pub(super) const KEYS: &[Key] = &[
         Kind::Text,
         "info",
         "What is logged: `error`, `warn`, `info`, `debug`, `trace`, or by module (`info,runtime=debug`). The environment variable `WEIR_LOG` wins.",
+    ),
+    key(
+        "telemetry.endpoint",
+        Kind::Text,
+        "",
+        "Base address of an OTLP/HTTP receiver that gets metrics, traces and logs of services: `http://localhost:4318`. Else the variables `OTEL_EXPORTER_OTLP_ENDPOINT` and its kin say; none: nothing is sent.",
+    ),
+    key(
+        "telemetry.traces",
+        Kind::Number(1.0),
+        "0.01",
+        "Share of exchanges that are traced from ingest to verdict; `OTEL_TRACES_SAMPLER` wins.",
     ),
 ];
 

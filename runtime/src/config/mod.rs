@@ -90,6 +90,8 @@ pub struct Config {
     pub blocklist: Blocklist,
     /// The program's own log.
     pub log: LogOutput,
+    /// What services tell of themselves over OTLP.
+    pub telemetry: Telemetry,
 }
 
 impl Config {
@@ -331,4 +333,13 @@ pub enum LogFormat {
     Text,
     /// One object a line.
     Json,
+}
+
+/// What services tell of themselves over OTLP.
+#[derive(Debug, Clone)]
+pub struct Telemetry {
+    /// Base address of an OTLP/HTTP receiver; none: the standard variables say.
+    pub endpoint: Option<String>,
+    /// Share of exchanges that are traced, above 0, at most 1.
+    pub traces: f64,
 }

@@ -106,6 +106,7 @@ fn build(settings: &Settings, token: Option<Secret>, properties: KafkaProperties
             max_entries: values.get("blocklist.max_entries")?,
         },
         log: LogOutput { format: values.get("log.format")?, level: values.get("log.level")? },
+        telemetry: Telemetry { endpoint: values.optional("telemetry.endpoint")?, traces: values.get("telemetry.traces")? },
     })
 }
 

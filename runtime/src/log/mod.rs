@@ -11,6 +11,9 @@
 pub mod embedded;
 pub mod kafka;
 pub mod partitioner;
+mod patience;
+
+pub use patience::{Polled, poll_on, read_on};
 
 use bytes::Bytes;
 use engine::{Offset, TopicPartition};
@@ -332,10 +335,7 @@ const WAIT: Duration = Duration::from_millis(50);
 pub fn read_to_end(log: &dyn Log, from: &[(TopicPartition, Start)], mut take: impl FnMut(Record)) -> Result<(), LogError> {
     let mut reader = log.reader(from)?;
     loop {
-        let records = match reader.read(READ, WAIT) {
-            Err(LogError::Retriable { .. }) => continue,
-            read => read?,
-        };
+        let records = read_on(&mut *reader, READ, WAIT)?;
         let may_be_all = records.len() < READ;
         records.into_iter().for_each(&mut take);
         if may_be_all && reader.at_end()? {

@@ -3,6 +3,7 @@
 //! The JVM runs under a small shell that waits for the end of its standard input. So the broker goes, and its data with it, whenever the
 //! test process goes: at the end, on a panic, on kill -9.
 
+use super::tls;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use std::io::{BufRead, BufReader, Write};
@@ -33,6 +34,7 @@ wait "$broker" 2>/dev/null
 pub struct Broker {
     directory: PathBuf,
     port: u16,
+    secured: Option<u16>,
     process: Mutex<Option<Process>>,
 }
 
@@ -57,16 +59,55 @@ impl Broker {
     /// The jars or Java are missing, or the broker does not come up.
     #[must_use]
     pub fn start() -> Self {
+        Self::start_with(false)
+    }
+
+    /// Starts a broker that also listens where clients need TLS and a password: `weir` with `hush-weir`, by SASL PLAIN or, once
+    /// [`Self::admit`] has told it, SCRAM. Its certificate is for 127.0.0.1 and of an authority of its own.
+    ///
+    /// # Panics
+    /// See [`Broker::start`]; `keytool` is missing.
+    #[must_use]
+    pub fn start_secured() -> Self {
+        Self::start_with(true)
+    }
+
+    fn start_with(is_secured: bool) -> Self {
         let directory = tempfile::Builder::new().prefix("weir-broker-").tempdir().expect("a temporary directory").keep();
         let port = (0..3).find_map(|_| {
-            let (port, controller) = free_ports();
-            std::fs::write(directory.join("server.properties"), properties(&directory, port, controller)).expect("the temporary directory");
+            let [port, controller, secured] = free_ports();
+            let mut properties = properties(&directory, port, controller);
+            if is_secured {
+                tls::certify(&directory);
+                tls::listen(&mut properties, &directory, secured);
+            }
+            std::fs::write(directory.join("server.properties"), properties).expect("the temporary directory");
             format_storage(&directory);
             let process = launch(&directory);
-            is_ready(port, &process.pid).then_some((port, process))
+            is_ready(port, &process.pid).then_some((port, secured, process))
         });
-        let Some((port, process)) = port else { panic!("the test broker does not come up:\n{}", tail(&directory)) };
-        Self { directory, port, process: Mutex::new(Some(process)) }
+        let Some((port, secured, process)) = port else { panic!("the test broker does not come up:\n{}", tail(&directory)) };
+        Self { directory, port, secured: is_secured.then_some(secured), process: Mutex::new(Some(process)) }
+    }
+
+    /// Bootstrap servers of the listener with TLS and passwords, and the PEM file of the authority of its certificate.
+    ///
+    /// # Panics
+    /// The broker was not started with [`Self::start_secured`].
+    #[must_use]
+    pub fn secured(&self) -> (String, PathBuf) {
+        let port = self.secured.expect("a broker that was started secured");
+        (format!("127.0.0.1:{port}"), self.directory.join(tls::AUTHORITY))
+    }
+
+    /// Admits `weir` with its password by SCRAM-SHA-512.
+    ///
+    /// # Panics
+    /// The tool cannot be run or fails.
+    pub fn admit(&self) {
+        let add = format!("SCRAM-SHA-512=[password={}]", tls::PASSWORD);
+        let _told =
+            self.tool("kafka.admin.ConfigCommand", &["--alter", "--entity-type", "users", "--entity-name", "weir", "--add-config", &add]);
     }
 
     /// Bootstrap servers.
@@ -119,6 +160,18 @@ impl Broker {
     pub fn alter_topic(&self, topic: &str, properties: &str) {
         let arguments = ["--alter", "--entity-type", "topics", "--entity-name", topic, "--add-config", properties];
         let _told = self.tool("kafka.admin.ConfigCommand", &arguments);
+    }
+
+    /// Deletes the records of a partition before an offset, as retention does in its time.
+    ///
+    /// # Panics
+    /// The tool cannot be run or fails.
+    pub fn delete_before(&self, topic: &str, partition: u32, offset: u64) {
+        let offsets = format!(r#"{{"partitions":[{{"topic":"{topic}","partition":{partition},"offset":{offset}}}],"version":1}}"#);
+        let file = self.directory.join(format!("delete-{topic}-{partition}.json"));
+        std::fs::write(&file, offsets).expect("the broker's directory can be written to");
+        let told = self.tool("org.apache.kafka.tools.DeleteRecordsCommand", &["--offset-json-file", &file.to_string_lossy()]);
+        assert!(told.contains(&format!("low_watermark: {offset}")), "{told}");
     }
 
     /// Runs one of Kafka's own tools (`org.apache.kafka.tools.…`) against this broker and returns what it printed.
@@ -219,11 +272,10 @@ fn tail(directory: &Path) -> String {
     lines[lines.len().saturating_sub(20)..].join("\n")
 }
 
-/// Two ports that were free a moment ago; [`Broker::start`] tries others when one was taken since.
-fn free_ports() -> (u16, u16) {
-    let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
-    let [broker, controller] = listeners.map(|l| l.local_addr().expect("a bound address").port());
-    (broker, controller)
+/// Ports that were free a moment ago; [`Broker::start`] tries others when one was taken since.
+fn free_ports() -> [u16; 3] {
+    let listeners = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
+    listeners.map(|l| l.local_addr().expect("a bound address").port())
 }
 
 fn properties(directory: &Path, port: u16, controller: u16) -> String {

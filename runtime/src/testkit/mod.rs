@@ -5,5 +5,6 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a test without its broker has failed")]
 
 mod broker;
+mod tls;
 
 pub use broker::Broker;

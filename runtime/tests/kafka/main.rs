@@ -9,5 +9,6 @@ mod crash;
 mod group;
 mod log;
 mod reading;
+mod security;
 mod setup;
 mod topics;

@@ -2,9 +2,11 @@
 
 pub(crate) mod backtest;
 pub(crate) mod bench;
+pub(crate) mod calibration;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod demo;
+pub(crate) mod doctor;
 pub(crate) mod endpoints;
 pub(crate) mod erase;
 pub(crate) mod feedback;
@@ -29,6 +31,7 @@ pub(crate) async fn run_configured(command: Configured, config: Config, sources:
     match command {
         Configured::Backtest(args) => backtest::run(&args, &config),
         Configured::Bench(command) => tokio::task::block_in_place(|| bench::run(&command, config)),
+        Configured::Calibration(args) => calibration::run(&args, &config),
         Configured::Config(command) => config::run(&command, &config, sources),
         Configured::Feedback(args) => feedback::run(args, &config).await,
         Configured::Forward(args) => services::run(Service::Forward, &args, config).await,
@@ -40,6 +43,7 @@ pub(crate) async fn run_configured(command: Configured, config: Config, sources:
         Configured::Score(args) => services::run(Service::Score, &args, config).await,
         Configured::Topics(command) => topics::run(&command, &config),
         Configured::Train(args) => services::run(Service::Train, &args, config).await,
+        Configured::Doctor(args) => doctor::run(&args, &config).await,
         Configured::Demo(args) => demo::run(&args, config, sources).await,
         Configured::Status(args) => status::run(&args, &config).await,
         Configured::Up => up::run(config).await,

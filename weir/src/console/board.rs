@@ -2,7 +2,7 @@
 
 use crate::terminal::{Paint, clean, count};
 use engine::{ApiName, Stage, TopicPartition};
-use runtime::log::{Log, LogError, Record, Start, read_to_end};
+use runtime::log::{Log, LogError, Record, Start, read_on, read_to_end};
 use runtime::shutdown::Shutdown;
 use runtime::status::{API, ApiStatus, OUTPUT, OutputStatus, SCORER, ScorerStatus, VerdictCounts};
 use serde::{Deserialize, Serialize};
@@ -71,6 +71,9 @@ impl Overview {
                 count(lag),
                 count(sessions)
             );
+            if let Some(latency) = &scorer.latency {
+                let _ = write!(text, ", verdicts after {} ms (99 %: {} ms)", count(latency.p50_ms), count(latency.p99_ms));
+            }
             if restoring > 0 {
                 let _ = write!(text, ", {restoring} being restored");
             }
@@ -150,14 +153,9 @@ impl Board {
     pub(crate) fn follow(&self, log: &dyn Log, topic: &Arc<str>, shutdown: &Shutdown) -> Result<(), LogError> {
         let mut reader = log.reader(&[whole(topic)])?;
         while !shutdown.is_cancelled() {
-            match reader.read(1_000, WAIT) {
-                Ok(read) => {
-                    let mut records = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-                    read.iter().for_each(|record| records.take(record));
-                }
-                Err(LogError::Retriable { doing, why }) => tracing::warn!(doing, why, "following the status topic"),
-                Err(error) => return Err(error),
-            }
+            let read = read_on(&mut *reader, 1_000, WAIT)?;
+            let mut records = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            read.iter().for_each(|record| records.take(record));
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use engine::{Label, Offset, TopicPartition};
-use runtime::log::{Log, LogError, Record, Start, read_to_end};
+use runtime::log::{Log, LogError, Record, Start, read_on, read_to_end};
 use runtime::shutdown::Shutdown;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -76,10 +76,7 @@ fn follow(
     let mut reader = log.reader(&from)?;
     let mut left = query.limit.unwrap_or(usize::MAX);
     while left > 0 && !shutdown.is_cancelled() {
-        let records = match reader.read(500, WAIT) {
-            Err(LogError::Retriable { .. }) => continue,
-            read => read?,
-        };
+        let records = read_on(&mut *reader, 500, WAIT)?;
         // An empty piece tells a reader that has gone from one that only waits.
         if records.is_empty() && take(Bytes::new()).is_break() {
             return Ok(());

@@ -1,5 +1,5 @@
 use super::*;
-use crate::log::{Batch, Cleanup, CommitError, Event, Output, Record};
+use crate::log::{Batch, Cleanup, CommitError, Event, Output, Record, poll_on};
 use bytes::Bytes;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -308,6 +308,12 @@ fn age_moves_the_floor_and_gives_disk_space_back() {
         Err(LogError::OffsetGone { wanted, oldest, .. }) => assert_eq!((wanted, oldest), (Offset(3), Offset(59))),
         other => panic!("unexpected {other:?}"),
     }
+    let mut member = log.worker(&spec(&["a"], 0, 2)).unwrap();
+    assigned(&mut *member);
+    member.seek(&at("a", 0), Offset(3)).unwrap();
+    assert_eq!(poll_on(&mut *member, 1, Duration::ZERO).unwrap().lost, 56);
+    assert_eq!(offsets(&polled(&mut *member, 1)), [59]);
+    drop(member);
     // What is gone stays gone, and offsets go on, when all was dropped.
     let done = log.maintain(1000 * 60_000).unwrap();
     assert_eq!(done.expired, 2 * 61);

@@ -18,7 +18,23 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 /// Context of clients that only ask and read.
-pub(super) struct Asking;
+#[derive(Default)]
+pub(super) struct Asking {
+    /// Why brokers keep us out, if they do.
+    kept_out: Mutex<Option<String>>,
+}
+
+impl Asking {
+    /// Why brokers have kept us out since they last answered: an answer that does not come says nothing of that.
+    pub(super) fn kept_out(&self) -> Option<String> {
+        self.kept_out.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Brokers have answered.
+    pub(super) fn admitted(&self) {
+        *self.kept_out.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
 
 impl ClientContext for Asking {
     fn log(&self, level: Level, facility: &str, message: &str) {
@@ -27,6 +43,9 @@ impl ClientContext for Asking {
 
     fn error(&self, error: KafkaError, reason: &str) {
         log_error(&error, reason);
+        if matches!(error.rdkafka_error_code(), Some(RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SSL)) {
+            *self.kept_out.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+        }
     }
 }
 

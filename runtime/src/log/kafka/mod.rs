@@ -70,7 +70,7 @@ impl KafkaLog {
 
     fn new(options: Options) -> Result<Self, LogError> {
         let config = options.inquirer(None, Isolation::Uncommitted);
-        let inquirer = config.create_with_context(Asking).map_err(|e| error::fatal("reading `kafka.properties`", &e))?;
+        let inquirer = config.create_with_context(Asking::default()).map_err(|e| error::fatal("reading `kafka.properties`", &e))?;
         Ok(Self(Arc::new(Inner { options, inquirer, known: Mutex::default() })))
     }
 
@@ -129,7 +129,7 @@ impl Log for KafkaLog {
         self.0.check_partitions([at])?;
         let config = self.0.options.inquirer(Some(group), Isolation::Committed);
         let doing = || format!("reading the committed offset of {at}");
-        let client: BaseConsumer<Asking> = config.create_with_context(Asking).map_err(|e| error::sort(doing(), &e))?;
+        let client: BaseConsumer<Asking> = config.create_with_context(Asking::default()).map_err(|e| error::sort(doing(), &e))?;
         let list = convert::list([(at, rdkafka::Offset::Invalid)]).map_err(|e| error::sort(doing(), &e))?;
         let found = committed_offsets(&client, &list).map_err(|e| error::sort(doing(), &e))?;
         let names = Names::new([&at.topic]);
@@ -153,10 +153,15 @@ impl Inner {
     }
 
     fn layout(&self, topic: &str) -> Result<Layout, LogError> {
-        // Nobody else polls this client, and what it has to say (that brokers come and go) must not pile up.
-        while self.inquirer.poll(Duration::ZERO).is_some() {}
         let doing = || format!("asking {} about topic `{topic}`", self.options.brokers);
-        let metadata = self.inquirer.fetch_metadata(Some(topic), ANSWER_LIMIT).map_err(|e| error::sort(doing(), &e))?;
+        let answer = self.inquirer.fetch_metadata(Some(topic), ANSWER_LIMIT);
+        // Nobody else polls this client, and what it has to say (that brokers come and go) must not pile up.
+        while self.inquirer.poll(Duration::from_millis(2)).is_some() {}
+        let metadata = answer.map_err(|e| match self.inquirer.context().kept_out() {
+            Some(why) => error::fatal(&doing(), &why),
+            None => error::sort(doing(), &e),
+        })?;
+        self.inquirer.context().admitted();
         let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else {
             return Err(LogError::NoTopic(topic.to_owned()));
         };

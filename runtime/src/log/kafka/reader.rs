@@ -86,7 +86,7 @@ impl TopicReader {
         inner.check_partitions(starts.iter().map(|(at, _)| *at))?;
         let options: &Options = &inner.options;
         let consumer: BaseConsumer<Asking> =
-            options.reader().create_with_context(Asking).map_err(|e| error::fatal("creating a consumer", &e))?;
+            options.reader().create_with_context(Asking::default()).map_err(|e| error::fatal("creating a consumer", &e))?;
         let names = Names::new([topic]);
         let partitions: Vec<_> = starts.iter().map(|(at, _)| (*at).clone()).collect();
         let oldest = bounds(&consumer, &partitions, rdkafka::Offset::Beginning, &names)?;

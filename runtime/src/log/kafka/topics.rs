@@ -114,7 +114,7 @@ fn new_topic<'a>(spec: &'a TopicSpec, properties: &'a TopicProperties, options: 
 
 fn admin(options: &Options) -> Result<AdminClient<Asking>, LogError> {
     let config = options.inquirer(None, settings::Isolation::Uncommitted);
-    config.create_with_context(Asking).map_err(|e| error::fatal("creating an administration client", &e))
+    config.create_with_context(Asking::default()).map_err(|e| error::fatal("creating an administration client", &e))
 }
 
 fn patient() -> AdminOptions {

@@ -133,11 +133,11 @@ impl KafkaWorker {
     }
 
     /// What an error between records means for the reader of them; `Ok`: librdkafka gets over it by itself.
-    fn weigh(&self, e: &KafkaError) -> Result<(), LogError> {
+    fn weigh(&mut self, e: &KafkaError) -> Result<(), LogError> {
         use RDKafkaErrorCode as Code;
         match (e, e.rdkafka_error_code()) {
             (KafkaError::MessageConsumptionFatal(_), _) => Err(error::fatal("reading", &e)),
-            (_, Some(Code::AutoOffsetReset | Code::OffsetOutOfRange)) => Err(self.gone()),
+            (_, Some(Code::AutoOffsetReset | Code::OffsetOutOfRange)) => self.stand_in_range(),
             (_, Some(Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition)) => {
                 let topics: Vec<_> = self.names.iter().map(|name| &**name).collect();
                 Err(LogError::NoTopic(topics.join("`, `")))
@@ -159,19 +159,23 @@ impl KafkaWorker {
         }
     }
 
-    /// The partition whose records are gone before we read them.
-    fn gone(&self) -> LogError {
+    /// Looks whose records are gone before we read them, once the broker has said that an offset is out of range. Where none is any
+    /// more, what it spoke of was sought away from meanwhile, and reading goes on.
+    fn stand_in_range(&mut self) -> Result<(), LogError> {
+        let positions: Vec<_> = self.owned.iter().map(|(at, next)| (at.clone(), *next)).collect();
         let partitions: Vec<_> = self.owned.keys().cloned().collect();
-        let oldest = match limits(&self.consumer, &partitions, rdkafka::Offset::Beginning, &self.names) {
-            Ok(oldest) => oldest,
-            Err(e) => return e,
-        };
-        let overtaken = oldest.into_iter().find_map(|(at, oldest)| {
-            let wanted = *self.owned.get(&at)?;
-            (wanted < oldest).then_some(LogError::OffsetGone { at, wanted, oldest })
-        });
-        overtaken
-            .unwrap_or_else(|| error::fatal("reading", "the committed offset is behind the end of its partition: was the topic made anew?"))
+        for (at, oldest) in limits(&self.consumer, &partitions, rdkafka::Offset::Beginning, &self.names)? {
+            if let Some(wanted) = self.owned.get(&at).copied().filter(|wanted| *wanted < oldest) {
+                return Err(LogError::OffsetGone { at, wanted, oldest });
+            }
+        }
+        for (at, end) in limits(&self.consumer, &partitions, rdkafka::Offset::End, &self.names)? {
+            if let Some(wanted) = self.owned.get(&at).filter(|wanted| **wanted > end) {
+                return Err(error::fatal("reading", &format!("{at}: offset {wanted} is behind the end: was the topic made anew?")));
+            }
+        }
+        // The client reads no partition on that it has reported.
+        self.seek_all(&positions)
     }
 
     /// Brings all positions back to the committed ones.

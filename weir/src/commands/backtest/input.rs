@@ -14,7 +14,7 @@ use std::path::PathBuf;
 const TICK: u64 = 256;
 
 /// Reads every file and hands each exchange to `take`, in time order. Lines that cannot be read are said above the bar.
-pub(super) fn read(
+pub(crate) fn read(
     files: &[PathBuf],
     config: &Config,
     bar: &ProgressBar,
@@ -55,7 +55,7 @@ fn show_bad(tally: &Tally, shown: usize, bar: &ProgressBar) -> usize {
 }
 
 /// Says something on standard error without tearing the bar.
-pub(super) fn say(bar: &ProgressBar, what: &str) {
+pub(crate) fn say(bar: &ProgressBar, what: &str) {
     // Nobody is left to be told when standard error is gone.
     bar.suspend(|| drop(writeln!(std::io::stderr(), "{what}")));
 }

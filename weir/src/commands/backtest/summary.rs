@@ -1,6 +1,7 @@
 //! The end of a backtest, for a person and as JSON.
 
 use super::Reading;
+use super::ablate::{Contribution, table};
 use super::read_of;
 use super::tally::{Distinct, Tally};
 use crate::terminal::{Paint, count};
@@ -32,6 +33,8 @@ pub(super) struct Summary<'a> {
     pub(super) read: Reading,
     /// Times.
     pub(super) stages: Stages,
+    /// What verdicts are worth: as they are, then with one thing left out in turn where that was asked for.
+    pub(super) contributions: Vec<Contribution>,
     /// Peak memory, bytes.
     pub(super) peak_bytes: Option<u64>,
 }
@@ -58,6 +61,13 @@ impl Summary<'_> {
             "endpoints",
             &format!("{} discovered, {} in what was judged", self.model.endpoints().len(), distinct(tally.endpoints())),
         );
+        for (api, chain) in self.model.chains() {
+            line(
+                &mut text,
+                "Markov chain",
+                &format!("{chain}{}", if self.model.apis().len() > 1 { format!(", {api}") } else { String::new() }),
+            );
+        }
         line(&mut text, "sessions", &distinct(tally.sessions()));
         line(
             &mut text,
@@ -80,6 +90,9 @@ impl Summary<'_> {
         );
         if let Some(bytes) = self.peak_bytes {
             line(&mut text, "memory peak", &format!("{} MiB", bytes >> 20));
+        }
+        if self.contributions.len() > 1 || self.contributions.iter().any(|c| c.quality.is_some()) {
+            text.push_str(&table(&self.contributions, paint));
         }
         text
     }
@@ -115,6 +128,7 @@ impl Summary<'_> {
             "seconds": {"read": self.stages.read.as_secs_f64(), "learn": self.stages.learn.as_secs_f64(), "judge": self.stages.judge.as_secs_f64()},
             "records_per_second": self.rate(),
             "memory_peak_bytes": self.peak_bytes,
+            "left_out": self.contributions,
             "most_surprising": tally.top(),
         })
     }

@@ -6,7 +6,7 @@ use anyhow::bail;
 use bytes::Bytes;
 use engine::{Effect, Exchange, Features, History, HistoryLimits, LearnConfig, Limits, Model, Offset, Partition, RecordPosition};
 use engine::{TopicPartition, learn};
-use runtime::log::{Batch, CommitError, Event, LogError, Output, Record, WorkerSpec};
+use runtime::log::{Batch, CommitError, Event, Output, Record, WorkerSpec, poll_on};
 use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::sync::Arc;
@@ -87,11 +87,7 @@ pub(super) fn ceiling(rig: &Rig, count: u64) -> anyhow::Result<f64> {
     let mut first: Option<(Instant, u64)> = None;
     let mut done = 0;
     while done < count {
-        let events = match worker.poll(BATCH, WAIT) {
-            Err(LogError::Retriable { .. }) => continue,
-            events => events?,
-        };
-        let records: Vec<Record> = events.into_iter().filter_map(records_of).flatten().collect();
+        let records: Vec<Record> = poll_on(&mut *worker, BATCH, WAIT)?.events.into_iter().filter_map(records_of).flatten().collect();
         done += records.len() as u64;
         match worker.commit(produced(rig, records)?) {
             Err(CommitError::Aborted(why)) => bail!("a transaction was aborted: {why}"),

@@ -1,6 +1,8 @@
-//! `weir endpoints`: the discovered API map, for a person or as OpenAPI 3.1.
+//! `weir endpoints`: the discovered API map, for a person or as OpenAPI 3.1, and why it is as it is.
 
-use super::backtest::read_model;
+mod explain;
+
+use super::backtest::learning::read_model;
 use super::look::{Source, find};
 use crate::terminal::{Paint, clean, count};
 use crate::{catalogue, openapi};
@@ -18,14 +20,17 @@ use std::sync::Arc;
 pub(crate) const EXAMPLES: &str = "Examples:
   weir endpoints
   weir endpoints --model shop.weir
-  weir endpoints --model shop.weir --openapi > openapi.json";
+  weir endpoints --model shop.weir --openapi > openapi.json
+  weir endpoints explain /v1/orders/42 --model shop.weir";
 
 /// Shows the discovered endpoints: of the active model of an installation, running or not, or of a model file.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Args {
-    /// Model file [default: the active model of the installation].
-    #[arg(long, value_name = "FILE.weir")]
-    model: Option<PathBuf>,
+    #[command(subcommand)]
+    question: Option<Question>,
+    #[command(flatten)]
+    source: ModelSource,
     /// Write an OpenAPI 3.1 document instead.
     #[arg(long)]
     openapi: bool,
@@ -37,12 +42,37 @@ pub(crate) struct Args {
     why: bool,
 }
 
-/// Shows endpoints.
+/// What is asked of the map.
+#[derive(Debug, clap::Subcommand)]
+enum Question {
+    /// Says to which endpoint a path leads, and why each of its segments is a name or a value.
+    #[command(after_help = explain::EXAMPLES)]
+    Explain(explain::Args),
+}
+
+/// Whose endpoints.
+#[derive(Debug, clap::Args)]
+struct ModelSource {
+    /// Model file [default: the active model of the installation].
+    #[arg(long, value_name = "FILE.weir")]
+    model: Option<PathBuf>,
+}
+
+impl ModelSource {
+    async fn model(&self, config: &Config) -> anyhow::Result<Arc<Model>> {
+        match &self.model {
+            Some(path) => read_model(path),
+            None => active_model(config).await,
+        }
+    }
+}
+
+/// Shows endpoints, or explains one.
 pub(crate) async fn run(args: &Args, config: &Config) -> anyhow::Result<()> {
-    let model = match &args.model {
-        Some(path) => read_model(path)?,
-        None => active_model(config).await?,
-    };
+    if let Some(Question::Explain(args)) = &args.question {
+        return explain::run(args, config).await;
+    }
+    let model = args.source.model(config).await?;
     let endpoints = wanted(&model, args.api.as_deref())?;
     let mut out = std::io::stdout().lock();
     if args.openapi {
