@@ -163,16 +163,11 @@ impl Apis {
         self.end_training();
     }
 
-    /// No model came of it: what has none listens on, and is not trained again before there is something new.
+    /// No model came of it, or none that may take over: what has none listens on, and is not trained again before there is something new.
     pub(crate) fn failed(&mut self) {
         for api in self.known.values_mut().filter(|api| api.status.model.is_none()) {
             api.status.stage = Stage::Listening;
         }
-        self.end_training();
-    }
-
-    /// What was learned is no better: all stays as it is until there is something new.
-    pub(crate) fn refused(&mut self) {
         self.end_training();
     }
 

@@ -258,11 +258,13 @@ impl<'a> Trainer<'a> {
         match (done.model, done.contest) {
             (Ok(model), Some(Ok(Contest { decision: Decision::Refuse(why), champion, .. }))) => {
                 tracing::warn!(label = model.label, champion = champion.model, why, "the challenger is refused; the champion stays");
-                self.apis.refused();
+                self.metrics.trained("refused", done.took);
+                self.apis.failed();
             }
             (Ok(model), Some(Err(why))) => {
                 tracing::error!(label = model.label, why, "champion and challenger cannot be compared; the champion stays");
-                self.apis.refused();
+                self.metrics.trained("failed", done.took);
+                self.apis.failed();
             }
             (Ok(model), contest) => {
                 let contest = contest.and_then(Result::ok);

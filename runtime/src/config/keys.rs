@@ -121,8 +121,8 @@ pub(super) const KEYS: &[Key] = &[
         "Fewest requests that a first training makes do with, after `learning.max_wait`.",
     ),
     key("learning.max_wait", Kind::Duration(1), "30m", "Longest wait for `learning.requests`, once `learning.min_requests` are there."),
-    key("training.every", Kind::Duration(1_000), "1h", "Time between trainings on what is new."),
-    key("training.full_every", Kind::Duration(1_000), "24h", "Time between trainings on the whole history."),
+    key("training.every", Kind::Duration(1_000), "1h", "Time between trainings; networks go on from those of the active model."),
+    key("training.full_every", Kind::Duration(1_000), "24h", "Time between trainings whose networks start afresh."),
     key(
         "network.enabled",
         Kind::Flag,

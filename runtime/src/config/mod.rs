@@ -229,9 +229,9 @@ pub struct Learning {
 /// When models are trained again.
 #[derive(Debug, Clone, Copy)]
 pub struct Training {
-    /// On what is new.
+    /// At the latest, where there is something new; networks go on from those of the active model.
     pub every: Duration,
-    /// On the whole history.
+    /// Time between trainings whose networks start afresh.
     pub full_every: Duration,
 }
 
