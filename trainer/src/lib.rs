@@ -16,9 +16,11 @@ mod training;
 mod watch;
 
 pub use erase::erase;
+pub use memory::remembered;
 pub use settings::{Settings, history_limits, learn_config};
 
 use apis::Apis;
+use engine::trial::Decision;
 use engine::{Admission, ApiName, Exchange, Features, Offset, SessionKey, TopicPartition};
 use memory::Memory;
 use metrics::Metrics;
@@ -29,6 +31,7 @@ use runtime::model_file::ModelFileError;
 use runtime::shutdown::Shutdown;
 use std::sync::Arc;
 use std::time::Duration;
+pub use training::Contest;
 use training::{Done, Training};
 use watch::Watch;
 
@@ -89,6 +92,8 @@ struct Trainer<'a> {
     watch: Watch,
     training: Option<Training>,
     metrics: Metrics,
+    /// Append time of the newest request when networks were learned afresh for the last time.
+    full_ms: Option<i64>,
 }
 
 impl<'a> Trainer<'a> {
@@ -110,10 +115,10 @@ impl<'a> Trainer<'a> {
         let mut watch = Watch::new(settings.limits);
         if let Some(model) = publisher.active_model()? {
             apis.modelled(&model);
-            watch.mount(model);
+            watch.mount(Arc::new(model));
         }
         let (producer, metrics) = (log.producer(None)?, Metrics::new());
-        Ok(Self { settings, log: &**log, consumer, producer, publisher, memory, apis, watch, training: None, metrics })
+        Ok(Self { settings, log: &**log, consumer, producer, publisher, memory, apis, watch, training: None, metrics, full_ms: None })
     }
 
     fn turn(&mut self) -> Result<(), TrainerError> {
@@ -202,6 +207,9 @@ impl<'a> Trainer<'a> {
             }
             Some(mut training) => {
                 if let Some(progress) = training.progress() {
+                    if let Some(epoch) = progress.epoch {
+                        tracing::info!(pass = epoch.number, nats = epoch.loss, "a network is being taught");
+                    }
                     self.apis.progress(&progress);
                 }
                 self.training = Some(training);
@@ -217,8 +225,18 @@ impl<'a> Trainer<'a> {
         let mut history = self.memory.lend();
         let said = self.said()?;
         history.forget(&said.attackers().into_iter().map(SessionKey::of).collect());
-        let admitted = admissions(&said, self.apis.newest_ms());
-        self.training = Some(Training::start(self.settings.learn_config(apis, label, admitted), history)?);
+        let champion = self.publisher.active_model()?.map(Arc::new);
+        let now = self.apis.newest_ms();
+        let admitted = admissions(&said, now);
+        let full_every = i64::try_from(self.settings.full_every.as_millis()).unwrap_or(i64::MAX);
+        // A trainer that has just started does not know when that was: it goes on from what there is.
+        let is_full = champion.is_none() || self.full_ms.is_some_and(|last| now.saturating_sub(last) >= full_every);
+        if is_full || self.full_ms.is_none() {
+            self.full_ms = Some(now);
+        }
+        let network = self.settings.network.clone();
+        let start = training::Start { config: self.settings.learn_config(apis, label, admitted), network, champion, is_full };
+        self.training = Some(Training::start(start, history)?);
         Ok(())
     }
 
@@ -237,16 +255,27 @@ impl<'a> Trainer<'a> {
     fn finish(&mut self, done: Done) -> Result<(), TrainerError> {
         let until = self.apis.newest_ms();
         self.memory.take_back(done.history);
-        match done.model {
-            Ok(model) => {
-                let file = self.publisher.file(&model, until, self.memory.range())?;
+        match (done.model, done.contest) {
+            (Ok(model), Some(Ok(Contest { decision: Decision::Refuse(why), champion, .. }))) => {
+                tracing::warn!(label = model.label, champion = champion.model, why, "the challenger is refused; the champion stays");
+                self.metrics.trained("refused", done.took);
+                self.apis.failed();
+            }
+            (Ok(model), Some(Err(why))) => {
+                tracing::error!(label = model.label, why, "champion and challenger cannot be compared; the champion stays");
+                self.metrics.trained("failed", done.took);
+                self.apis.failed();
+            }
+            (Ok(model), contest) => {
+                let contest = contest.and_then(Result::ok);
+                let file = self.publisher.file(&model, until, self.memory.range(), contest.as_ref())?;
                 let id = self.publisher.publish(&file)?;
                 tracing::info!(label = model.label, id, "a model is published");
                 self.metrics.trained("published", done.took);
                 self.apis.modelled(&model);
                 self.watch.mount(model);
             }
-            Err(error) => {
+            (Err(error), _) => {
                 tracing::error!(%error, "training made no model; the one before stays");
                 self.metrics.trained("failed", done.took);
                 self.apis.failed();

@@ -8,6 +8,7 @@ use engine::{Features, History, HistoryLimits, Offset, TopicPartition};
 use runtime::format;
 use runtime::log::{Log, LogError, Output, Record, Start, read_to_end};
 use runtime::model_file::{OffsetRange, TrainingRange};
+use runtime::topics::Topics;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -47,7 +48,7 @@ impl Memory {
             None => forgotten.add(&record),
         })?;
         if !forgotten.is_empty() {
-            history = without(&forgotten, settings, log, &from)?;
+            history = without(&forgotten, settings.history, log, &from)?;
         }
         if unreadable > 0 {
             tracing::warn!(records = unreadable, "part of the history is of another format and is left out");
@@ -161,9 +162,25 @@ impl Memory {
     }
 }
 
+/// What the trainer of an installation remembers.
+///
+/// # Errors
+/// The history topic cannot be read.
+pub fn remembered(log: &dyn Log, topics: &Topics, limits: HistoryLimits) -> Result<History, LogError> {
+    let topic = &topics.history;
+    let from: Vec<_> = (0..log.partitions(topic)?).map(|n| (TopicPartition::new(Arc::clone(topic), n), Start::Oldest)).collect();
+    let mut forgotten = Forgotten::default();
+    read_to_end(log, &from, |record| {
+        if record.value.is_none() {
+            forgotten.add(&record);
+        }
+    })?;
+    without(&forgotten, limits, log, &from)
+}
+
 /// The history without what was forgotten.
-fn without(forgotten: &Forgotten, settings: &Settings, log: &dyn Log, from: &[(TopicPartition, Start)]) -> Result<History, LogError> {
-    let mut history = History::new(settings.history);
+fn without(forgotten: &Forgotten, limits: HistoryLimits, log: &dyn Log, from: &[(TopicPartition, Start)]) -> Result<History, LogError> {
+    let mut history = History::new(limits);
     read_to_end(log, from, |record| {
         if let Some(Ok(features)) = record.value.as_deref().map(postcard::from_bytes::<Features>)
             && format::check(&record).is_ok()

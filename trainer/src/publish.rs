@@ -1,5 +1,6 @@
 //! The writer half of `weir.models`: a version, the pointer to it, and tombstones for what nobody needs any more, in one transaction.
 
+use crate::Contest;
 use bytes::Bytes;
 use engine::Model;
 use runtime::format;
@@ -133,9 +134,16 @@ impl Publisher {
     ///
     /// # Errors
     /// The model cannot be encoded.
-    pub fn file(&self, model: &Model, created_ms: i64, training: TrainingRange) -> Result<ModelFile, ModelFileError> {
+    pub fn file(
+        &self,
+        model: &Model,
+        created_ms: i64,
+        training: TrainingRange,
+        contest: Option<&Contest>,
+    ) -> Result<ModelFile, ModelFileError> {
         let parent = self.pointer.as_ref().map(|p| p.active.clone());
-        ModelFile::of(model, About { parent, created_ms, training })
+        let contest = contest.map(serde_json::to_value).transpose().map_err(|e| ModelFileError::Write(e.to_string()))?;
+        ModelFile::of(model, About { parent, created_ms, training, contest })
     }
 
     /// Publishes a file and makes it active. Returns its id.

@@ -2,7 +2,7 @@
 
 use engine::api::HostGroup;
 use engine::{Admission, ApiName, HistoryLimits, LearnConfig, Limits};
-use runtime::config::{AlertLevel, Config, Learning};
+use runtime::config::{AlertLevel, Config, Learning, Network};
 use runtime::keys::SigningKey;
 use runtime::topics::Topics;
 use std::sync::Arc;
@@ -17,6 +17,10 @@ pub struct Settings {
     pub learning: Learning,
     /// Time between trainings.
     pub every: Duration,
+    /// Time between trainings whose networks start afresh.
+    pub full_every: Duration,
+    /// Networks of models.
+    pub network: Network,
     /// What is remembered.
     pub history: HistoryLimits,
     /// Bounds of the state in which the active model is watched.
@@ -39,6 +43,8 @@ impl Settings {
             topics: Topics::new(config),
             learning: config.learning,
             every: config.training.every,
+            full_every: config.training.full_every,
+            network: config.network.clone(),
             history: history_limits(config),
             limits: config.state.limits,
             alerts: config.alerts,

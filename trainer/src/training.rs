@@ -1,7 +1,14 @@
 //! A training that is going on: a thread owns the history meanwhile and gives it back.
 
 use crate::TrainerError;
-use engine::{History, LearnConfig, LearnError, Model, Progress, learn};
+use crate::network::teacher;
+use engine::neural::HeadError;
+use engine::trial::{Decision, Trial};
+use engine::{Features, History, LearnConfig, LearnError, Model, Progress, learn_with};
+use runtime::config::Network;
+use runtime::inference;
+use serde::Serialize;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -15,24 +22,68 @@ pub(crate) struct Training {
 /// What a training came to.
 pub(crate) struct Done {
     pub(crate) history: History,
-    pub(crate) model: Result<Model, LearnError>,
+    pub(crate) model: Result<Arc<Model>, LearnError>,
+    /// Where there was a champion: what both are like, or why that could not be said.
+    pub(crate) contest: Option<Result<Contest, String>>,
     /// How long it took.
     pub(crate) took: Duration,
 }
 
+/// Champion and challenger on the same history.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Contest {
+    /// The model before.
+    pub champion: Trial,
+    /// The one that was learned.
+    pub challenger: Trial,
+    /// What comes of it.
+    pub decision: Decision,
+}
+
+impl Contest {
+    /// Lets both judge the newest part of a history.
+    ///
+    /// # Errors
+    /// A network cannot be run.
+    pub fn hold(champion: &Arc<Model>, challenger: &Arc<Model>, history: &History, network: &Network) -> Result<Self, HeadError> {
+        let history: Vec<&Features> = history.iter().collect();
+        let mut heads = inference::heads(network);
+        let champion = Trial::of(champion, &history, &mut *heads)?;
+        let challenger = Trial::of(challenger, &history, &mut *heads)?;
+        let decision = champion.decide(&challenger);
+        Ok(Self { champion, challenger, decision })
+    }
+}
+
+/// What a training starts from besides the history.
+pub(crate) struct Start {
+    pub(crate) config: LearnConfig,
+    pub(crate) network: Network,
+    /// The active model.
+    pub(crate) champion: Option<Arc<Model>>,
+    /// Whether networks are learned afresh.
+    pub(crate) is_full: bool,
+}
+
 impl Training {
     /// Starts to learn.
-    pub(crate) fn start(config: LearnConfig, history: History) -> Result<Self, TrainerError> {
+    pub(crate) fn start(start: Start, history: History) -> Result<Self, TrainerError> {
         let (tell, progress) = channel();
         let thread = std::thread::Builder::new()
             .name("weir-learn".to_owned())
             .spawn(move || {
                 let began = Instant::now();
-                let model = learn(&history, &config, &mut |progress| {
+                let Start { config, network, champion, is_full } = start;
+                let earlier = champion.clone().filter(|_| !is_full);
+                let learned = learn_with(&history, &config, &mut *teacher(&network, earlier), &mut |progress| {
                     // Nobody listens any more when the trainer has stopped; learning ends with the process then.
                     let _ = tell.send(progress);
                 });
-                Done { history, model, took: began.elapsed() }
+                let model = learned.map(Arc::new);
+                let contest = champion
+                    .zip(model.as_ref().ok())
+                    .map(|(champion, challenger)| Contest::hold(&champion, challenger, &history, &network).map_err(|e| e.to_string()));
+                Done { history, model, contest, took: began.elapsed() }
             })
             .map_err(|e| TrainerError::Thread(format!("starting to learn: {e}")))?;
         Ok(Self { thread, progress })

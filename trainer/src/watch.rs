@@ -29,8 +29,7 @@ impl Watch {
     }
 
     /// Watches a model from now on: what spoke against the one before does not speak against it.
-    pub(crate) fn mount(&mut self, model: Model) {
-        let model = Arc::new(model);
+    pub(crate) fn mount(&mut self, model: Arc<Model>) {
         let mut partition = Partition::new(TopicPartition::new("watched", 0), self.limits);
         partition.apply(Effect::Model(Arc::clone(&model)));
         self.watched = Some(Watched { model, partition, next: Offset(0), drift: Drift::default() });

@@ -4,13 +4,16 @@
 
 use engine::neural::{Heads, NoHeads, Report, Teacher};
 use engine::record::{Client, Text};
+use engine::trial::Decision;
 use engine::{
     Effect, Exchange, Features, History, HistoryLimits, Incoming, LearnConfig, Limits, Model, Offset, Partition, RecordPosition,
     TopicPartition, learn_with,
 };
+use runtime::config::Network;
 use runtime::inference::OnnxHeads;
 use runtime::model_file::{self, About, ModelFile};
 use std::sync::{Arc, LazyLock};
+use trainer::Contest;
 use trainer::network::Tutor;
 
 /// Sessions to learn from, and sessions of each kind to judge.
@@ -55,10 +58,7 @@ fn benign(number: usize) -> (usize, Way) {
 }
 
 fn learned(exchanges: &[Exchange<'_>], label: &str, teacher: &mut dyn Teacher) -> Arc<Model> {
-    let mut history = History::new(HistoryLimits::default());
-    exchanges.iter().for_each(|e| {
-        history.add(Features::of(e));
-    });
+    let history = history(exchanges);
     let config = LearnConfig { label: label.to_owned(), ..LearnConfig::default() };
     Arc::new(learn_with(&history, &config, teacher, &mut |_| {}).unwrap())
 }
@@ -201,16 +201,40 @@ fn the_same_history_gives_the_same_network_and_the_next_version_goes_on_from_it(
     assert_eq!(figures.slots as usize, before.slots() + 1);
 }
 
-#[test]
-fn a_network_that_learned_from_shuffled_sessions_is_left_out() {
+/// The lesson in disorder: every path at some other place; the steps are the same, their order means nothing.
+fn shuffled() -> Vec<Exchange<'static>> {
     let mut shuffled = lesson();
-    // Every path at some other place: the steps are the same, their order means nothing.
     let mut places: Vec<usize> = (0..shuffled.len()).collect();
     places.sort_by_key(|at| (*at as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29).wrapping_mul(0xbf58_476d_1ce4_e5b9));
     let paths: Vec<Text<'static>> = places.iter().map(|at| shuffled[*at].path.clone()).collect();
     for (exchange, path) in shuffled.iter_mut().zip(paths) {
         exchange.path = path;
     }
-    let model = learned(&shuffled, "v1", &mut Tutor::default());
+    shuffled
+}
+
+fn history(exchanges: &[Exchange<'_>]) -> History {
+    let mut history = History::new(HistoryLimits::default());
+    exchanges.iter().for_each(|e| {
+        history.add(Features::of(e));
+    });
+    history
+}
+
+#[test]
+fn a_challenger_that_learned_from_shuffled_sessions_is_refused_and_one_that_learned_more_is_not() {
+    let network = Network { enabled: true, library: None };
+    let bad = learned(&shuffled(), "v2", &mut Tutor::default());
+    let good = learned(&lesson()[700..], "v3", &mut Tutor::default().after(Some(Arc::clone(&MODEL))));
+    let recent = history(&lesson());
+    let contest = Contest::hold(&MODEL, &bad, &recent, &network).unwrap();
+    assert!(matches!(&contest.decision, Decision::Refuse(why) if why.contains("sessions in disorder")), "{contest:?}");
+    let contest = Contest::hold(&MODEL, &good, &recent, &network).unwrap();
+    assert_eq!(contest.decision, Decision::Promote, "{contest:?}");
+}
+
+#[test]
+fn a_network_that_learned_from_shuffled_sessions_is_left_out() {
+    let model = learned(&shuffled(), "v1", &mut Tutor::default());
     assert!(matches!(&model.apis()[0].network, Report::LeftOut { figures: Some(_), .. }), "{:?}", model.apis()[0].network);
 }

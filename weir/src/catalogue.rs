@@ -6,6 +6,7 @@ use crate::terminal::clean;
 use anyhow::{Context as _, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use engine::trial::Decision;
 use runtime::config::Config;
 use runtime::keys::{Pointer, SigningKey, TrustedKeys};
 use runtime::log::Log;
@@ -15,6 +16,7 @@ use runtime::topics::Topics;
 use serde::{Deserialize, Serialize};
 use std::io::Write as _;
 use std::sync::Arc;
+use trainer::Contest;
 use trainer::publish::{Publisher, Role};
 
 /// What an operator wants. A version is named by its label or its id.
@@ -25,6 +27,8 @@ pub(crate) enum Action {
     List,
     /// Say what a version is.
     Show(String),
+    /// Let two versions judge the recent history: champion, challenger.
+    Compare(String, String),
     /// Hand out a version's file.
     Export(String),
     /// Publish a file, base64, and make it active.
@@ -46,6 +50,16 @@ pub(crate) fn perform(action: &Action, log: &Arc<dyn Log>, config: &Config) -> a
     match action {
         Action::List => list(&catalogue()?, config),
         Action::Show(version) => Ok(format!("{}\n", serde_json::to_string_pretty(&find(&catalogue()?, version)?.manifest)?).into_bytes()),
+        Action::Compare(champion, challenger) => {
+            let catalogue = catalogue()?;
+            let model = |version: &str| anyhow::Ok(Arc::new(fetch(&**log, &topics.models, &find(&catalogue, version)?.id)?.model()?));
+            let (champion, challenger) = (model(champion)?, model(challenger)?);
+            let history = trainer::remembered(&**log, &topics, trainer::history_limits(config)).context("reading the history")?;
+            if history.is_empty() {
+                bail!("there is no history to judge");
+            }
+            Ok(report(&Contest::hold(&champion, &challenger, &history, &config.network)?)?)
+        }
         Action::Export(version) => Ok(model_file::write(&fetch(&**log, &topics.models, &find(&catalogue()?, version)?.id)?)?),
         Action::Import(file) => {
             let model = model_file::read(&BASE64.decode(file).context("the file is not base64")?)?;
@@ -62,6 +76,38 @@ pub(crate) fn perform(action: &Action, log: &Arc<dyn Log>, config: &Config) -> a
             activated(label, &id)
         }
     }
+}
+
+/// Endpoints that a comparison names, at most.
+const NAMED: usize = 10;
+
+/// A comparison for a person: what each found, the endpoints that differ most, and what would come of it.
+fn report(contest: &Contest) -> std::io::Result<Vec<u8>> {
+    let mut out = Vec::new();
+    let Contest { champion, challenger, decision } = contest;
+    for trial in [champion, challenger] {
+        writeln!(
+            out,
+            "{:<8}  {} of {} known requests called anomalous, {} of {} sessions in disorder found",
+            clean(&trial.model),
+            trial.anomalous,
+            trial.exchanges,
+            trial.found,
+            trial.disordered
+        )?;
+    }
+    let before = |endpoint: &String| champion.endpoints.get(endpoint).map_or(0, |counts| counts.1);
+    let mut differing: Vec<(&String, u64, u64)> =
+        challenger.endpoints.iter().map(|(e, counts)| (e, before(e), counts.1)).filter(|(_, a, b)| a != b).collect();
+    differing.sort_by_key(|(endpoint, a, b)| (std::cmp::Reverse(a.abs_diff(*b)), *endpoint));
+    for (endpoint, a, b) in differing.iter().take(NAMED) {
+        writeln!(out, "          {}: {a} anomalous, now {b}", clean(endpoint))?;
+    }
+    match decision {
+        Decision::Promote => writeln!(out, "{} may take over", clean(&challenger.model))?,
+        Decision::Refuse(why) => writeln!(out, "{} is refused: {}", clean(&challenger.model), clean(why))?,
+    }
+    Ok(out)
 }
 
 fn list(catalogue: &Catalogue, config: &Config) -> anyhow::Result<Vec<u8>> {

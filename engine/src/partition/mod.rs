@@ -280,9 +280,19 @@ impl Partition {
     /// A network of the model cannot be run: what was judged and changed is void, as after an aborted transaction.
     pub fn judge_all(&mut self, records: &[Incoming<'_>], heads: &mut dyn Heads) -> Result<Vec<Judged>, HeadError> {
         let features: Vec<Features> = records.iter().map(|r| self.extractor.extract(r.exchange)).collect();
-        let beforehand = self.ask_beforehand(records, &features, heads);
+        self.judge_batch(records, &features, heads)
+    }
+
+    /// Judges exchanges that only their features are left of: what is known of them is the same, their verdicts name no one.
+    pub(crate) fn judge_again(&mut self, features: &[Features], heads: &mut dyn Heads) -> Result<Vec<Judged>, HeadError> {
+        let (nothing, position) = (Exchange::default(), RecordPosition { offset: Offset(0), appended_ms: None });
+        self.judge_batch(&vec![Incoming { position, exchange: &nothing }; features.len()], features, heads)
+    }
+
+    fn judge_batch(&mut self, records: &[Incoming<'_>], features: &[Features], heads: &mut dyn Heads) -> Result<Vec<Judged>, HeadError> {
+        let beforehand = self.ask_beforehand(records, features, heads);
         let mut judged = Vec::with_capacity(records.len());
-        for ((record, features), beforehand) in records.iter().zip(&features).zip(beforehand) {
+        for ((record, features), beforehand) in records.iter().zip(features).zip(beforehand) {
             judged.push(self.judge_digested(*record, features, Turn { beforehand, heads }));
         }
         self.failure.take().map_or(Ok(judged), Err)

@@ -20,6 +20,7 @@
 //! All refusals are RFC 9457 problem details. After 500 or 503, and after a connection that broke, a sender cannot know whether the records were
 //! written; sending them again may write them twice.
 
+mod ext_proc;
 mod grpc;
 mod intake;
 mod otlp;
@@ -113,6 +114,7 @@ pub fn router(options: ListenerOptions, preparer: Preparer, producer: Box<dyn Pr
         .route("/v1/exchanges", post(exchanges))
         .route(otlp::ROUTE, post(otlp::traces))
         .route(grpc::ROUTE, post(grpc::traces))
+        .route(ext_proc::ROUTE, post(ext_proc::process))
         .with_state(listener)
 }
 

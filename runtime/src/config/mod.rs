@@ -20,7 +20,7 @@ mod units;
 
 pub use docs::markdown;
 pub use engine::ClientIp;
-pub use ingest::{BadExtractor, Extractor, FieldMap, LogFile, PrivacyAction, PrivacyRule, RawTopic, RecordFormat};
+pub use ingest::{BadExtractor, Extractor, FieldMap, LogFile, PrivacyAction, PrivacyRule, Private, RawTopic, RecordFormat};
 pub use ipnet::IpNet;
 pub use load::{LoadError, load_sources};
 pub use outputs::{Blocklist, OutputFormat, Receiver, Stream, Target, TlsFiles, Transport};
@@ -229,9 +229,9 @@ pub struct Learning {
 /// When models are trained again.
 #[derive(Debug, Clone, Copy)]
 pub struct Training {
-    /// On what is new.
+    /// At the latest, where there is something new; networks go on from those of the active model.
     pub every: Duration,
-    /// On the whole history.
+    /// Time between trainings whose networks start afresh.
     pub full_every: Duration,
 }
 

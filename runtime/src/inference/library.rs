@@ -80,3 +80,17 @@ fn usual_places() -> Vec<PathBuf> {
     let beside = program.parent().map(|directory| directory.join(&file));
     std::iter::once(Path::new(USUAL_PLACE).join(&file)).chain(beside).chain(above).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_library_that_is_not_there_is_named_with_what_to_do() {
+        let error = find(Some(Path::new("/nowhere/libonnxruntime.so"))).unwrap_err().to_string();
+        assert!(
+            error.contains("/nowhere/libonnxruntime.so") && error.contains("make setup") && error.contains("network.library"),
+            "{error}"
+        );
+    }
+}

@@ -4,12 +4,11 @@
 
 mod heads;
 mod library;
-#[cfg(test)]
-mod tests;
 
 use crate::config::Network;
 use engine::Model;
-use engine::neural::{HeadError, Heads, NoHeads};
+use engine::model::ApiModel;
+use engine::neural::{Ask, GAPS, HeadError, Heads, NoHeads, STATE};
 
 pub use heads::{INPUTS, OUTPUTS, OnnxHeads};
 pub use library::{Library, LibraryError, USUAL_PLACE};
@@ -20,14 +19,32 @@ pub fn heads(network: &Network) -> Box<dyn Heads> {
     if network.enabled { Box::new(OnnxHeads::new(network.library.clone())) } else { Box::new(NoHeads) }
 }
 
-/// Whether all networks of a model can be run here, as configured.
+/// Whether all networks of a model can be run here, as configured, and know every step of their vocabularies.
 ///
 /// # Errors
 /// The library cannot be loaded, or a network is none that Weir writes.
 pub fn check(model: &Model, network: &Network) -> Result<(), HeadError> {
-    if !network.enabled {
-        return Ok(());
+    let mut heads = heads(network);
+    let mut answers = Vec::new();
+    for foresight in model.apis().iter().filter_map(ApiModel::foresight) {
+        let last = u16::try_from(foresight.slots().saturating_sub(1)).unwrap_or(u16::MAX);
+        let farthest = Ask { previous: last, gap: (GAPS - 1) as u8, next: last, state: [0.0; STATE] };
+        heads.foresee(&foresight.head, &[farthest], &mut answers)?;
+        if answers.iter().any(|answer| !answer.nats.is_finite()) {
+            return Err(HeadError::Unusable("it does not know all steps of its vocabulary".to_owned()));
+        }
     }
-    let mut heads = OnnxHeads::new(network.library.clone());
-    model.heads().try_for_each(|head| heads.prepare(head))
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use engine::neural::Head;
+
+    #[test]
+    fn what_is_no_network_is_said_to_be_none() {
+        let error = OnnxHeads::default().prepare(&Head::new(b"no network".to_vec())).unwrap_err();
+        assert!(matches!(&error, HeadError::Unusable(_)), "{error}");
+    }
 }

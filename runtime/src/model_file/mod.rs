@@ -76,6 +76,8 @@ pub struct About {
     pub created_ms: i64,
     /// What it was learned from.
     pub training: TrainingRange,
+    /// How it compared with the model before, where there was one.
+    pub contest: Option<serde_json::Value>,
 }
 
 /// What a model was learned from.
@@ -137,6 +139,9 @@ pub struct Manifest {
     pub training: TrainingRange,
     /// Per API: counts, alpha, metrics.
     pub apis: serde_json::Value,
+    /// How it compared with the model before on recent history.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contest: Option<serde_json::Value>,
     /// The parts in their order in the file.
     pub parts: Vec<Part>,
 }
@@ -171,6 +176,7 @@ impl ModelFile {
             weir: env!("CARGO_PKG_VERSION").to_owned(),
             training: about.training,
             apis,
+            contest: about.contest,
             parts: parts.iter().map(named).collect(),
         };
         archive::check_parts(&manifest.parts)?;

@@ -7,7 +7,7 @@ use zip::write::SimpleFileOptions;
 fn about() -> About {
     let offsets = vec![OffsetRange { topic: "weir.traffic".to_owned(), partition: 3, from: 10, until: 90 }];
     let training = TrainingRange { from: Some("2026-01-05T10:00:00.000Z".to_owned()), until: None, exchanges: 80, offsets };
-    About { parent: Some("ab".repeat(32)), created_ms: 1_767_600_000_000, training }
+    About { parent: Some("ab".repeat(32)), created_ms: 1_767_600_000_000, training, contest: None }
 }
 
 fn sample() -> ModelFile {

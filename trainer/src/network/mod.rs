@@ -23,10 +23,10 @@ const PARITY: f32 = 1e-4;
 /// Held-out walks that parity is measured on, at most.
 const PARITY_WALKS: usize = 256;
 
-/// Who teaches networks, as configured.
+/// Who teaches networks, as configured; they go on from those of `earlier` where they can.
 #[must_use]
-pub fn teacher(network: &Network) -> Box<dyn Teacher> {
-    if network.enabled { Box::new(Tutor::new(network.library.clone())) } else { Box::new(NoTeacher) }
+pub fn teacher(network: &Network, earlier: Option<Arc<Model>>) -> Box<dyn Teacher> {
+    if network.enabled { Box::new(Tutor::new(network.library.clone()).after(earlier)) } else { Box::new(NoTeacher) }
 }
 
 /// Trains networks with `candle`.

@@ -21,6 +21,14 @@ pub(crate) enum Command {
     /// Prints the manifest of a version.
     #[command(after_help = "Example:\n  weir models show v12")]
     Show(Named),
+    /// Lets two versions judge the recent history, and says whether the second may take over from the first.
+    #[command(after_help = "Example:\n  weir models compare v11 v12")]
+    Compare {
+        /// Label or id of the champion.
+        champion: String,
+        /// Label or id of the challenger.
+        challenger: String,
+    },
     /// Writes a version to a file.
     #[command(after_help = "Example:\n  weir models export v12 --out v12.weir")]
     Export(Export),
@@ -86,6 +94,7 @@ impl Command {
         Ok(match self {
             Self::List => (Action::List, None),
             Self::Show(Named { version }) => (Action::Show(version), None),
+            Self::Compare { champion, challenger } => (Action::Compare(champion, challenger), None),
             Self::Export(Export { version, out }) => (Action::Export(version), Some(out)),
             Self::Import { file } => {
                 let bytes = std::fs::read(&file).with_context(|| format!("reading {}", file.display()))?;

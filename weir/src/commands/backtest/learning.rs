@@ -44,10 +44,13 @@ pub(crate) fn learn_from(history: &History, config: &Config, ablations: &[Ablati
     let bar = phase_bar();
     let learning = trainer::learn_config(config.alerts, config.apis.clone(), None, LearnConfig::default().label);
     let learning = LearnConfig { pins: config.pins.clone(), ..learning };
-    let mut teacher = trainer::network::teacher(&config.network);
+    let mut teacher = trainer::network::teacher(&config.network, None);
     let (model, ablated) = learn_ablated(history, &learning, &mut *teacher, ablations, &mut |progress| {
         bar.set_position((progress.done * 1000.0) as u64);
-        bar.set_message(progress.phase);
+        bar.set_message(match progress.epoch {
+            Some(epoch) => format!("network, pass {}, {:.2} nats", epoch.number, epoch.loss),
+            None => progress.phase.to_owned(),
+        });
     })?;
     bar.finish_and_clear();
     Ok((Arc::new(model), ablated))
@@ -81,7 +84,7 @@ pub(crate) fn bytes_bar(doing: &'static str, files: &[PathBuf]) -> anyhow::Resul
 }
 
 fn phase_bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("{msg:>14} {wide_bar} {percent}%").unwrap_or_else(|_| ProgressStyle::default_bar());
+    let style = ProgressStyle::with_template("{msg:>14} {wide_bar} {percent}% {eta}").unwrap_or_else(|_| ProgressStyle::default_bar());
     let bar = ProgressBar::new(1000).with_style(style);
     bar.enable_steady_tick(Duration::from_millis(200));
     bar

@@ -56,7 +56,7 @@ impl Rig {
     /// Makes a model active.
     pub(super) fn publish(&self, model: &Model) -> anyhow::Result<()> {
         let mut publisher = Publisher::open(&self.log, &self.topics, Arc::clone(&self.key), Role::Operator)?;
-        let file = publisher.file(model, 0, TrainingRange::default())?;
+        let file = publisher.file(model, 0, TrainingRange::default(), None)?;
         publisher.publish(&file)?;
         Ok(())
     }

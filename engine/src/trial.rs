@@ -1,0 +1,199 @@
+//! Champion and challenger on the same recent history: how often each calls it anomalous, endpoint by endpoint, and how many sessions
+//! each finds odd once their order is lost. What comes of it is a decision with its reason.
+
+use crate::features::Features;
+use crate::features::hash::mix;
+use crate::learn::session_of;
+use crate::model::Model;
+use crate::neural::{HeadError, Heads};
+use crate::partition::{Effect, Limits, Partition};
+use crate::record::{Label, TopicPartition};
+use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Exchanges that are judged again, at most: the newest.
+const MOST: usize = 20_000;
+/// Exchanges of a session that can lose its order, at least.
+const STEPS: usize = 5;
+/// Benign sessions over the bar.
+const FALSE_POSITIVES: f64 = 0.01;
+/// Times the champion's alert rate that an endpoint may have, and alerts of one endpoint that are too few to say so.
+const ALERTS: f64 = 5.0;
+const FEW_ALERTS: u64 = 5;
+/// Standard errors by which fewer disordered sessions may be found before it counts as fewer.
+const ERRORS: f64 = 2.0;
+/// Records judged together.
+const BATCH: usize = 256;
+
+/// How a model judged the history.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Trial {
+    /// Label of the model.
+    pub model: String,
+    /// Exchanges judged.
+    pub exchanges: u64,
+    /// Of these called anomalous.
+    pub anomalous: u64,
+    /// By endpoint: exchanges, and how many were called anomalous.
+    pub endpoints: BTreeMap<String, (u64, u64)>,
+    /// Sessions that lost their order.
+    pub disordered: u64,
+    /// Of these over the bar that 1 % of the sessions as they were are over.
+    pub found: u64,
+}
+
+/// What is to become of a challenger.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Decision {
+    /// It takes over.
+    Promote,
+    /// The champion stays, for this reason.
+    Refuse(String),
+}
+
+impl Trial {
+    /// Lets a model judge the newest part of a history, as it was and with sessions in disorder.
+    ///
+    /// # Errors
+    /// A network of the model cannot be run.
+    pub fn of(model: &Arc<Model>, history: &[&Features], heads: &mut dyn Heads) -> Result<Self, HeadError> {
+        let mut recent: Vec<&Features> = history.to_vec();
+        recent.sort_by_key(|f| f.time.unwrap_or(i64::MIN));
+        let recent = &recent[recent.len().saturating_sub(MOST)..];
+        let mut trial = Self {
+            model: model.label.clone(),
+            exchanges: recent.len() as u64,
+            anomalous: 0,
+            endpoints: BTreeMap::new(),
+            disordered: 0,
+            found: 0,
+        };
+        let as_it_was: Vec<Features> = recent.iter().map(|f| (*f).clone()).collect();
+        let mut benign = oddest(model, &as_it_was, heads, &mut |endpoint, label| {
+            let is_anomalous = u64::from(label == Label::Anomalous);
+            trial.anomalous += is_anomalous;
+            let counts = trial.endpoints.entry(endpoint).or_default();
+            *counts = (counts.0 + 1, counts.1 + is_anomalous);
+        })?;
+        let long = long_sessions(recent);
+        benign.retain(|session, _| long.contains_key(session));
+        let bar = bar(benign.values().copied());
+        let disordered = oddest(model, &disordered(recent, &long), heads, &mut |_, _| {})?;
+        let scores: Vec<f64> = disordered.iter().filter(|(session, _)| long.contains_key(session)).map(|(_, score)| *score).collect();
+        trial.disordered = scores.len() as u64;
+        trial.found = scores.iter().filter(|score| **score > bar).count() as u64;
+        Ok(trial)
+    }
+
+    fn share_found(&self) -> f64 {
+        self.found as f64 / self.disordered.max(1) as f64
+    }
+
+    /// Whether a challenger takes over from this champion.
+    #[must_use]
+    pub fn decide(&self, challenger: &Self) -> Decision {
+        for (endpoint, (n, anomalous)) in challenger.endpoints.iter().filter(|(_, (_, anomalous))| *anomalous > FEW_ALERTS) {
+            let Some((before_n, before)) = self.endpoints.get(endpoint) else { continue };
+            let rate = |anomalous: u64, n: u64| anomalous as f64 / n.max(1) as f64;
+            let allowed = ALERTS * rate((*before).max(1), *before_n);
+            if rate(*anomalous, *n) > allowed {
+                return Decision::Refuse(format!(
+                    "{endpoint}: {anomalous} of {n} known requests are called anomalous, {before} of {before_n} by {}",
+                    self.model
+                ));
+            }
+        }
+        let (before, after, n) = (self.share_found(), challenger.share_found(), challenger.disordered.max(1) as f64);
+        let error = (before * (1.0 - before) / n).sqrt().max(1.0 / n);
+        if after < before - ERRORS * error {
+            return Decision::Refuse(format!(
+                "of {} sessions in disorder {:.1} % are found, {:.1} % by {}",
+                challenger.disordered,
+                100.0 * after,
+                100.0 * before,
+                self.model
+            ));
+        }
+        Decision::Promote
+    }
+}
+
+/// By session: the largest score. `tell` is told endpoint and label of each exchange.
+fn oddest(
+    model: &Arc<Model>,
+    history: &[Features],
+    heads: &mut dyn Heads,
+    tell: &mut dyn FnMut(String, Label),
+) -> Result<FxHashMap<u64, f64>, HeadError> {
+    let mut partition = Partition::new(TopicPartition::new("trial", 0), Limits::default());
+    partition.apply(Effect::Model(Arc::clone(model)));
+    let mut oddest: FxHashMap<u64, f64> = FxHashMap::default();
+    for batch in history.chunks(BATCH) {
+        for (features, judged) in batch.iter().zip(partition.judge_again(batch, heads)?) {
+            if let Some(session) = session_of(features) {
+                let most = oddest.entry(session).or_default();
+                *most = most.max(judged.verdict.score);
+            }
+            tell(judged.verdict.endpoint, judged.verdict.label);
+        }
+    }
+    Ok(oddest)
+}
+
+/// Sessions that are long enough to lose their order: where their exchanges stand.
+fn long_sessions(history: &[&Features]) -> BTreeMap<u64, Vec<usize>> {
+    let mut sessions: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
+    for (at, features) in history.iter().enumerate() {
+        if let Some(session) = session_of(features) {
+            sessions.entry(session).or_default().push(at);
+        }
+    }
+    sessions.retain(|_, places| places.len() >= STEPS);
+    sessions
+}
+
+/// The history with what sessions did in another order; times stay where they were.
+fn disordered(history: &[&Features], sessions: &BTreeMap<u64, Vec<usize>>) -> Vec<Features> {
+    let mut what: Vec<usize> = (0..history.len()).collect();
+    for (session, places) in sessions {
+        for at in (1..places.len()).rev() {
+            let with = (mix(*session, at as u64) % (at as u64 + 1)) as usize;
+            what.swap(places[at], places[with]);
+        }
+    }
+    let exchange = |(what, here): (&usize, &&Features)| {
+        let mut features = history[*what].clone();
+        features.time = here.time;
+        features
+    };
+    what.iter().zip(history).map(exchange).collect()
+}
+
+/// The score that so many sessions are over.
+fn bar(scores: impl Iterator<Item = f64>) -> f64 {
+    let mut sorted: Vec<f64> = scores.collect();
+    sorted.sort_unstable_by(f64::total_cmp);
+    let at = ((1.0 - FALSE_POSITIVES) * sorted.len() as f64) as usize;
+    sorted.get(at.min(sorted.len().saturating_sub(1))).copied().unwrap_or(0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trial(anomalous: u64, found: u64) -> Trial {
+        let endpoints = BTreeMap::from([("GET /a".to_owned(), (1_000, anomalous))]);
+        Trial { model: "v1".to_owned(), exchanges: 1_000, anomalous, endpoints, disordered: 400, found }
+    }
+
+    #[test]
+    fn more_alerts_or_less_found_are_reasons_and_a_little_of_either_is_none() {
+        let champion = trial(2, 200);
+        assert_eq!(champion.decide(&trial(9, 190)), Decision::Promote);
+        assert!(matches!(champion.decide(&trial(11, 200)), Decision::Refuse(why) if why.contains("GET /a: 11 of 1000")));
+        assert!(matches!(champion.decide(&trial(2, 170)), Decision::Refuse(why) if why.contains("42.5 %")));
+        assert_eq!(trial(0, 0).decide(&trial(5, 0)), Decision::Promote, "too few to say so");
+    }
+}
