@@ -289,7 +289,7 @@ fn another_value(key: &keys::Key) -> String {
         Kind::Count(_, most) if key.path == "learning.requests" => most.to_string(),
         Kind::Count(least, most) => if key.default == least.to_string() { most } else { least }.to_string(),
         Kind::Number(_) => "0.25".to_owned(),
-        Kind::Flag => "true".to_owned(),
+        Kind::Flag => if key.default == "true" { "false" } else { "true" }.to_owned(),
         Kind::Duration(_) => "77d".to_owned(),
         Kind::Size(_) => "77GiB".to_owned(),
         Kind::Choice(words) => words[words.len() - 1].to_owned(),
