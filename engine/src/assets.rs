@@ -158,7 +158,10 @@ impl Assets {
                 Some(Explanation {
                     family: Family::ImproperAsset,
                     place: "request.headers.authorization".to_owned(),
-                    observed: format!("answered {} without a credential", features.status()),
+                    observed: match features.succeeded() {
+                        Some(_) => format!("answered {} without a credential", features.status()),
+                        None => "a request without a credential".to_owned(),
+                    },
                     expected: format!("a credential, as in {} of {} successful requests", habits.with_credential, habits.successes),
                     support: u64::from(habits.successes),
                 })

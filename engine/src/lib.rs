@@ -6,6 +6,7 @@
 
 pub mod ablation;
 pub mod access;
+mod admitted;
 pub mod api;
 pub mod assets;
 pub mod calibrate;
@@ -37,6 +38,7 @@ pub mod trial;
 pub mod volume;
 
 pub use ablation::{Ablation, Step};
+pub use admitted::Admission;
 pub use facts::{BadFact, Fact, FactStage, Note};
 pub use features::Features;
 pub use history::{History, HistoryLimits};

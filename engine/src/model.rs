@@ -1,5 +1,6 @@
 //! What was learned: immutable, shared by reference, written as parts of a `.weir` file.
 
+use crate::admitted::{Admission, Admitted};
 use crate::api::HostMap;
 use crate::features::Features;
 use crate::fuse::{Calibration, Peers};
@@ -20,6 +21,7 @@ pub struct Model {
     pub label: String,
     hosts: HostMap,
     apis: Vec<ApiModel>,
+    admitted: Admitted,
 }
 
 /// A calibration for each API of a model, in their order.
@@ -34,6 +36,8 @@ struct Head {
     label: String,
     hosts: HostMap,
     apis: Vec<ApiPart>,
+    #[serde(default)]
+    admitted: Admitted,
 }
 
 /// What the head says of an API's part. The indexes in a part hang together; the hash keeps out one in which they may not.
@@ -95,8 +99,19 @@ impl Model {
     /// Version of the format of the parts.
     pub const FORMAT: u32 = 2;
 
-    pub(crate) fn new(label: String, hosts: HostMap, apis: Vec<ApiModel>) -> Self {
-        Self { label, hosts, apis }
+    pub(crate) fn new(label: String, hosts: HostMap, apis: Vec<ApiModel>, admitted: Admitted) -> Self {
+        Self { label, hosts, apis, admitted }
+    }
+
+    /// Findings that analysts said to be nothing, which count as normal from this model on.
+    #[must_use]
+    pub fn admissions(&self) -> &[Admission] {
+        self.admitted.all()
+    }
+
+    /// See [`Self::admissions`].
+    pub(crate) fn admitted(&self) -> &Admitted {
+        &self.admitted
     }
 
     /// The model of a host's API, if the model has one; else that of `other`, if it has that.
@@ -153,7 +168,7 @@ impl Model {
                 parts.push((network_name(at), foresight.head.onnx.to_vec()));
             }
         }
-        let head = Head { label: self.label.clone(), hosts: self.hosts.clone(), apis };
+        let head = Head { label: self.label.clone(), hosts: self.hosts.clone(), apis, admitted: self.admitted.clone() };
         parts.insert(0, (HEAD.to_owned(), serde_json::to_vec_pretty(&head).map_err(|e| damaged(HEAD, &e))?));
         Ok(parts)
     }
@@ -186,7 +201,7 @@ impl Model {
                 Ok(api)
             })
             .collect::<Result<Vec<ApiModel>, _>>()?;
-        Ok(Self { label: head.label, hosts: head.hosts, apis })
+        Ok(Self { label: head.label, hosts: head.hosts, apis, admitted: head.admitted })
     }
 
     /// What a person wants to know of the model: per API counts, alpha, metrics, gates. Goes into the manifest as `apis`.

@@ -108,12 +108,20 @@ impl Rooms {
     /// Detectors that could not look at such a record, in order.
     #[must_use]
     pub fn blind(seen: &Seen<'_>, has_session: bool) -> Vec<DetectorKind> {
-        Self::blind_without(seen.features.capabilities, has_session, seen.is_timely)
+        let features = seen.features;
+        let hides_body = Self::hides_body(&features.method, features.request_bytes, features.capabilities);
+        Self::blind_without(features.capabilities, has_session, seen.is_timely, hides_body)
+    }
+
+    /// Whether a request may have had a body that its record does not show: most injections stand there, so content has not looked.
+    #[must_use]
+    pub fn hides_body(method: &str, bytes: Option<u64>, capabilities: Capabilities) -> bool {
+        matches!(method, "POST" | "PUT" | "PATCH") && !capabilities.has(Capability::RequestBody) && bytes != Some(0)
     }
 
     /// Detectors that cannot look at a record that tells no more than this, in order.
     #[must_use]
-    pub fn blind_without(capabilities: Capabilities, has_session: bool, is_timely: bool) -> Vec<DetectorKind> {
+    pub fn blind_without(capabilities: Capabilities, has_session: bool, is_timely: bool, hides_body: bool) -> Vec<DetectorKind> {
         let has_caller = has_session || capabilities.has(Capability::SourceAddress);
         DetectorKind::ALL
             .into_iter()
@@ -123,7 +131,7 @@ impl Rooms {
                 DetectorKind::Volume => !has_session || !is_timely,
                 DetectorKind::Probe => !has_caller || !capabilities.has(Capability::ResponseStatus),
                 DetectorKind::Source => !has_caller,
-                DetectorKind::Content => false,
+                DetectorKind::Content => hides_body,
                 DetectorKind::Response => !capabilities.has(Capability::ResponseBody) && !capabilities.has(Capability::Sizes),
                 DetectorKind::Access => !has_session && !capabilities.has(Capability::Subject),
                 DetectorKind::Replay => {

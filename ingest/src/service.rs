@@ -78,6 +78,8 @@ pub fn routes(config: &Config, key: &SessionKey, log: &dyn Log) -> Result<Router
         token: config.token.as_ref().map(|token| Token::new(token.expose())),
         max_body: config.ingest.max_body,
         max_pending: config.ingest.max_pending,
+        decoding: Options::configured(config),
+        field_maps: config.ingest.field_maps.clone(),
     };
     Ok(listener::router(options, Preparer::configured(config, key)?, log.producer(None)?))
 }

@@ -59,7 +59,8 @@ impl Survey {
         for capability in capabilities.iter() {
             *source.known.entry(capability).or_default() += 1;
         }
-        for detector in Rooms::blind_without(capabilities, exchange.session.is_some(), exchange.time.is_some()) {
+        let hides_body = Rooms::hides_body(&exchange.method, exchange.request.bytes, capabilities);
+        for detector in Rooms::blind_without(capabilities, exchange.session.is_some(), exchange.time.is_some(), hides_body) {
             *source.blind.entry(detector).or_default() += 1;
         }
     }
@@ -159,6 +160,9 @@ mod tests {
         survey.add(&exchange(full), "access.log");
         survey.add(&exchange(r#"{"method":"GET","path":"/","time":"2026-01-05T11:00:00Z","response":{"status":200}}"#), "access.log");
         survey.add_bad("not-json", "access.log:7", "expected value at column 1");
+        survey.add(&exchange(r#"{"method":"POST","path":"/","request":{"bytes":41},"response":{"status":200}}"#), "posts.log");
+        assert!(survey.to_string().contains("detectors that are blind: sequence, volume, content,"), "{survey}");
+        survey.sources.remove("posts.log");
         assert_eq!(
             survey.to_string(),
             "access.log: 2 requests to a.example, 2026-01-05T10:00:00.000Z to 2026-01-05T11:00:00.000Z

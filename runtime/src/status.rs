@@ -35,6 +35,9 @@ pub struct ApiStatus {
     /// The last training, whatever came of it.
     #[serde(default)]
     pub trained: Option<Trained>,
+    /// Kinds of findings that the model takes for normal because people said so, in all APIs.
+    #[serde(default)]
+    pub admitted: u64,
 }
 
 /// What a training had seen when it began.

@@ -8,10 +8,12 @@ use runtime::log::{Log, LogError, Output, Start, read_to_end};
 use runtime::status::{API, ApiStatus, Trained, TrainingStatus};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// A status is written anew when this many more requests were seen, at most.
+/// A status that differs by requests alone is written anew when this many more were seen, or after [`TELL_WITHIN`].
 const TELL_EVERY: u64 = 250;
+/// See [`TELL_EVERY`].
+const TELL_WITHIN: Duration = Duration::from_secs(2);
 
 /// A model that no longer fits is replaced after this part of the usual time.
 const DRIFT_SHARE: i64 = 4;
@@ -28,8 +30,9 @@ pub(crate) struct Apis {
 /// One API.
 struct Api {
     status: ApiStatus,
-    /// What was told last.
+    /// What was told last, and when.
     told: Option<ApiStatus>,
+    told_at: Instant,
     /// What the training that is going on had seen.
     training_on: Option<Trained>,
     /// Requests of it that the history does not hold any more: the directory counts the others.
@@ -49,7 +52,7 @@ impl Apis {
             // A training that was going on went with its process.
             let status =
                 ApiStatus { stage: if status.model.is_some() { status.stage } else { Stage::Listening }, training: None, ..status };
-            known.insert(status.api.clone(), Api { training_on: None, base: 0, told: None, status });
+            known.insert(status.api.clone(), Api { training_on: None, base: 0, told: None, told_at: Instant::now(), status });
         })?;
         let newest_ms = known.values().filter_map(|api| api.status.trained).map(|trained| trained.until_ms).max().unwrap_or(0);
         let every_ms = i64::try_from(settings.every.as_millis()).unwrap_or(i64::MAX);
@@ -155,6 +158,7 @@ impl Apis {
             api.status.model = Some(model.label.clone());
             api.status.alpha = Some(learned.alpha);
             api.status.needed = 0;
+            api.status.admitted = model.admissions().len() as u64;
         }
         self.end_training();
     }
@@ -183,7 +187,8 @@ impl Apis {
         let mut outputs = Vec::new();
         for (name, api) in &mut self.known {
             api.status.hosts = hosts.remove(name).unwrap_or_default();
-            if api.told.as_ref().is_some_and(|told| is_same(told, &api.status)) {
+            let is_recent = api.told_at.elapsed() < TELL_WITHIN;
+            if api.told.as_ref().is_some_and(|told| *told == api.status || (is_recent && is_same(told, &api.status))) {
                 continue;
             }
             outputs.push(Output {
@@ -194,6 +199,7 @@ impl Apis {
                 headers: vec![runtime::format::header()],
             });
             api.told = Some(api.status.clone());
+            api.told_at = Instant::now();
         }
         Ok(outputs)
     }
@@ -217,8 +223,9 @@ impl Api {
             alpha: None,
             training: None,
             trained: None,
+            admitted: 0,
         };
-        Self { status, told: None, training_on: None, base: 0 }
+        Self { status, told: None, told_at: Instant::now(), training_on: None, base: 0 }
     }
 
     /// Whether anything came since the last training.

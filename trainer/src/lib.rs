@@ -21,15 +21,14 @@ pub use settings::{Settings, history_limits, learn_config};
 
 use apis::Apis;
 use engine::trial::Decision;
-use engine::{ApiName, Exchange, Features, Offset, SessionKey, TopicPartition};
+use engine::{Admission, ApiName, Exchange, Features, Offset, SessionKey, TopicPartition};
 use memory::Memory;
 use metrics::Metrics;
 use publish::{PublishError, Publisher, Role};
-use runtime::feedback::Said;
+use runtime::feedback::{Feedback, Said, Scope};
 use runtime::log::{Batch, CommitError, Event, Log, LogError, Producer, Record, Start, Worker, WorkerSpec, poll_on, read_to_end};
 use runtime::model_file::ModelFileError;
 use runtime::shutdown::Shutdown;
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 pub use training::Contest;
@@ -92,9 +91,9 @@ struct Trainer<'a> {
     apis: Apis,
     watch: Watch,
     training: Option<Training>,
+    metrics: Metrics,
     /// Append time of the newest request when networks were learned afresh for the last time.
     full_ms: Option<i64>,
-    metrics: Metrics,
 }
 
 impl<'a> Trainer<'a> {
@@ -118,19 +117,8 @@ impl<'a> Trainer<'a> {
             apis.modelled(&model);
             watch.mount(Arc::new(model));
         }
-        Ok(Self {
-            settings,
-            log: &**log,
-            consumer,
-            producer: log.producer(None)?,
-            publisher,
-            memory,
-            apis,
-            watch,
-            training: None,
-            full_ms: None,
-            metrics: Metrics::new(),
-        })
+        let (producer, metrics) = (log.producer(None)?, Metrics::new());
+        Ok(Self { settings, log: &**log, consumer, producer, publisher, memory, apis, watch, training: None, metrics, full_ms: None })
     }
 
     fn turn(&mut self) -> Result<(), TrainerError> {
@@ -235,9 +223,11 @@ impl<'a> Trainer<'a> {
         let apis = self.apis.start_training(due);
         tracing::info!(label, apis = apis.len(), exchanges = self.memory.len(), "training begins");
         let mut history = self.memory.lend();
-        history.forget(&self.attackers()?);
+        let said = self.said()?;
+        history.forget(&said.attackers().into_iter().map(SessionKey::of).collect());
         let champion = self.publisher.active_model()?.map(Arc::new);
         let now = self.apis.newest_ms();
+        let admitted = admissions(&said, now);
         let full_every = i64::try_from(self.settings.full_every.as_millis()).unwrap_or(i64::MAX);
         // A trainer that has just started does not know when that was: it goes on from what there is.
         let is_full = champion.is_none() || self.full_ms.is_some_and(|last| now.saturating_sub(last) >= full_every);
@@ -245,13 +235,13 @@ impl<'a> Trainer<'a> {
             self.full_ms = Some(now);
         }
         let network = self.settings.network.clone();
-        let start = training::Start { config: self.settings.learn_config(apis, label), network, champion, is_full };
+        let start = training::Start { config: self.settings.learn_config(apis, label, admitted), network, champion, is_full };
         self.training = Some(Training::start(start, history)?);
         Ok(())
     }
 
-    /// Sessions of verdicts that people have said to be attacks: not to be learned as normal.
-    fn attackers(&self) -> Result<HashSet<SessionKey>, LogError> {
+    /// What people have said of verdicts.
+    fn said(&self) -> Result<Said, LogError> {
         let mut said = Said::default();
         let from = [(TopicPartition::new(Arc::clone(&self.settings.topics.feedback), 0), Start::Oldest)];
         read_to_end(self.log, &from, |record| {
@@ -259,7 +249,7 @@ impl<'a> Trainer<'a> {
                 tracing::warn!(%error, "a feedback record cannot be read");
             }
         })?;
-        Ok(said.attackers().into_iter().map(SessionKey::of).collect())
+        Ok(said)
     }
 
     fn finish(&mut self, done: Done) -> Result<(), TrainerError> {
@@ -310,4 +300,17 @@ impl<'a> Trainer<'a> {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// What holds now of what people have said to be nothing, as a model is to have it. What was said of one incident alone teaches nothing.
+fn admissions(said: &Said, now_ms: i64) -> Vec<Admission> {
+    let admission = |feedback: &Feedback| {
+        let place = match feedback.scope {
+            Scope::Once => return None,
+            Scope::EndpointField => Some(feedback.place.clone()),
+            Scope::Endpoint => None,
+        };
+        Some(Admission { endpoint: feedback.endpoint.clone(), family: feedback.family?, place })
+    };
+    said.benign(now_ms).filter_map(admission).collect()
 }

@@ -1,7 +1,7 @@
 //! What the trainer is told.
 
 use engine::api::HostGroup;
-use engine::{ApiName, HistoryLimits, LearnConfig, Limits};
+use engine::{Admission, ApiName, HistoryLimits, LearnConfig, Limits};
 use runtime::config::{AlertLevel, Config, Learning, Network};
 use runtime::keys::SigningKey;
 use runtime::topics::Topics;
@@ -29,6 +29,8 @@ pub struct Settings {
     pub alerts: AlertLevel,
     /// Declared groups of hosts.
     pub groups: Vec<HostGroup>,
+    /// Templates that discovery of endpoints keeps to.
+    pub pins: Vec<String>,
     /// Signs what is published.
     pub sign_key: Arc<SigningKey>,
 }
@@ -47,13 +49,14 @@ impl Settings {
             limits: config.state.limits,
             alerts: config.alerts,
             groups: config.apis.clone(),
+            pins: config.pins.clone(),
             sign_key: Arc::new(sign_key),
         }
     }
 
     /// What one training is told.
-    pub(crate) fn learn_config(&self, apis: Vec<ApiName>, label: String) -> LearnConfig {
-        learn_config(self.alerts, self.groups.clone(), Some(apis), label)
+    pub(crate) fn learn_config(&self, apis: Vec<ApiName>, label: String, admitted: Vec<Admission>) -> LearnConfig {
+        LearnConfig { admitted, pins: self.pins.clone(), ..learn_config(self.alerts, self.groups.clone(), Some(apis), label) }
     }
 }
 
@@ -75,5 +78,5 @@ pub fn learn_config(alerts: AlertLevel, groups: Vec<HostGroup>, apis: Option<Vec
         AlertLevel::Alpha(alpha) => (alpha, None),
         AlertLevel::PerDay(budget) => (default.alpha, Some(budget)),
     };
-    LearnConfig { alpha, alerts_per_day, groups, apis, label }
+    LearnConfig { alpha, alerts_per_day, groups, apis, label, ..default }
 }

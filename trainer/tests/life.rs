@@ -88,3 +88,34 @@ fn a_restart_is_no_reason_to_train_again_and_time_is() {
     }
     bench.stop();
 }
+
+#[test]
+fn what_people_say_is_nothing_is_learned_as_normal_until_it_ends() {
+    let mut bench = Bench::new(0);
+    let all = exchanges(NEEDED + 600);
+    let say = |verdict: &str, scope: &str, until: Option<&str>| {
+        serde_json::json!({
+            "verdict": verdict, "say": "benign", "scope": scope, "endpoint": "GET api.shop.example/v2/products", "family": "injection",
+            "where": format!("query.{verdict}"), "until": until,
+        })
+    };
+    let said =
+        [say("once", "once", None), say("here", "endpoint-field", None), say("ended", "endpoint-field", Some("2001-01-01T00:00:00Z"))];
+    let outputs = said.iter().map(|feedback| runtime::log::Output {
+        topic: std::sync::Arc::clone(&bench.settings.topics.feedback),
+        partition: Some(0),
+        key: None,
+        value: Some(feedback.to_string().into()),
+        headers: Vec::new(),
+    });
+    bench.log.producer(None).unwrap().append(outputs.collect()).unwrap();
+    bench.start();
+    bench.send(&all);
+    bench.wait_for_stage(Stage::Evaluating);
+    bench.stop();
+
+    let model = fetch(&*bench.log, &bench.settings.topics.models, &bench.published().1.unwrap().active).unwrap().model().unwrap();
+    let places: Vec<_> = model.admissions().iter().map(|admission| admission.place.as_deref()).collect();
+    assert_eq!(places, [Some("query.here")]);
+    assert!(bench.statuses().values().any(|status| status.admitted == 1));
+}

@@ -11,7 +11,9 @@ use std::path::PathBuf;
 /// API security by unsupervised learning: what does not fit, how surprising it is, and why.
 #[derive(Debug, Parser)]
 #[command(name = "weir", version, max_term_width = 120, subcommand_required = true, arg_required_else_help = true)]
-#[command(after_help = "Every command explains itself: `weir COMMAND --help`. Exit codes: 0 done, 1 failed, 2 wrong use.")]
+#[command(
+    after_help = "Every command explains itself: `weir COMMAND -h`; with `--help` also the options that all commands share. Exit codes: 0 done, 1 failed, 2 wrong use."
+)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) options: Options,
@@ -24,19 +26,19 @@ pub(crate) struct Cli {
 #[command(next_help_heading = "Configuration")]
 pub(crate) struct Options {
     /// Configuration file [default: WEIR_CONFIG, else weir.toml if there is one].
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, hide_short_help = true, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Directory of the embedded log, of checkpoints and keys [default: ./weir-data].
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, hide_short_help = true, value_name = "DIR")]
     data: Option<String>,
     /// Where to listen for exchanges [default: 127.0.0.1:8088].
-    #[arg(long, global = true, value_name = "ADDR")]
+    #[arg(long, global = true, hide_short_help = true, value_name = "ADDR")]
     listen: Option<String>,
     /// Kafka's bootstrap servers.
-    #[arg(long, global = true, value_name = "HOST:PORT,…")]
+    #[arg(long, global = true, hide_short_help = true, value_name = "HOST:PORT,…")]
     brokers: Option<String>,
     /// Sets any key of the configuration, for example `learning.requests=5000`.
-    #[arg(long, global = true, value_name = "KEY=VALUE", value_parser = key_value)]
+    #[arg(long, global = true, hide_short_help = true, value_name = "KEY=VALUE", value_parser = key_value)]
     set: Vec<FlagValue>,
 }
 

@@ -9,6 +9,7 @@ pub(crate) use rows::{FOLDS, Row, UNIT_SHARE, UNSEEN, class_of, has_password, is
 
 use crate::ablation::{Ablation, Plan};
 use crate::access::Access;
+use crate::admitted::{Admission, Admitted};
 use crate::api::{Directory, HostGroup};
 use crate::assets::Assets;
 use crate::content;
@@ -19,7 +20,7 @@ use crate::history::History;
 use crate::links::Links;
 use crate::model::{ApiModel, Calibrations, Knowledge, Model};
 use crate::neural::{self, Epoch, NoTeacher, Teacher};
-use crate::paths;
+use crate::paths::{self, Pins};
 use crate::probe::Probe;
 use crate::record::ApiName;
 use crate::replay::Replay;
@@ -40,15 +41,27 @@ pub struct LearnConfig {
     pub alerts_per_day: Option<f64>,
     /// Declared host groups.
     pub groups: Vec<HostGroup>,
+    /// Templates that discovery of endpoints keeps to (`/v2/categories/{slug}`).
+    pub pins: Vec<String>,
     /// APIs to learn; `None`: all that the history holds.
     pub apis: Option<Vec<ApiName>>,
     /// Label of the model (`v12`).
     pub label: String,
+    /// Findings that analysts said to be nothing.
+    pub admitted: Vec<Admission>,
 }
 
 impl Default for LearnConfig {
     fn default() -> Self {
-        Self { alpha: 1e-4, alerts_per_day: None, groups: Vec::new(), apis: None, label: "v1".to_owned() }
+        Self {
+            alpha: 1e-4,
+            alerts_per_day: None,
+            groups: Vec::new(),
+            pins: Vec::new(),
+            apis: None,
+            label: "v1".to_owned(),
+            admitted: Vec::new(),
+        }
     }
 }
 
@@ -111,6 +124,7 @@ pub fn learn_ablated(
         directory.add(features);
     }
     let hosts = directory.map();
+    let pins = Pins::new(&config.pins);
     let mut by_api: BTreeMap<ApiName, Vec<&Features>> = BTreeMap::new();
     for features in history.iter() {
         by_api.entry(hosts.api(&features.host)).or_default().push(features);
@@ -131,11 +145,11 @@ pub fn learn_ablated(
             }
             Calibration::fit(held, Plan::default())
         };
-        let told = Told { alpha: alpha(config, &rows), calibrate, teacher: &mut *teacher };
+        let told = Told { alpha: alpha(config, &rows), pins: &pins, calibrate, teacher: &mut *teacher };
         apis.push(learn_api(name, &rows, told, &mut report));
         done += count;
     }
-    Ok((Model::new(config.label.clone(), hosts, apis), ablated))
+    Ok((Model::new(config.label.clone(), hosts, apis, Admitted::new(config.admitted.clone())), ablated))
 }
 
 /// Is told the phase, how much of the API is done, and how far a network is.
@@ -144,6 +158,7 @@ type Report<'r> = dyn FnMut(&'static str, f64, Option<Epoch>) + 'r;
 /// What learning of one API is told.
 struct Told<'t, C> {
     alpha: f64,
+    pins: &'t Pins,
     calibrate: C,
     teacher: &'t mut dyn Teacher,
 }
@@ -154,11 +169,11 @@ fn learn_api<C: FnOnce(&[Held<'_>]) -> Calibration>(
     told: Told<'_, C>,
     report: &mut Report<'_>,
 ) -> ApiModel {
-    let Told { alpha, calibrate, teacher } = told;
+    let Told { alpha, pins, calibrate, teacher } = told;
     report("finding endpoints", 0.0, None);
     let mut in_time: Vec<&Features> = history.to_vec();
     in_time.sort_by_key(|f| f.time.unwrap_or(i64::MIN));
-    let paths = paths::learn(&in_time);
+    let paths = paths::learn(&in_time, pins);
     report("arranging rows", 0.1, None);
     let (rows, facts) = rows::rows(&in_time, &paths);
     let endpoints = facts.len();

@@ -3,6 +3,7 @@
 use super::beforehand::session_key;
 use super::breadth::{REACH, REASONS};
 use super::{ClientIp, Incoming, Live, Partition, Session};
+use crate::admitted::Admitted;
 use crate::detect::{Explanation, Level, Seen, Signal};
 use crate::features::sensitive;
 use crate::features::{Features, ValueKind};
@@ -50,9 +51,9 @@ impl Partition {
     pub(super) fn judge_features(&mut self, record: Incoming<'_>, features: &Features, is_timely: bool, turn: Turn<'_>) -> Verdict {
         let Incoming { position, exchange } = record;
         let model = self.model.clone();
-        let (api, stage, outcome) = match model.as_deref().and_then(|m: &Model| m.api(&features.host)) {
-            Some(api) => {
-                let outcome = self.evaluate(api, features, is_timely, turn);
+        let (api, stage, outcome) = match model.as_deref().and_then(|m: &Model| Some((m.api(&features.host)?, m.admitted()))) {
+            Some((api, admitted)) => {
+                let outcome = self.evaluate((api, admitted), features, is_timely, turn);
                 (api.name.clone(), Stage::Evaluating, outcome)
             }
             None => {
@@ -87,7 +88,7 @@ impl Partition {
         }
     }
 
-    fn evaluate(&mut self, api: &ApiModel, features: &Features, is_timely: bool, turn: Turn<'_>) -> Outcome {
+    fn evaluate(&mut self, (api, admitted): (&ApiModel, &Admitted), features: &Features, is_timely: bool, turn: Turn<'_>) -> Outcome {
         let route = api.paths.route(features);
         let peers = api.peers(features, &route);
         let class = peers.class;
@@ -116,6 +117,7 @@ impl Partition {
         api.rooms.score(&seen, &live, &mut self.scratch, &mut signals);
         let mut calibrated = Vec::with_capacity(signals.len());
         api.calibration.calibrate(endpoint, class, &signals, &mut calibrated);
+        admit(api, admitted, (&seen, &live), &mut calibrated, &mut self.scratch);
         let request = api.calibration.request(peers, fuse::combine(&calibrated));
         live.session.requests += 1;
         let grew = live.session.wealth.bet(fuse::bet_of(endpoint, &calibrated), request, seen.now);
@@ -189,6 +191,30 @@ fn unjudged(features: &Features) -> Outcome {
 /// Whether every room that looked had only the whole API's habits to go by.
 fn is_unsupported(calibrated: &[Calibrated]) -> bool {
     calibrated.iter().all(|c| c.signal.level == Level::Global)
+}
+
+/// Takes what analysts said to be nothing at this endpoint for as normal as anything.
+fn admit(
+    api: &ApiModel,
+    admitted: &Admitted,
+    (seen, live): (&Seen<'_>, &Live<'_>),
+    calibrated: &mut [Calibrated],
+    scratch: &mut crate::content::Scratch,
+) {
+    if admitted.all().is_empty() || calibrated.iter().all(|c| c.p.nats() < REASON_NATS) {
+        return;
+    }
+    let name = api.paths.name(seen.features, seen.route);
+    let here = admitted.at(&bounded(&name));
+    if here.is_empty() {
+        return;
+    }
+    for odd in calibrated.iter_mut().filter(|c| c.p.nats() >= REASON_NATS) {
+        let explained = api.rooms.explain(seen, live, &api.paths, odd.signal.aspect, scratch);
+        if explained.is_some_and(|e| here.iter().any(|admission| admission.admits(e.family, &e.place))) {
+            odd.p = PValue::ONE;
+        }
+    }
 }
 
 /// The oddest aspects, explained, oddest first.

@@ -1,6 +1,7 @@
 //! Discovery of templates from a history: a tree of segments per host, each word decided by its own evidence.
 
 use super::evidence::{Child, Clue, Clues, Siblings, Trait, Traits, clues, hear_siblings, odds};
+use super::pins::{Pinned, Pins};
 use super::places::Place;
 use super::token::{Form, key};
 use super::{Endpoint, EndpointIndex, Names, Node, Paths, Variable, declared_key, end_key, route_variables};
@@ -169,8 +170,8 @@ fn identifier_members(history: &[&Features]) -> FxHashSet<u64> {
 }
 
 /// Learns the templates of one API. Failed exchanges help to see what is a value, but create nothing.
-pub(crate) fn learn(history: &[&Features]) -> Paths {
-    let mut tree = Tree { rows: Rows::new(history), paths: Paths::default() };
+pub(crate) fn learn(history: &[&Features], pins: &Pins) -> Paths {
+    let mut tree = Tree { rows: Rows::new(history), pins, paths: Paths::default() };
     let mut by_host: BTreeMap<&str, Vec<u32>> = BTreeMap::new();
     let mut declared: BTreeMap<(&str, &str, &str, Option<&str>), bool> = BTreeMap::new();
     for (at, row) in tree.rows.rows.iter().enumerate() {
@@ -208,7 +209,7 @@ struct Way {
 }
 
 #[derive(Clone)]
-enum Step {
+pub(super) enum Step {
     Literal(String),
     Variable { form: Form, evidence: String },
     Tail,
@@ -224,6 +225,7 @@ struct Split {
 
 struct Tree<'h> {
     rows: Rows<'h>,
+    pins: &'h Pins,
     paths: Paths,
 }
 
@@ -253,7 +255,7 @@ impl<'h> Tree<'h> {
             self.paths.nodes[index as usize].is_tail = true;
             return index;
         }
-        let Split { literals, variable, mut place } = self.split(groups, depth);
+        let Split { literals, variable, mut place } = self.split(groups, depth, &self.pins.at(&way.segments));
         if !variable.is_empty() {
             let form = self.main_form(&variable, depth);
             place.count_values(form, variable.iter().map(|r| self.rows.rows[*r as usize].segments[depth].0));
@@ -280,7 +282,7 @@ impl<'h> Tree<'h> {
     }
 
     /// Divides children into literals and the rows of the variable, and says why.
-    fn split(&self, mut groups: BTreeMap<u64, Vec<u32>>, depth: usize) -> Split {
+    fn split(&self, mut groups: BTreeMap<u64, Vec<u32>>, depth: usize, pinned: &Pinned<'_>) -> Split {
         let mut variable: Vec<u32> = Vec::new();
         groups.retain(|_, rows| {
             let is_typed = self.rows.rows[rows[0] as usize].segments[depth].1.is_typed();
@@ -294,7 +296,7 @@ impl<'h> Tree<'h> {
         let typed = self.rows.traits(&typed_ok, depth + 1);
         let mut keys = Vec::new();
         let mut children: Vec<Child<'_>> = Vec::new();
-        let mut fixed: Vec<bool> = Vec::new();
+        let mut fixed: Vec<Option<(Clue, f32)>> = Vec::new();
         for (key, rows) in &groups {
             let successes: Vec<u32> = rows.iter().copied().filter(|r| self.rows.rows[*r as usize].is_success).collect();
             if successes.is_empty() {
@@ -304,7 +306,8 @@ impl<'h> Tree<'h> {
             let sample = &successes[..successes.len().min(SAMPLE)];
             let (traits, echo) = (self.rows.traits(sample, depth + 1), self.rows.echo_of(sample, depth));
             keys.push(*key);
-            fixed.push(form == Form::Version && depth <= 2);
+            let version = (form == Form::Version && depth <= 2).then_some((Clue::Version, -99.0));
+            fixed.push(pinned.odds(word).map(|odds| (Clue::Pinned, odds)).or(version));
             children.push(Child { word, successes, traits, echo });
         }
         let mut spread = Traits::default();
@@ -318,7 +321,7 @@ impl<'h> Tree<'h> {
         let mut clues: Vec<Clues> = children
             .iter()
             .zip(&fixed)
-            .map(|(c, fixed)| if *fixed { Clues::from_slice(&[(Clue::Version, -99.0)]) } else { clues(&self.rows, c, &siblings) })
+            .map(|(c, fixed)| fixed.map_or_else(|| clues(&self.rows, c, &siblings), |clue| Clues::from_slice(&[clue])))
             .collect();
         hear_siblings(&mut clues, &children, siblings.typed.len());
         let values: FxHashSet<u64> = keys.iter().zip(&clues).filter(|(_, c)| odds(c) > 0.0).map(|(k, _)| *k).collect();

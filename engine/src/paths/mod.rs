@@ -5,12 +5,14 @@
 mod evidence;
 mod explain;
 mod learn;
+mod pins;
 mod places;
 mod token;
 
 pub use evidence::Clue;
 pub use explain::{Taken, Turn, Walk};
 pub(crate) use learn::learn;
+pub(crate) use pins::Pins;
 pub use places::{Name, Place, Values};
 
 use crate::features::Features;

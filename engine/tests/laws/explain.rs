@@ -1,8 +1,8 @@
 //! A path can be followed through what was learned, and each turn says why.
 
-use crate::traffic::SMALL_SHOP;
-use engine::Model;
-use engine::paths::{Paths, Taken, Walk};
+use crate::traffic::{SMALL_SHOP, history};
+use engine::paths::{Clue, Paths, Taken, Walk};
+use engine::{LearnConfig, Model, learn};
 
 const HOST: &str = "api.shop.example";
 const ORDER: &str = "/v2/products/0f8fad5b-d9cb-469f-a165-70867728950e";
@@ -41,4 +41,18 @@ fn a_path_that_leads_nowhere_ends_where_it_leaves_the_tree() {
 fn a_model_file_keeps_the_grounds() {
     let read = Model::from_parts(&SMALL_SHOP.model.to_parts().expect("parts")).expect("a model");
     assert_eq!(paths(&read).walk(HOST, ORDER), paths(&SMALL_SHOP.model).walk(HOST, ORDER));
+}
+
+#[test]
+fn pinned_templates_win() {
+    let pins = vec!["/v2/products/{id}".to_owned(), "/v2/categories/womens-shoes".to_owned()];
+    let history = history(&SMALL_SHOP.learned_day);
+    let model = learn(&history, &LearnConfig { pins, ..LearnConfig::default() }, &mut |_| {}).expect("a history");
+    let third = |model: &Model, path: &str| paths(model).walk(HOST, path).expect("a host of the shop").turns[2].taken;
+    let both = |model: &Model| [third(model, "/v2/products/by-slug/x"), third(model, "/v2/categories/womens-shoes")];
+    assert_eq!(both(&SMALL_SHOP.model), [Taken::Name, Taken::Value]);
+    assert_eq!(both(&model), [Taken::Value, Taken::Name]);
+    let walk = paths(&model).walk(HOST, "/v2/products/by-slug/x").expect("a host of the shop");
+    let clues = &walk.turns[2].place.expect("a reason").clues;
+    assert!(clues.iter().any(|(clue, _)| *clue == Clue::Pinned), "{clues:?}");
 }

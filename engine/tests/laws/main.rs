@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failure is a failed test")]
 
 mod ablation;
+mod admitted;
 mod arbitrary;
 mod caps;
 mod damage;

@@ -9,6 +9,7 @@ mod access_log;
 mod bad;
 mod detect;
 mod elements;
+pub(crate) mod ext_proc;
 mod har;
 mod input;
 mod json_log;

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use tonic::codec::CompressionEncoding;
 use tonic::server::Grpc;
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 use tonic_prost::ProstCodec;
 
 /// `TraceService.Export`.
@@ -26,10 +26,19 @@ pub(super) async fn traces(State(listener): State<Arc<Listener>>, request: HttpR
     let began = Instant::now();
     let requests = listener.requests.clone();
     let response = export(listener, request).await;
-    let is_taken = response.headers().get("grpc-status").is_none_or(|code| code == "0");
-    let shown = if is_taken { StatusCode::OK } else { StatusCode::BAD_REQUEST };
-    requests.answered(ROUTE, shown.as_u16(), began.elapsed());
+    requests.answered(ROUTE, shown(&response).as_u16(), began.elapsed());
     response
+}
+
+/// What metrics show of an answer: HTTP's own status is 200 whatever became of a call.
+pub(super) fn shown(response: &HttpResponse) -> StatusCode {
+    match Status::from_header_map(response.headers()).map(|status| status.code()) {
+        None | Some(Code::Ok) => StatusCode::OK,
+        Some(Code::Unauthenticated) => StatusCode::UNAUTHORIZED,
+        Some(Code::Unavailable) => StatusCode::TOO_MANY_REQUESTS,
+        Some(Code::Internal) => StatusCode::INTERNAL_SERVER_ERROR,
+        Some(_) => StatusCode::BAD_REQUEST,
+    }
 }
 
 async fn export(listener: Arc<Listener>, request: HttpRequest<Body>) -> HttpResponse {
@@ -66,7 +75,7 @@ fn answer(accepted: Accepted) -> Response<Answer> {
 }
 
 /// The status of a refusal: exporters try again what is `UNAVAILABLE`, and nothing else of these.
-fn status(refusal: &Refusal) -> Status {
+pub(super) fn status(refusal: &Refusal) -> Status {
     let said = refusal.detail();
     match refusal.status() {
         StatusCode::UNAUTHORIZED => Status::unauthenticated(said),

@@ -1,7 +1,7 @@
 //! From the body of one request to records of the traffic topic.
 
 use super::problem::{BadRecord, NAMED, Refusal};
-use crate::decode::{Element, Elements, Fault, GatewayFields, Line, Lines, Reason, canonical, is_array};
+use crate::decode::{BadLine, Element, Elements, Fault, GatewayFields, Line, Lines, Reader, Reason, canonical, is_array};
 use crate::{Preparer, traffic};
 use bytes::Bytes;
 use engine::Exchange;
@@ -57,6 +57,33 @@ pub(super) struct Taken {
     pub(super) rejected: u64,
     /// Why the first of it could not.
     pub(super) why: String,
+}
+
+/// Makes the records of a body in a gateway's own format. What cannot be read of it is left out: a gateway that is answered 400 sends the same
+/// again, or drops all of it.
+pub(super) fn foreign(body: &Bytes, reader: &Reader, topic: &Arc<str>, preparer: &Preparer) -> Taken {
+    let mut taken = Taken::default();
+    for decoded in reader.read(&"body".into(), body.clone()) {
+        let output = match decoded {
+            Ok(decoded) => traffic::record(&preparer.prepared(decoded), topic),
+            Err(BadLine { fault, .. }) => Err(fault),
+        };
+        match output {
+            Ok(output) => taken.outputs.push(output),
+            Err(fault) => taken.reject(&fault),
+        }
+    }
+    taken
+}
+
+impl Taken {
+    /// Leaves something out.
+    pub(super) fn reject(&mut self, fault: &Fault) {
+        if self.rejected == 0 {
+            self.why = fault.to_string();
+        }
+        self.rejected += 1;
+    }
 }
 
 /// Makes the records of a body: prepared, canonical, keyed by session. All of them, or none: a sender that is told of a bad record can send the

@@ -3,10 +3,13 @@
 //! The body is one exchange, a JSON array of them, or NDJSON, plain, gzip or zstd; `Content-Type` is not looked at, since senders differ.
 //! It is taken whole or not at all: with one bad record it is answered 400, the first bad ones are named, and nothing is written.
 //!
+//! With `?format=` (`auto`, `har`, `combined`, `json`, `otlp`; `&field_map=` by name) it is what a gateway writes itself, and what cannot be read of it is
+//! left out and counted in the answer: a gateway would send the same again, or drop all of it.
+//!
 //! | status | meaning |
 //! | --- | --- |
-//! | 202 | all records are in the log and survive a crash; the body is `{"accepted":N}` |
-//! | 400 | records that cannot be read, or none |
+//! | 202 | all records are in the log and survive a crash; the body is `{"accepted":N}`, with `?format=` also `rejected` and `why` |
+//! | 400 | records that cannot be read, or none; a format or field map that is not known |
 //! | 401 | the bearer token is missing or wrong |
 //! | 408 | the body did not arrive within 30 s |
 //! | 413 | the body, after decompression, is over the limit |
@@ -17,6 +20,7 @@
 //! All refusals are RFC 9457 problem details. After 500 or 503, and after a connection that broke, a sender cannot know whether the records were
 //! written; sending them again may write them twice.
 
+mod ext_proc;
 mod grpc;
 mod intake;
 mod otlp;
@@ -25,16 +29,21 @@ mod problem;
 use self::intake::{Encoding, Taken};
 use self::problem::Refusal;
 use crate::Preparer;
+use crate::decode::{Options, Reader};
 use crate::metrics::{Metrics, Requests};
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
 use bytes::Bytes;
 use http_body_util::LengthLimitError;
+use runtime::config::{FieldMap, RecordFormat};
 use runtime::log::Producer;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -59,6 +68,10 @@ pub struct ListenerOptions {
     pub max_body: usize,
     /// Most bytes of bodies that wait for the log at one time.
     pub max_pending: usize,
+    /// How bodies in gateways' own formats are read.
+    pub decoding: Options,
+    /// Field maps that senders may name.
+    pub field_maps: BTreeMap<String, FieldMap>,
 }
 
 /// A bearer token, kept as its hash: it cannot be printed, and comparing takes the same time whatever is compared.
@@ -101,6 +114,7 @@ pub fn router(options: ListenerOptions, preparer: Preparer, producer: Box<dyn Pr
         .route("/v1/exchanges", post(exchanges))
         .route(otlp::ROUTE, post(otlp::traces))
         .route(grpc::ROUTE, post(grpc::traces))
+        .route(ext_proc::ROUTE, post(ext_proc::process))
         .with_state(listener)
 }
 
@@ -110,25 +124,47 @@ fn permits(bytes: usize) -> u32 {
 }
 
 /// A request that was taken.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 struct Accepted {
     /// Records that the log has.
     accepted: usize,
     /// See [`Taken`].
+    #[serde(skip_serializing_if = "is_zero")]
     rejected: u64,
+    #[serde(skip_serializing_if = "String::is_empty")]
     why: String,
 }
 
-async fn exchanges(State(listener): State<Arc<Listener>>, headers: HeaderMap, body: Body) -> Response {
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature serde asks for")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// What the address says of the body.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Shape {
+    format: Option<RecordFormat>,
+    field_map: Option<String>,
+}
+
+async fn exchanges(
+    State(listener): State<Arc<Listener>>,
+    shape: Result<Query<Shape>, QueryRejection>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
     let began = Instant::now();
-    let accepted = accept(Arc::clone(&listener), &headers, body, |listener, body| {
-        intake::exchanges(body, &listener.options.topic, &listener.preparer)
-    });
-    let response = match accepted.await {
-        Ok(Accepted { accepted, .. }) => (StatusCode::ACCEPTED, Json(serde_json::json!({ "accepted": accepted }))).into_response(),
+    let requests = listener.requests.clone();
+    let accepted = match shape.map_err(|error| Refusal::UnknownShape(error.body_text())).and_then(|Query(shape)| listener.read(shape)) {
+        Ok(read) => accept(listener, &headers, body, read).await,
+        Err(refusal) => Err(refusal),
+    };
+    let response = match accepted {
+        Ok(accepted) => (StatusCode::ACCEPTED, Json(accepted)).into_response(),
         Err(refusal) => refused(refusal),
     };
-    listener.requests.answered("/v1/exchanges", response.status().as_u16(), began.elapsed());
+    requests.answered("/v1/exchanges", response.status().as_u16(), began.elapsed());
     response
 }
 
@@ -142,8 +178,8 @@ fn refused(refusal: Refusal) -> Response {
     refusal.into_response()
 }
 
-/// What a body holds, in clear.
-type Read = fn(&Listener, &Bytes) -> Result<Taken, Refusal>;
+/// Reads a body in clear.
+type Read = Box<dyn FnOnce(&Listener, &Bytes) -> Result<Taken, Refusal> + Send>;
 
 /// Takes a request: admit, receive, unpack, prepare, append.
 async fn accept(listener: Arc<Listener>, headers: &HeaderMap, body: Body, read: Read) -> Result<Accepted, Refusal> {
@@ -188,6 +224,20 @@ async fn append(
 }
 
 impl Listener {
+    /// How a body of this shape is read.
+    fn read(&self, Shape { format, field_map }: Shape) -> Result<Read, Refusal> {
+        let map = field_map.map(|name| {
+            self.options.field_maps.get(&name).cloned().ok_or(Refusal::UnknownShape(format!("there is no field map `{name}`")))
+        });
+        let map = map.transpose()?;
+        if format.is_none() && map.is_none() {
+            return Ok(Box::new(|listener, body| intake::exchanges(body, &listener.options.topic, &listener.preparer)));
+        }
+        let format = format.unwrap_or(if map.is_some() { RecordFormat::Json } else { RecordFormat::Auto });
+        let reader = Reader::new(&Options { format, field_map: map, ..self.options.decoding.clone() });
+        Ok(Box::new(move |listener, body| Ok(intake::foreign(body, &reader, &listener.options.topic, &listener.preparer))))
+    }
+
     /// Room for a body of this size, or a refusal at once.
     fn reserve(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Refusal> {
         Arc::clone(&self.room).try_acquire_many_owned(permits(bytes)).map_err(|_| Refusal::Busy)

@@ -29,7 +29,7 @@ pub(super) async fn traces(State(listener): State<Arc<Listener>>, headers: Heade
     let began = Instant::now();
     let is_json = headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
     let read = if is_json { from_json } else { from_protobuf };
-    let response = match accept(Arc::clone(&listener), &headers, body, read).await {
+    let response = match accept(Arc::clone(&listener), &headers, body, Box::new(read)).await {
         Ok(accepted) => answer(accepted, is_json),
         Err(refusal) => refused(refusal),
     };
@@ -65,12 +65,7 @@ impl<'l> Spans<'l> {
         match otlp::exchange(span, service, &self.at).map(|decoded| self.output(decoded?)) {
             None => {}
             Some(Ok(output)) => self.taken.outputs.push(output),
-            Some(Err(fault)) => {
-                if self.taken.rejected == 0 {
-                    self.taken.why = fault.to_string();
-                }
-                self.taken.rejected += 1;
-            }
+            Some(Err(fault)) => self.taken.reject(&fault),
         }
     }
 

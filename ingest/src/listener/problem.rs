@@ -33,6 +33,8 @@ pub(super) enum Refusal {
     BadRecords { count: u64, first: Vec<BadRecord> },
     #[error("the body cannot be read: {0}")]
     BadBody(#[from] crate::decode::Fault),
+    #[error("the address cannot be understood: {0}")]
+    UnknownShape(String),
     #[error("the body holds no records")]
     NoRecords,
     #[error("the body cannot be read: {0}")]
@@ -56,7 +58,9 @@ impl Refusal {
         use runtime::log::LogError;
         match self {
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
-            Self::BadRecords { .. } | Self::BadBody(_) | Self::NoRecords | Self::UnreadableBody(_) => StatusCode::BAD_REQUEST,
+            Self::BadRecords { .. } | Self::BadBody(_) | Self::UnknownShape(_) | Self::NoRecords | Self::UnreadableBody(_) => {
+                StatusCode::BAD_REQUEST
+            }
             Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge { .. } | Self::Log(LogError::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnknownEncoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,

@@ -48,7 +48,15 @@ struct Bench {
 fn bench(does: Does, token: Option<&str>) -> Bench {
     let outputs = Arc::default();
     let (started, hears) = channel();
-    let options = ListenerOptions { topic: "weir.traffic".into(), token: token.map(Token::new), max_body: 64 << 10, max_pending: 64 << 10 };
+    let edge = FieldMap { method: Some("verb".to_owned()), uri: Some("target".to_owned()), ..FieldMap::default() };
+    let options = ListenerOptions {
+        topic: "weir.traffic".into(),
+        token: token.map(Token::new),
+        max_body: 64 << 10,
+        max_pending: 64 << 10,
+        decoding: Options::default(),
+        field_maps: BTreeMap::from([("edge".to_owned(), edge)]),
+    };
     let preparer = Preparer::new(Identities::defaults(), &[], &[5; 32]).unwrap();
     let router = router(options, preparer, Box::new(Kept { does, outputs: Arc::clone(&outputs), started }));
     Bench { router, outputs, started: hears }
@@ -224,4 +232,25 @@ async fn spans_come_as_protocol_buffers_too_and_only_from_those_who_may() {
     assert_eq!(send_spans(&bench.router, &[token], Bytes::new()).await, (200, Bytes::new()));
     assert_eq!(send_spans(&bench.router, &[token], "no message").await.0, 400);
     assert!(bench.outputs.lock().unwrap().is_empty());
+}
+
+async fn send_to(router: &Router, address: &str, body: &'static str) -> (u16, Value) {
+    let response = router.clone().oneshot(Request::post(address).body(Body::from(body)).unwrap()).await.unwrap();
+    let status = response.status().as_u16();
+    (status, serde_json::from_slice(&axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap()).unwrap())
+}
+
+#[tokio::test]
+async fn a_gateways_own_format_is_taken_without_what_cannot_be_read_of_it() {
+    const KONG: &str = r#"[{"request":{"method":"GET","uri":"/v1/a"},"latencies":{"request":3},"started_at":1767607200123,"response":{"status":200}},
+        {"request":{"method":"no method"},"latencies":{},"started_at":1}]"#;
+    let bench = bench(Does::Takes, None);
+    let (status, said) = send_to(&bench.router, "/v1/exchanges?format=json", KONG).await;
+    assert_eq!((status, &said["accepted"], &said["rejected"]), (202, &Value::from(1), &Value::from(1)), "{said}");
+    let (status, said) = send_to(&bench.router, "/v1/exchanges?field_map=edge", r#"{"verb":"PUT","target":"/b"}"#).await;
+    assert_eq!((status, said), (202, serde_json::json!({ "accepted": 1 })));
+    assert_eq!(bench.outputs.lock().unwrap().len(), 2);
+    for address in ["/v1/exchanges?format=xml", "/v1/exchanges?field_map=none", "/v1/exchanges?fromat=json"] {
+        assert_eq!(send_to(&bench.router, address, KONG).await.0, 400, "{address}");
+    }
 }

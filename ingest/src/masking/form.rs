@@ -44,6 +44,7 @@ fn pair(masking: &Masking, name: &str, value: &str, site: Site<'_>, ruled: bool)
         Treatment::Drop => return Some(String::new()),
         Treatment::Keep if rule.is_none() && is_jwt(&value) => masking.hasher.mask(&value),
         Treatment::Keep if rule.is_none() && value.starts_with(['{', '[']) => masking.text(&value, site.within()?)?,
+        Treatment::Keep if rule.is_none() => masking.by_kind(&value)?,
         Treatment::Keep => return None,
     };
     (replaced != value).then(|| encoded(&replaced))
@@ -115,7 +116,7 @@ fn cookie(masking: &Masking, name: &str, value: &str) -> String {
 
 /// Masks tokens among the segments of a path, and secret parameters of its segments (`/cart;jsessionid=…`); `None` when there are none.
 pub(super) fn path(masking: &Masking, path: &str) -> Option<String> {
-    if !path.contains(';') && !path.contains("eyJ") {
+    if !path.contains(';') && !path.contains("eyJ") && !masking.rules.has_kinds() {
         return None;
     }
     let segments = path.split('/').map(|segment| match segment.split_once(';') {
@@ -124,7 +125,10 @@ pub(super) fn path(masking: &Masking, path: &str) -> Option<String> {
             None => Cow::Borrowed(segment),
         },
         None if is_jwt(segment) => Cow::Owned(masking.hasher.mask(segment)),
-        None => Cow::Borrowed(segment),
+        None => match masking.by_kind(&decoded(segment)) {
+            Some(replaced) => Cow::Owned(encoded(&replaced)),
+            None => Cow::Borrowed(segment),
+        },
     });
     let masked = segments.collect::<Vec<_>>().join("/");
     (masked != path).then_some(masked)

@@ -120,10 +120,9 @@ impl<'m, 't> Walk<'m, 't> {
         if is_jwt(inner) {
             return Some(self.masking.hasher.mask(inner));
         }
-        if !self.masking.stems.is_match(inner) {
-            return None;
-        }
-        self.masking.text(&unescaped(inner), self.site.within()?)
+        let text = unescaped(inner);
+        let within = || self.masking.stems.is_match(inner).then(|| self.masking.text(&text, self.site.within()?)).flatten();
+        within().or_else(|| self.masking.by_kind(&text))
     }
 
     fn number(&mut self, start: usize) -> usize {
@@ -134,6 +133,8 @@ impl<'m, 't> Walk<'m, 't> {
         }
         let number = &self.text[start..end];
         match self.treatment() {
+            // A card number is a number for some.
+            Treatment::Keep if self.masking.rules.of(number).is_some() => self.replace(start, end, "0"),
             Treatment::Keep | Treatment::SecretTexts => {}
             Treatment::Secret => self.replace(start, end, &quoted(&self.masking.hasher.mask(number), true)),
             Treatment::Outline | Treatment::Drop => self.replace(start, end, "0"),

@@ -136,7 +136,17 @@ impl Masking {
             _ if names::secrecy(name.as_bytes()) != Secrecy::Open => Some(self.credentials(value)),
             _ if URL_HEADERS.contains(&name) => self.url(value),
             _ if is_jwt(value.trim()) => Some(self.hasher.mask(value.trim())),
-            _ => None,
+            _ => self.by_kind(value),
+        }
+    }
+
+    /// A value treated by what it holds, as a whole; `None`: no rule speaks of it.
+    fn by_kind(&self, value: &str) -> Option<String> {
+        match self.rules.of(value)? {
+            Treatment::Keep => None,
+            Treatment::Drop => Some(String::new()),
+            Treatment::Outline => Some(outline(value)),
+            Treatment::Secret | Treatment::SecretTexts => Some(self.hasher.mask(value)),
         }
     }
 
@@ -171,7 +181,7 @@ impl Masking {
     /// Bytes are taken as Latin-1, so that text among them is found and all others stay what they are.
     fn base64(&self, body: &str, site: Site<'_>, said_form: bool) -> Option<String> {
         let bytes = STANDARD.decode(body).ok()?;
-        if !self.stems.is_match(&bytes) && !self.rules.reach(site.place) {
+        if !self.stems.is_match(&bytes) && !self.rules.reach(site.place) && !self.rules.has_kinds() {
             return None;
         }
         let latin: String = bytes.iter().map(|byte| char::from(*byte)).collect();

@@ -1,6 +1,7 @@
 //! Where a value stands, and what the configured rules say of the place.
 
-use runtime::config::{PrivacyAction, PrivacyRule};
+use engine::features::sensitive::{self, SensitiveKind};
+use runtime::config::{PrivacyAction, PrivacyRule, Private};
 
 /// Values that are texts with names of their own (JSON in JSON, JSON in a form) are followed this far.
 const MAX_NESTING: u8 = 3;
@@ -53,7 +54,10 @@ impl From<super::names::Secrecy> for Treatment {
 
 /// The rules, their places taken apart.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Rules(Vec<(Vec<String>, Treatment)>);
+pub(super) struct Rules {
+    places: Vec<(Vec<String>, Treatment)>,
+    kinds: Vec<(SensitiveKind, Treatment)>,
+}
 
 impl Rules {
     /// Rules as configured; the first that fits a place wins.
@@ -64,17 +68,38 @@ impl Rules {
             PrivacyAction::Drop => Treatment::Drop,
             PrivacyAction::Keep => Treatment::Keep,
         };
-        Self(rules.iter().map(|rule| (steps(&rule.field), treatment(rule.action))).collect())
+        let mut all = Self::default();
+        for PrivacyRule { of, action } in rules {
+            match of {
+                Private::Field(field) => all.places.push((steps(field), treatment(*action))),
+                Private::Kind(kind) => all.kinds.push((*kind, treatment(*action))),
+            }
+        }
+        all
+    }
+
+    /// Whether some rule speaks of kinds of data.
+    pub(super) fn has_kinds(&self) -> bool {
+        !self.kinds.is_empty()
+    }
+
+    /// What the rules say of a value by what it holds.
+    pub(super) fn of(&self, value: &str) -> Option<Treatment> {
+        if self.kinds.is_empty() {
+            return None;
+        }
+        let found = sensitive::scan(value);
+        self.kinds.iter().find(|(kind, _)| found.has(*kind)).map(|(_, treatment)| *treatment)
     }
 
     /// Whether some rule may fit a place that starts like this.
     pub(super) fn reach(&self, start: &[&str]) -> bool {
-        self.0.iter().any(|(rule, _)| rule.len() >= start.len() && start.iter().zip(rule).all(|(step, rule)| fits(rule, step)))
+        self.places.iter().any(|(rule, _)| rule.len() >= start.len() && start.iter().zip(rule).all(|(step, rule)| fits(rule, step)))
     }
 
     /// What the rules say of a place.
     pub(super) fn at<'s>(&self, place: &(impl Iterator<Item = &'s str> + Clone)) -> Option<Treatment> {
-        self.0.iter().find(|(rule, _)| matches(rule, place.clone())).map(|(_, treatment)| *treatment)
+        self.places.iter().find(|(rule, _)| matches(rule, place.clone())).map(|(_, treatment)| *treatment)
     }
 }
 

@@ -265,3 +265,29 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn personal_data_goes_by_its_kind_wherever_it_stands() {
+    let masking = ruled(r#"[{"kind":"email","action":"hash"},{"kind":"card","action":"drop"},{"field":"query.contact","action":"keep"}]"#);
+    let exchange: Exchange<'_> = serde_json::from_str(
+        r#"{"method":"POST","path":"/users/anna@mail.example/cards","query":"to=anna%40mail.example&contact=anna%40mail.example&q=shoes",
+            "request":{"headers":{"x-from":"Anna <anna@mail.example>","accept":"*/*"},
+                       "body":"{\"note\":\"write to anna@mail.example\",\"card\":\"4111 1111 1111 1111\",\"pan\":4111111111111111,\"n\":41}"},
+            "response":{"body":"{\"email\":\"anna@mail.example\",\"name\":\"Anna\"}"}}"#,
+    )
+    .unwrap();
+    let mut masked = exchange.clone();
+    masking.mask(&mut masked);
+    let written = serde_json::to_string(&masked).unwrap();
+    assert_eq!(written.matches("anna@mail.example").count() + written.matches("anna%40mail.example").count(), 1, "{written}");
+    assert!(masked.query.as_deref().unwrap().contains("contact=anna%40mail.example"), "{written}");
+    assert!(!written.contains("4111"), "{written}");
+    assert!(written.contains("q=shoes") && written.contains(r#"\"n\":41"#) && written.contains("Anna"), "{written}");
+    assert!(serde_json::from_str::<Value>(masked.request.body.as_deref().unwrap()).is_ok());
+    let mut again = masked.clone();
+    masking.mask(&mut again);
+    assert_eq!(again, masked);
+    let mut open = exchange.clone();
+    ruled("[]").mask(&mut open);
+    assert!(serde_json::to_string(&open).unwrap().contains("anna@mail.example"));
+}

@@ -1,5 +1,6 @@
 //! What ingest is told: who a request belongs to, how foreign records are read, what is masked.
 
+use engine::features::sensitive::SensitiveKind;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::PathBuf;
@@ -211,12 +212,61 @@ pub enum PrivacyAction {
 }
 
 /// One rule of `privacy.rules`; the first that fits a field wins, and all of them come before the defaults.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "DeclaredRule")]
 pub struct PrivacyRule {
-    /// Where, as verdicts name it: `request.headers.x-api-key`, `request.body.card.number`, `query.token`, `cookie.NAME`;
-    /// `*` for one step of any name.
-    pub field: String,
-    /// What is done there.
+    /// What it speaks of.
+    pub of: Private,
+    /// What is done with it.
     pub action: PrivacyAction,
+}
+
+/// What a privacy rule speaks of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Private {
+    /// A place, as verdicts name it: `request.headers.x-api-key`, `request.body.card.number`, `query.token`, `cookie.NAME`; `*` for one step of any
+    /// name.
+    Field(String),
+    /// Values that hold personal data or secrets of a kind, wherever they stand.
+    Kind(SensitiveKind),
+}
+
+/// A rule as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DeclaredRule {
+    field: Option<String>,
+    kind: Option<String>,
+    action: PrivacyAction,
+}
+
+/// Kinds as they are written.
+const KINDS: [(&str, SensitiveKind); 8] = [
+    ("card", SensitiveKind::Card),
+    ("iban", SensitiveKind::Iban),
+    ("email", SensitiveKind::Email),
+    ("phone", SensitiveKind::Phone),
+    ("ssn", SensitiveKind::Ssn),
+    ("jwt", SensitiveKind::Jwt),
+    ("private-key", SensitiveKind::PrivateKey),
+    ("cloud-key", SensitiveKind::CloudKey),
+];
+
+impl TryFrom<DeclaredRule> for PrivacyRule {
+    type Error = String;
+
+    fn try_from(declared: DeclaredRule) -> Result<Self, String> {
+        let of = match (declared.field, declared.kind) {
+            (Some(field), None) => Private::Field(field),
+            (None, Some(kind)) => match KINDS.iter().find(|(name, _)| *name == kind) {
+                Some((_, kind)) => Private::Kind(*kind),
+                None => return Err(format!("`{kind}` is no kind of personal data: {}", KINDS.map(|(name, _)| name).join(", "))),
+            },
+            _ => return Err("a rule speaks either of a `field` or of a `kind`".to_owned()),
+        };
+        if declared.action == PrivacyAction::Keep && matches!(of, Private::Kind(_)) {
+            return Err("`keep` is for a `field`: a kind is kept unless a rule says otherwise".to_owned());
+        }
+        Ok(Self { of, action: declared.action })
+    }
 }

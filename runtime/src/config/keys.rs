@@ -107,6 +107,12 @@ pub(super) const KEYS: &[Key] = &[
         "",
         "Hosts that are one API: `name` and `hosts` (`*.example.com` takes every sub-domain). Other hosts earn an API of their own by traffic.",
     ),
+    key(
+        "paths.pins",
+        Kind::Texts,
+        "",
+        "Templates that discovery must keep to, whatever traffic says: `/v2/categories/{slug}` makes a value of every segment there, `/v2/categories/new` keeps that one a name.",
+    ),
     key("learning.requests", Kind::Count(1, COUNT), "16000", "Requests of an API after which its first training starts."),
     key(
         "learning.min_requests",
@@ -158,7 +164,7 @@ pub(super) const KEYS: &[Key] = &[
         "privacy.rules",
         Kind::PrivacyRules,
         "",
-        "What is done with a value before it reaches any topic: `field` (`request.body.card`, `request.headers.x-key`) and `action` (`mask`, `hash`, `drop`, `keep`); before the built-in rules.",
+        "What is done with a value before it reaches any topic: `field` (`request.body.card`, `request.headers.x-key`) or `kind` (`card`, `iban`, `email`, `phone`, `ssn`, `jwt`, `private-key`, `cloud-key`), and `action` (`mask`, `hash`, `drop`, `keep`); rules for fields come before the built-in rules, rules for kinds behind them.",
     ),
     key("outputs", Kind::NamedReceiver, "", "Who gets alerts or verdicts besides their topics: syslog, webhook, file."),
     key("blocklist.addresses", Kind::Flag, "false", "Whether client addresses of alerts are put on the block list topic."),

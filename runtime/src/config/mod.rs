@@ -20,7 +20,7 @@ mod units;
 
 pub use docs::markdown;
 pub use engine::ClientIp;
-pub use ingest::{BadExtractor, Extractor, FieldMap, LogFile, PrivacyAction, PrivacyRule, RawTopic, RecordFormat};
+pub use ingest::{BadExtractor, Extractor, FieldMap, LogFile, PrivacyAction, PrivacyRule, Private, RawTopic, RecordFormat};
 pub use ipnet::IpNet;
 pub use load::{LoadError, load_sources};
 pub use outputs::{Blocklist, OutputFormat, Receiver, Stream, Target, TlsFiles, Transport};
@@ -62,6 +62,8 @@ pub struct Config {
     pub session: Session,
     /// Declared groups of hosts, host names in lower case.
     pub apis: Vec<HostGroup>,
+    /// Templates that discovery of endpoints keeps to.
+    pub pins: Vec<String>,
     /// When the first training of an API starts.
     pub learning: Learning,
     /// When models are trained again.

@@ -135,6 +135,7 @@ struct Declared {
     of: Stream,
     #[serde(default)]
     format: OutputFormat,
+    #[serde(default, deserialize_with = "label")]
     label: Option<Label>,
     #[serde(default, deserialize_with = "duration")]
     timeout: Option<Duration>,
@@ -252,6 +253,12 @@ impl Declared {
     }
 }
 
+/// A label, or `all`.
+fn label<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Label>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text == "all" { Ok(None) } else { Label::deserialize(de::value::StrDeserializer::new(&text)).map(Some) }
+}
+
 fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     let text = String::deserialize(deserializer)?;
     let read = units::duration(&text).map_err(de::Error::custom)?;
@@ -288,6 +295,9 @@ mod tests {
         let read = receiver("to = \"https://hooks.example/weir?a=b\"\nof = \"verdicts\"\nlabel = \"anomalous\"\nbatch = 50").unwrap();
         assert!(matches!(read.to, Target::Webhook { batch: 50, ref url, .. } if url == "https://hooks.example/weir?a=b"));
         assert_eq!((read.of, read.label), (Stream::Verdicts, Some(Label::Anomalous)));
+
+        assert_eq!(receiver("to = \"https://h/\"\nof = \"verdicts\"\nlabel = \"all\"").unwrap().label, None);
+        assert!(receiver("to = \"https://h/\"\nof = \"verdicts\"\nlabel = \"odd\"").unwrap_err().contains("odd"));
 
         let read = receiver("to = \"file:///var/log/alerts.ndjson\"\nmax_bytes = \"1MiB\"\nkeep_files = 2").unwrap();
         assert_eq!(read.to, Target::File { path: "/var/log/alerts.ndjson".into(), max_bytes: 1 << 20, keep_files: 2 });

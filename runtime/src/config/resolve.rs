@@ -60,6 +60,7 @@ fn build(settings: &Settings, token: Option<Secret>, properties: KafkaProperties
             key_file: values.optional("session.key_file")?,
         },
         apis: values.list::<DeclaredGroup>("apis")?.into_iter().map(Into::into).collect(),
+        pins: values.list("paths.pins")?,
         learning: Learning {
             requests: values.get("learning.requests")?,
             min_requests: values.get("learning.min_requests")?,

@@ -244,6 +244,20 @@ fn variables_that_container_platforms_set_are_no_mistakes() {
 }
 
 #[test]
+fn a_privacy_rule_speaks_of_a_field_or_of_a_kind() {
+    let rules = |rules: &str| problems(&format!("privacy.rules = [{rules}]"), &[], &[]);
+    assert!(Config::resolve(&sources("privacy.rules = [{ kind = \"email\", action = \"hash\" }]", &[], &[])).is_ok());
+    for (rule, why) in [
+        ("{ kind = \"mail\", action = \"hash\" }", "`mail` is no kind of personal data: card, iban, email"),
+        ("{ action = \"hash\" }", "either of a `field` or of a `kind`"),
+        ("{ field = \"query.a\", kind = \"card\", action = \"hash\" }", "either of a `field` or of a `kind`"),
+        ("{ kind = \"card\", action = \"keep\" }", "`keep` is for a `field`"),
+    ] {
+        assert!(rules(rule)[0].contains(why), "{rule}: {:?}", rules(rule));
+    }
+}
+
+#[test]
 fn every_key_is_used() {
     let values = [
         ("data", "other"),

@@ -42,7 +42,7 @@ pub(crate) struct Args {
 /// What a verdict was, as written on the command line.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum SayArg {
-    /// Nothing: alerts like it are muted, within a second.
+    /// Nothing: alerts like it are muted, within a second, and the next model takes what was found there for normal.
     Benign,
     /// An attack: its session is not learned from.
     Attack,

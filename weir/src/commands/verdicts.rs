@@ -59,13 +59,13 @@ impl From<LabelArg> for Label {
 pub(crate) async fn run(args: &Args, config: &Config) -> anyhow::Result<()> {
     let limit = if args.follow { args.limit } else { Some(args.limit.unwrap_or(20)) };
     let query = Query { follow: args.follow, label: args.label.map(Into::into), limit };
-    let mut show = Show { json: args.json, paint: Paint::of_stdout() };
+    let mut show = Show { json: args.json, paint: Paint::of_stdout(), shown: 0 };
     match find(config, &path(&query)).await? {
         Source::Running(mut answer) => {
             while let Some(line) = answer.line().await? {
                 show.verdict(&line)?;
             }
-            Ok(())
+            show.end(&query)
         }
         Source::Log { log, topics } => {
             let shutdown = Shutdown::new();
@@ -76,7 +76,7 @@ pub(crate) async fn run(args: &Args, config: &Config) -> anyhow::Result<()> {
                     outcome = if value.is_empty() { Ok(()) } else { show.verdict(&value) };
                     if outcome.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
                 })?;
-                outcome
+                outcome.and_then(|()| show.end(&query))
             };
             tokio::task::spawn_blocking(reading).await.context("reading verdicts")?
         }
@@ -98,10 +98,21 @@ fn path(query: &Query) -> String {
 struct Show {
     json: bool,
     paint: Paint,
+    shown: u64,
 }
 
 impl Show {
+    /// Says so when there was nothing to show, beside the output, which a pipe may read.
+    fn end(&self, query: &Query) -> anyhow::Result<()> {
+        if self.shown == 0 && !query.follow {
+            let which = query.label.map_or_else(String::new, |label| format!(" with the label {}", label.name()));
+            writeln!(std::io::stderr(), "no verdicts{which} yet; `weir status` says what has come in")?;
+        }
+        Ok(())
+    }
+
     fn verdict(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+        self.shown += 1;
         let mut out = std::io::stdout().lock();
         if self.json {
             out.write_all(bytes)?;

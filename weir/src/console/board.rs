@@ -104,6 +104,9 @@ impl ApiOverview {
         if let (Some(model), Some(alpha)) = (&status.model, status.alpha) {
             let _ = write!(text, ", model {}, alpha {alpha:.1e}", clean(model));
         }
+        if status.admitted > 0 {
+            let _ = write!(text, ", {} kinds of findings taken for normal", count(status.admitted));
+        }
         if let Some(training) = &status.training {
             let _ = write!(text, ", {} {:.0} %", training.phase, training.done * 100.0);
         }

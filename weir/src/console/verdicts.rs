@@ -61,8 +61,20 @@ pub(crate) fn each(
             }
         }
     })?;
-    let _ = newest.into_values().try_for_each(take);
+    let mut newest: Vec<Bytes> = newest.into_values().collect();
+    // Partitions are read one beside the other; people read by the time of what was judged.
+    newest.sort_by_cached_key(|verdict| event_time(verdict));
+    let _ = newest.into_iter().try_for_each(take);
     Ok(())
+}
+
+/// When the exchange of a verdict happened, as it stands there; verdicts are written with times of one form, which sort as text.
+fn event_time(verdict: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Timed {
+        time: Option<String>,
+    }
+    serde_json::from_slice::<Timed>(verdict).ok()?.time
 }
 
 fn follow(

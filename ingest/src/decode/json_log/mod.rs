@@ -33,6 +33,8 @@ enum Field {
     Session,
     Subject,
     RequestHeaders,
+    /// Cookies apart from the headers, as a list of `name=value`.
+    Cookies,
     RequestBody,
     /// Whether the request body is base64 (a boolean).
     RequestBodyIsBase64,
@@ -169,8 +171,8 @@ impl<'r> Reader<'r> {
             time: self.time()?,
             scheme: self.text(Field::Scheme),
             host: self.text(Field::Host),
-            route: self.text(Field::Route),
-            query: self.owned(Field::Query).map(|query| query.strip_prefix('?').map_or(query.clone(), str::to_owned).into()),
+            route: self.owned(Field::Route).and_then(|route| value::route(&route).map(Into::into)),
+            query: self.values(|field| field == Field::Query).find_map(|(_, value)| value::query(value)).map(Into::into),
             client: Client { ip: self.text(Field::ClientIp), user_agent: self.text(Field::UserAgent) },
             source: self.text(Field::Source),
             ..Exchange::default()
@@ -195,7 +197,11 @@ impl<'r> Reader<'r> {
             (None, _) => return Err(Fault::new(Reason::NotARequest, "no field names a path")),
         }
         let (body, body_encoding) = self.body(Field::RequestBody, Field::RequestBodyIsBase64);
-        let headers = self.headers(Field::RequestHeaders);
+        let mut headers = self.headers(Field::RequestHeaders);
+        if let Some((_, Value::Array(cookies))) = self.values(|field| field == Field::Cookies).next() {
+            let cookies: Vec<&str> = cookies.iter().filter_map(Value::as_str).collect();
+            headers.get_or_insert_default().push("cookie", cookies.join("; "));
+        }
         exchange.request = Request { headers, body, body_encoding, bytes: self.number(Field::RequestBytes), truncated: false };
         Ok(exchange)
     }
@@ -230,7 +236,11 @@ impl<'r> Reader<'r> {
     }
 
     fn headers(&self, field: Field) -> Option<engine::Headers<'static>> {
-        self.values(move |f| f == field).find_map(|(_, value)| value::headers(value))
+        let prefixed = || {
+            let prefixes = self.profile.fields.iter().filter(|(f, _)| *f == field);
+            prefixes.filter_map(|(_, path)| value::prefixed_headers(self.record, path.strip_suffix('*')?)).next()
+        };
+        self.values(move |f| f == field).find_map(|(_, value)| value::headers(value)).or_else(prefixed)
     }
 
     fn body(&self, field: Field, is_base64: Field) -> (Option<engine::Text<'static>>, BodyEncoding) {

@@ -9,7 +9,8 @@ use serde_json::Value;
 pub(super) struct Profile {
     /// Paths that a record has when, and only when, it is of this kind.
     marks: &'static [&'static str],
-    /// Meaning of its fields; of several paths for one field, the first that says something counts.
+    /// Meaning of its fields; of several paths for one field, the first that says something counts. Headers may stand at the top, each under a
+    /// prefix and its name: `request_*`.
     pub(super) fields: &'static [(Field, &'static str)],
 }
 
@@ -19,7 +20,7 @@ pub(super) fn of(record: &Value) -> &'static Profile {
     PROFILES.iter().find(fits).copied().unwrap_or(&CUSTOM)
 }
 
-static PROFILES: [&Profile; 7] = [&TRAEFIK, &KONG, &CADDY, &AWS_API_GATEWAY, &ENVOY, &GOOGLE, &ECS];
+static PROFILES: [&Profile; 10] = [&TRAEFIK, &KONG, &CADDY, &AWS_LAMBDA_2, &AWS_LAMBDA_1, &AWS_API_GATEWAY, &AKTO, &ENVOY, &GOOGLE, &ECS];
 
 /// Traefik's access log.
 static TRAEFIK: Profile = Profile {
@@ -39,6 +40,8 @@ static TRAEFIK: Profile = Profile {
         (Subject, "ClientUsername"),
         (Status, "DownstreamStatus"),
         (Status, "OriginStatus"),
+        (RequestHeaders, "request_*"),
+        (ResponseHeaders, "downstream_*"),
         (RequestBytes, "RequestContentSize"),
         (ResponseBytes, "DownstreamContentSize"),
         (Duration(Unit::Nanoseconds), "Duration"),
@@ -121,6 +124,84 @@ static AWS_API_GATEWAY: Profile = Profile {
         (Duration(Unit::Milliseconds), "responseLatency"),
         (Path, "resourcePath"),
         (RequestLine, "routeKey"),
+    ],
+};
+
+/// Event and response of an AWS Lambda function behind API Gateway or a function URL, payload format 2.0, as deploy/gateways/aws-lambda sends them.
+static AWS_LAMBDA_2: Profile = Profile {
+    marks: &["event.requestContext.http.method"],
+    fields: &[
+        (Id, "event.requestContext.requestId"),
+        (Time, "event.requestContext.timeEpoch"),
+        (Method, "event.requestContext.http.method"),
+        (Path, "event.rawPath"),
+        (Path, "event.requestContext.http.path"),
+        (Query, "event.rawQueryString"),
+        (Route, "event.routeKey"),
+        (Host, "event.requestContext.domainName"),
+        (ClientIp, "event.requestContext.http.sourceIp"),
+        (UserAgent, "event.requestContext.http.userAgent"),
+        (Subject, "event.requestContext.authorizer.jwt.claims.sub"),
+        (Subject, "event.requestContext.authorizer.lambda.principalId"),
+        (Subject, "event.requestContext.authorizer.iam.userId"),
+        (RequestHeaders, "event.headers"),
+        (Cookies, "event.cookies"),
+        (RequestBody, "event.body"),
+        (RequestBodyIsBase64, "event.isBase64Encoded"),
+        (Status, "response.statusCode"),
+        (ResponseHeaders, "response.headers"),
+        (ResponseBody, "response.body"),
+        (ResponseBodyIsBase64, "response.isBase64Encoded"),
+        (Duration(Unit::Milliseconds), "duration_ms"),
+        (Source, "event.requestContext.apiId"),
+    ],
+};
+
+/// The same in payload format 1.0, and behind a load balancer.
+static AWS_LAMBDA_1: Profile = Profile {
+    marks: &["event.httpMethod", "event.path"],
+    fields: &[
+        (Id, "event.requestContext.requestId"),
+        (Time, "event.requestContext.requestTimeEpoch"),
+        (Method, "event.httpMethod"),
+        (Path, "event.path"),
+        (Query, "event.multiValueQueryStringParameters"),
+        (Query, "event.queryStringParameters"),
+        (Route, "event.resource"),
+        (Host, "event.requestContext.domainName"),
+        (ClientIp, "event.requestContext.identity.sourceIp"),
+        (UserAgent, "event.requestContext.identity.userAgent"),
+        (Subject, "event.requestContext.authorizer.principalId"),
+        (Subject, "event.requestContext.authorizer.claims.sub"),
+        (Subject, "event.requestContext.identity.user"),
+        (RequestHeaders, "event.multiValueHeaders"),
+        (RequestHeaders, "event.headers"),
+        (RequestBody, "event.body"),
+        (RequestBodyIsBase64, "event.isBase64Encoded"),
+        (Status, "response.statusCode"),
+        (ResponseHeaders, "response.multiValueHeaders"),
+        (ResponseHeaders, "response.headers"),
+        (ResponseBody, "response.body"),
+        (ResponseBodyIsBase64, "response.isBase64Encoded"),
+        (Duration(Unit::Milliseconds), "duration_ms"),
+        (Source, "event.requestContext.apiId"),
+    ],
+};
+
+/// What Akto's traffic collectors write: nearly everything as text, headers as JSON within a text.
+static AKTO: Profile = Profile {
+    marks: &["requestHeaders", "responseHeaders", "statusCode"],
+    fields: &[
+        (Time, "time"),
+        (Method, "method"),
+        (Uri, "path"),
+        (ClientIp, "ip"),
+        (RequestHeaders, "requestHeaders"),
+        (RequestBody, "requestPayload"),
+        (Status, "statusCode"),
+        (ResponseHeaders, "responseHeaders"),
+        (ResponseBody, "responsePayload"),
+        (Source, "source"),
     ],
 };
 

@@ -1,5 +1,6 @@
 //! Values of foreign records: found by dotted path, read as what they are meant to be.
 
+use super::super::push_percent;
 use engine::Headers;
 use serde_json::Value;
 use std::borrow::Cow;
@@ -125,10 +126,40 @@ fn epoch(number: f64) -> Option<i64> {
     Some((number * unit.in_milliseconds()).round() as i64)
 }
 
-/// Headers: an object of texts or lists of texts, or a list of `{name, value}`.
+/// A query without its question mark: a text as it is, or an object of names and values, which is written as a query.
+pub(super) fn query(value: &Value) -> Option<String> {
+    let Value::Object(map) = value else {
+        return text(value).map(|query| query.strip_prefix('?').unwrap_or(&query).to_owned()).filter(|query| !query.is_empty());
+    };
+    let mut query = String::new();
+    for (name, value) in map {
+        let values = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+        for value in values.iter().filter_map(Value::as_str) {
+            for (separator, part) in [(if query.is_empty() { "" } else { "&" }, name.as_str()), ("=", value)] {
+                query.push_str(separator);
+                part.bytes().for_each(|byte| match byte {
+                    b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => query.push(byte.into()),
+                    other => push_percent(&mut query, other),
+                });
+            }
+        }
+    }
+    (!query.is_empty()).then_some(query)
+}
+
+/// A route template; AWS writes the method before it (`GET /orders/{id}`) and names one that stands for no other `$default`.
+pub(super) fn route(text: &str) -> Option<String> {
+    let route = text.split_once(' ').map_or(text, |(_, route)| route);
+    route.starts_with('/').then(|| route.to_owned())
+}
+
+/// Headers: an object of texts or lists of texts, a list of `{name, value}`, or one of these as JSON within a text.
 pub(super) fn headers(value: &Value) -> Option<Headers<'static>> {
     let mut headers = Headers::new();
     match value {
+        Value::String(text) if text.trim_start().starts_with(['{', '[']) => {
+            return serde_json::from_str(text).ok().filter(|inner: &Value| !inner.is_string()).and_then(|inner| self::headers(&inner));
+        }
         Value::Object(map) => {
             for (name, value) in map {
                 match value {
@@ -150,10 +181,22 @@ pub(super) fn headers(value: &Value) -> Option<Headers<'static>> {
     Some(headers)
 }
 
-/// Loggers write a header that was not there as an empty one, or as a dash.
+/// Headers that stand at the top of a record, each under a prefix and its name; `None`: there is none.
+pub(super) fn prefixed_headers(record: &Value, prefix: &str) -> Option<Headers<'static>> {
+    let mut headers = None;
+    for (name, value) in record.as_object()? {
+        if let (Some(name), Some(value)) = (name.strip_prefix(prefix), header_text(value)) {
+            headers.get_or_insert_with(Headers::new).push(name.to_owned(), value);
+        }
+    }
+    headers
+}
+
+/// Loggers write a header that was not there as an empty one, or as a dash. What they redacted (Kong, Caddy, Traefik) is unknown: as a value it would
+/// make one caller of all.
 fn header_text(value: &Value) -> Option<String> {
     match value {
-        Value::String(text) => Some(text.clone()).filter(|text| !text.is_empty() && text != "-"),
+        Value::String(text) => Some(text.clone()).filter(|text| !matches!(text.as_str(), "" | "-" | "REDACTED")),
         Value::Number(number) => Some(number.to_string()),
         Value::Bool(flag) => Some(flag.to_string()),
         _ => None,

@@ -43,6 +43,7 @@ pub(crate) fn read_history(files: &[PathBuf], config: &Config, most: u64) -> any
 pub(crate) fn learn_from(history: &History, config: &Config, ablations: &[Ablation]) -> anyhow::Result<(Arc<Model>, Vec<Calibrations>)> {
     let bar = phase_bar();
     let learning = trainer::learn_config(config.alerts, config.apis.clone(), None, LearnConfig::default().label);
+    let learning = LearnConfig { pins: config.pins.clone(), ..learning };
     let mut teacher = trainer::network::teacher(&config.network, None);
     let (model, ablated) = learn_ablated(history, &learning, &mut *teacher, ablations, &mut |progress| {
         bar.set_position((progress.done * 1000.0) as u64);
