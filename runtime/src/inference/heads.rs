@@ -32,14 +32,6 @@ impl OnnxHeads {
         Self { named, ..Self::default() }
     }
 
-    /// Makes a network ready, if it is not: an error now is better than one while records wait.
-    ///
-    /// # Errors
-    /// The library cannot be loaded, or the network is none that Weir writes.
-    pub fn prepare(&mut self, head: &Head) -> Result<(), HeadError> {
-        self.ready(head).map(drop)
-    }
-
     fn ready(&mut self, head: &Head) -> Result<&mut Ready, HeadError> {
         match self.ready.iter().position(|r| r.id == head.id) {
             Some(at) => {

@@ -44,7 +44,8 @@ mod tests {
 
     #[test]
     fn what_is_no_network_is_said_to_be_none() {
-        let error = OnnxHeads::default().prepare(&Head::new(b"no network".to_vec())).unwrap_err();
+        let ask = Ask { previous: 0, gap: 0, next: 0, state: [0.0; STATE] };
+        let error = OnnxHeads::default().foresee(&Head::new(b"no network".to_vec()), &[ask], &mut Vec::new()).unwrap_err();
         assert!(matches!(&error, HeadError::Unusable(_)), "{error}");
     }
 }
