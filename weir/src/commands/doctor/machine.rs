@@ -1,8 +1,9 @@
-//! This machine: keys and disk.
+//! This machine: keys, disk and ONNX Runtime.
 
 use super::finding::Finding;
 use crate::terminal::count;
 use runtime::config::Config;
+use runtime::inference::Library;
 use runtime::keys::{KeyError, PublicKey, SessionKey, SigningKey};
 use std::path::{Path, PathBuf};
 
@@ -58,6 +59,20 @@ fn open_to_others(path: &PathBuf) -> Option<Finding> {
     let mode = std::fs::metadata(path).ok()?.permissions().mode();
     let said = format!("{} can be read by others (mode {:o})", path.display(), mode & 0o777);
     (mode & 0o077 != 0).then(|| Finding::wrong("keys", said, format!("chmod 600 {}", path.display())))
+}
+
+/// Whether networks of models can be run here; scorers and the trainer need them.
+pub(super) fn networks(config: &Config) -> Finding {
+    if !config.network.enabled {
+        return Finding::well("networks", "turned off (`network.enabled`)");
+    }
+    match Library::load(config.network.library.as_deref()) {
+        Ok(_) => Finding::well("networks", "ONNX Runtime can be loaded"),
+        Err(error) => {
+            let todo = "fetch it where a scorer or the trainer runs; other machines need none";
+            Finding::warning("networks", error.to_string(), todo)
+        }
+    }
 }
 
 /// Room where the data directory is.

@@ -25,7 +25,7 @@ pub(crate) const EXAMPLES: &str = "Examples:
 
 Exit code 1 if anything is wrong; warnings are none.";
 
-/// Looks at configuration, disk, keys, log, topics, sessions, clocks, models, scorers and outputs.
+/// Looks at configuration, disk, ONNX Runtime, keys, log, topics, sessions, clocks, models, scorers and outputs.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// As JSON.
@@ -35,7 +35,7 @@ pub(crate) struct Args {
 
 /// Looks at everything.
 pub(crate) async fn run(args: &Args, config: &Config) -> anyhow::Result<()> {
-    let mut found = vec![Finding::well("config", "every key is known and fits"), machine::disk(config)];
+    let mut found = vec![Finding::well("config", "every key is known and fits"), machine::disk(config), machine::networks(config)];
     found.extend(machine::keys(config));
     found.extend(log(config).await);
     let mut out = std::io::stdout().lock();
