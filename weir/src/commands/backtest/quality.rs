@@ -116,7 +116,7 @@ mod tests {
     fn ties_count_half_and_thresholds_are_exceeded() {
         assert_eq!(auc(&[1.0, 2.0], &[2.0, 3.0]), 0.875);
         let benign: Vec<f64> = (0..1_000).map(f64::from).collect();
-        assert_eq!(detected(&benign, &[989.0, 990.0, 999.0, 2_000.0], 0.01), Some(0.5));
+        assert_eq!(detected(&benign, &[989.0, 990.0, 999.0, 2_000.0], 0.01), Some(0.75));
         assert_eq!(detected(&benign, &[2_000.0], 0.001), None);
     }
 }
