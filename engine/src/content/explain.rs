@@ -1,6 +1,7 @@
 //! What a person is told about a field: where, a masked excerpt of the odd part, what was expected.
 
-use super::field::{FIRST_OF_PARTS, FieldProfile, SCORE_NAMES, Scratch};
+use super::field::{FieldProfile, Scratch};
+use super::tails::{FIRST_OF_PARTS, SCORE_NAMES};
 use super::text::tokens;
 use super::{Content, Level, Valued, What, valued};
 use crate::detect::{Aspect, Explanation, Seen};
@@ -36,7 +37,7 @@ impl Content {
         }
         let (_, v) = worst?;
         let (_, profile, level) = self.profile_for(seen.endpoint, &v.field)?;
-        let scores = profile.scores(&v.value, v.field.kind, self.pool(), scratch);
+        let scores = profile.scores(&v.value, v.field.kind, self.pool(), scratch).whole;
         let strongest = profile.tails()?.strongest(&scores);
         let unseen = profile.unseen_chars(&v.value);
         let (from, to) = profile.oddest_part(&v.value, self.pool(), scratch);

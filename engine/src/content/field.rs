@@ -2,26 +2,21 @@
 
 use super::counts::{FieldCounts, KINDS};
 use super::ngram::Grams;
+use super::tails::{SCORES, Scores, Tails};
 use super::text::{SCORE_CHARS, char_slot, length_of, shape_symbols, text_symbols, tokens};
-use crate::calibrate::{Shape, Tail};
 use crate::features::ValueKind;
 use crate::features::sensitive::Sensitive;
 use rustc_hash::FxHashSet;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
-/// Scores of one value, each rising with oddness.
-pub(super) const SCORES: usize = 7;
-/// Names of the scores, in order.
-pub(super) const SCORE_NAMES: [&str; SCORES] =
-    ["length", "characters", "letter sequence", "part of the letter sequence", "punctuation", "words", "type"];
-/// The first of the scores that look at parts of a value, not at the whole.
-pub(super) const FIRST_OF_PARTS: usize = 3;
 /// Values that a field's profile answers from memory.
 const REMEMBERED: usize = 64;
 /// Values that a profile knows by hash, the most frequent ones.
 const MAX_KNOWN: usize = 512;
 
+/// Strange characters that a value may be explained without.
+const MAX_STRANGE: usize = 3;
 /// Values below which a field is not judged by its own profile alone, and that weigh as much as all values of a kind do.
 const SMALL: f32 = 1_000.0;
 const TRUSTED: f32 = 300.0;
@@ -73,12 +68,6 @@ impl From<Tokens> for Vec<u64> {
         all.sort_unstable();
         all
     }
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Tails {
-    each: Vec<Tail>,
-    sum: Tail,
 }
 
 /// Buffers of scoring.
@@ -138,7 +127,13 @@ impl FieldProfile {
     }
 
     /// The scores of a value of a kind.
-    pub(super) fn scores(&self, value: &str, kind: ValueKind, pool: Option<&Self>, scratch: &mut Scratch) -> [f32; SCORES] {
+    pub(super) fn scores(&self, value: &str, kind: ValueKind, pool: Option<&Self>, scratch: &mut Scratch) -> Scores {
+        let whole = self.scores_of(value, kind, pool, scratch);
+        let plain = self.plain(value).map(|(plain, cost)| Box::new((self.scores_of(&plain, kind, pool, scratch), cost)));
+        Scores { whole, plain }
+    }
+
+    fn scores_of(&self, value: &str, kind: ValueKind, pool: Option<&Self>, scratch: &mut Scratch) -> [f32; SCORES] {
         let pool = pool.filter(|_| self.is_free_text);
         let unseen = self.unseen_chars(value);
         // Letter statistics say nothing of random identifiers, nor of numbers where numbers are usual.
@@ -165,6 +160,18 @@ impl FieldProfile {
             new_tokens,
             self.kind_surprisal(kind),
         ]
+    }
+
+    /// A value of a free text without the few characters that the field never had, and what it costs to have them, nats: one
+    /// strange sign makes every score odd that looks at its neighbours, and people type one now and then. `None`: not such a value.
+    pub(super) fn plain(&self, value: &str) -> Option<(String, f32)> {
+        let unseen = self.unseen_chars(value);
+        if self.kinds[ValueKind::Free as usize] <= 0.3 * self.n || unseen == 0 || unseen > MAX_STRANGE {
+            return None;
+        }
+        let plain: String = value.chars().filter(|c| self.knows_char(*c)).collect();
+        let again = value.chars().count() - plain.chars().count() - unseen;
+        Some((plain, self.new_char * unseen as f32 + again as f32))
     }
 
     /// Distinct words that neither the field nor the pool knows, at most 6.
@@ -219,14 +226,7 @@ impl FieldProfile {
 
     /// Fits the tails on scores of held-out values. Fewer than `least`: the profile stays without.
     pub(super) fn calibrate(&mut self, held_out: &[[f32; SCORES]], least: usize) {
-        if held_out.len() < least {
-            self.tails = None;
-            return;
-        }
-        let each: Vec<Tail> =
-            (0..SCORES).filter_map(|i| Tail::fit_as(held_out.iter().map(|s| s[i]).collect(), 1, Shape::LIKELIHOODS)).collect();
-        let sums = held_out.iter().map(|s| sum_of(&each, s)).collect();
-        self.tails = Tail::fit_as(sums, 1, Shape::LIKELIHOODS).map(|sum| Box::new(Tails { each, sum }));
+        self.tails = Some(held_out).filter(|h| h.len() >= least).and_then(Tails::fit).map(Box::new);
     }
 
     /// Whether so few values were learned that others of a value's kind are asked, too.
@@ -300,20 +300,6 @@ impl FieldProfile {
     }
 }
 
-impl Tails {
-    /// Surprisal of a value in nats, from its scores.
-    pub(super) fn nats(&self, scores: &[f32; SCORES]) -> f32 {
-        self.sum.p(f64::from(sum_of(&self.each, scores))).nats() as f32
-    }
-
-    /// Which score surprises most.
-    pub(super) fn strongest(&self, scores: &[f32; SCORES]) -> usize {
-        (0..SCORES)
-            .max_by(|a, b| self.each[*a].p(f64::from(scores[*a])).nats().total_cmp(&self.each[*b].p(f64::from(scores[*b])).nats()))
-            .unwrap_or(0)
-    }
-}
-
 /// Values seen at least twice, with −ln of the share of values as rare or rarer.
 fn known_values(counts: &FieldCounts) -> Vec<(u64, f32)> {
     let mut by_count: Vec<(f32, u64)> = counts.values.iter().map(|(v, c)| (*c, *v)).collect();
@@ -335,10 +321,6 @@ fn known_values(counts: &FieldCounts) -> Vec<(u64, f32)> {
     }
     known.sort_unstable_by_key(|(v, _)| *v);
     known
-}
-
-fn sum_of(tails: &[Tail], scores: &[f32; SCORES]) -> f32 {
-    tails.iter().zip(scores).map(|(t, s)| t.p(f64::from(*s)).nats().min(60.0) as f32).sum()
 }
 
 fn is_number(kind: ValueKind) -> bool {
@@ -363,4 +345,42 @@ fn worst_window(x: &[f32], width: usize) -> (f32, usize) {
         }
     }
     (best.0 / width as f32, best.1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FieldCounts, FieldProfile, SCORES, Scratch};
+    use crate::features::{Field, ValueKind};
+
+    /// A search field, calibrated on values of the kind that it learned.
+    fn searched() -> FieldProfile {
+        const WORDS: [&str; 8] = ["red", "shoes", "running", "book", "lamp", "green", "jacket", "garden"];
+        let value = |n: usize| format!("{} {}", WORDS[n % 8], WORDS[n / 8 % 8]);
+        let mut counts = FieldCounts::default();
+        for n in 0..2_000 {
+            counts.add(&Field::of_path(0, &value(n)), &value(n), 1.0);
+        }
+        let mut profile = FieldProfile::compile(&counts, None);
+        let mut scratch = Scratch::default();
+        let held_out: Vec<[f32; SCORES]> =
+            (0..200).map(|n| profile.scores(&value(n * 7), ValueKind::Free, None, &mut scratch).whole).collect();
+        profile.calibrate(&held_out, 30);
+        profile
+    }
+
+    fn nats(profile: &FieldProfile, value: &str) -> f32 {
+        let scores = profile.scores(value, ValueKind::Free, None, &mut Scratch::default());
+        profile.tails().map_or(0.0, |tails| tails.nats_of(&scores))
+    }
+
+    #[test]
+    fn one_strange_sign_costs_what_a_new_sign_does_and_code_costs_more() {
+        let profile = searched();
+        let whole = profile.scores("red# book", ValueKind::Free, None, &mut Scratch::default()).whole;
+        let (plain, strange) = (nats(&profile, "red book"), nats(&profile, "red# book"));
+        assert!((strange - plain - profile.new_char).abs() < 0.01, "{plain} {strange} {}", profile.new_char);
+        assert!(profile.tails().is_some_and(|tails| tails.nats(&whole) > strange));
+        assert!(nats(&profile, "red' OR 1=1--") > strange + 10.0);
+        assert!(nats(&profile, "red## book##") > strange);
+    }
 }

@@ -2,7 +2,8 @@
 //! fitted on those held-out scores.
 
 use super::counts::FieldCounts;
-use super::field::{FieldProfile, SCORES, Scratch};
+use super::field::{FieldProfile, Scratch};
+use super::tails::{SCORES, Scores};
 use super::{Content, EndpointFields, FieldFacts, HELD_OUT, RARE, SUPPORT, Worst, kind_key, name_key, own_key, valued};
 use crate::detect::{Aspect, Level, Signal};
 use crate::features::hash::mix;
@@ -25,17 +26,17 @@ pub(crate) struct Learned {
 }
 
 /// One value, scored by a profile that had not seen it.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Scored {
     key: u64,
-    scores: [f32; SCORES],
+    scores: Scores,
     level: Level,
     bet: u64,
     of_endpoint: bool,
     /// How surprising it can be at most, since it was seen before.
     at_most: f32,
     /// The same value among all of its kind.
-    of_kind: Option<(u64, [f32; SCORES])>,
+    of_kind: Option<(u64, Scores)>,
 }
 
 /// Everything counted, by fold.
@@ -79,10 +80,10 @@ pub(crate) fn learn(rows: &[Row<'_>], endpoints: usize, networks_known: bool) ->
             for v in valued(row.features, &row.route) {
                 let Some((key, profile, level)) = without.profile_for(row.endpoint, &v.field) else { continue };
                 let scores = profile.scores(&v.value, v.field.kind, without.pool(), &mut scratch);
-                samples.entry(key).or_default().push(scores);
+                samples.entry(key).or_default().push(scores.whole);
                 let of_kind = without.second_opinion(profile, &v.field).filter(|(kind, _)| *kind != key).map(|(kind, profile)| {
                     let scores = profile.scores(&v.value, v.field.kind, without.pool(), &mut scratch);
-                    samples.entry(kind).or_default().push(scores);
+                    samples.entry(kind).or_default().push(scores.whole);
                     (kind, scores)
                 });
                 let bet = mix(v.field.id, v.field.kind as u64);
@@ -113,8 +114,8 @@ pub(crate) fn learn(rows: &[Row<'_>], endpoints: usize, networks_known: bool) ->
         let mut worst = [Worst::default(); 2];
         for s in list {
             if let Some((profile, tails)) = content.profile(s.key).and_then(|p| Some((p, p.tails()?))) {
-                let own = tails.nats(&s.scores);
-                let of_kind = s.of_kind.and_then(|(kind, scores)| Some(content.profile(kind)?.tails()?.nats(&scores)));
+                let own = tails.nats_of(&s.scores);
+                let of_kind = s.of_kind.as_ref().and_then(|(kind, scores)| Some(content.profile(*kind)?.tails()?.nats_of(scores)));
                 let nats = of_kind.map_or(own, |of_kind| profile.drawn_to(own, of_kind));
                 worst[usize::from(!s.of_endpoint)].take_bet(nats.min(s.at_most), s.level, s.bet);
             }
@@ -357,7 +358,7 @@ fn remember(content: &mut Content, counted: &Counted, rows: &[Row<'_>], scratch:
                 continue;
             }
             if let Some(tails) = profile.tails() {
-                let nats = tails.nats(&profile.scores(&v.value, v.field.kind, content.pool(), scratch));
+                let nats = tails.nats_of(&profile.scores(&v.value, v.field.kind, content.pool(), scratch));
                 known.insert(v.field.value_hash, nats.min(profile.most_surprising(v.field.value_hash)));
             }
         }

@@ -8,6 +8,7 @@ mod explain;
 mod field;
 mod learn;
 mod ngram;
+mod tails;
 mod text;
 
 pub use field::Scratch;
@@ -184,13 +185,13 @@ impl Content {
         if most <= so_far {
             return Some((most, level));
         }
-        let own = tails.nats(&profile.scores(&valued.value, valued.field.kind, self.pool(), scratch));
+        let own = tails.nats_of(&profile.scores(&valued.value, valued.field.kind, self.pool(), scratch));
         if own <= so_far {
             return Some((own, level));
         }
         let of_kind = self.second_opinion(profile, &valued.field).and_then(|(_, kind)| {
             let scores = kind.scores(&valued.value, valued.field.kind, self.pool(), scratch);
-            kind.tails().map(|tails| tails.nats(&scores))
+            kind.tails().map(|tails| tails.nats_of(&scores))
         });
         let nats = of_kind.map_or(own, |of_kind| profile.drawn_to(own, of_kind));
         Some((nats.min(most), level))
