@@ -24,10 +24,12 @@ const ACCOUNT_HALF_LIFE: f32 = 7_200_000.0;
 const GUESSING: f32 = 0.4;
 /// One refusal counts at most so much, nats.
 const MOST: f32 = 1.5;
-/// What everybody may come to by forgetting a password, nats: three refusals in a row.
+/// What everybody may come to by forgetting a password, nats: three refusals in a row; eight where all are on one account, before its
+/// owner gives up and asks for another password.
 pub(crate) const SPARE: f32 = 5.0;
-/// Callers under more suspicion than this are no peers of others.
-const TRUSTED: f32 = 6.0;
+const SPARE_ON_ONE: f32 = 12.0;
+/// Callers under more suspicion than this, beyond what everybody may come to, are no peers of others.
+const TRUSTED: f32 = 1.0;
 /// Addresses that an account must be refused from before it, not they, is under attack.
 const SPREAD: usize = 3;
 /// Accounts, and addresses, remembered of one another.
@@ -255,9 +257,12 @@ impl Accounts {
         Some(Trial { nats, is_refused, occasion, account })
     }
 
-    /// What stands against the source, and against whoever tries this account.
+    /// What stands against the source, and against whoever tries this account, beyond what everybody may come to.
     fn stands(&self, trial: &Trial, seen: &Seen<'_>, live: &Live<'_>) -> (f32, f32) {
-        let of_source = live.refused().suspicion.after(trial.nats, trial.occasion, seen.now, SOURCE_HALF_LIFE);
+        let refused = live.refused();
+        let is_on_one = refused.others.iter().all(|other| *other == trial.account as u32);
+        let of_source = refused.suspicion.after(trial.nats, trial.occasion, seen.now, SOURCE_HALF_LIFE);
+        let of_source = of_source - if is_on_one { SPARE_ON_ONE } else { SPARE };
         let of_account = live.shared.accounts.read(&trial.account, |refused| {
             // Its owner, at home, is not the one who guesses.
             if refused.others.len() < SPREAD || (!trial.is_refused && refused.home == live.caller() as u32) {
@@ -265,7 +270,7 @@ impl Accounts {
             }
             refused.suspicion.after(trial.nats, mix(trial.occasion, live.caller()), seen.now, ACCOUNT_HALF_LIFE)
         });
-        (of_source, of_account.unwrap_or(0.0))
+        (of_source, of_account.unwrap_or(0.0) - SPARE)
     }
 
     /// Answers [`Aspect::Accounts`], at authentication endpoints only.
@@ -275,7 +280,7 @@ impl Accounts {
         }
         let Some(trial) = self.weigh(seen, live) else { return };
         let (of_source, of_account) = self.stands(&trial, seen, live);
-        let score = (of_source.max(of_account) - SPARE).max(0.0);
+        let score = of_source.max(of_account).max(0.0);
         out.push(Signal { aspect: Aspect::Accounts, score, level: Level::Own, bet: 6 });
     }
 
@@ -315,7 +320,7 @@ impl Accounts {
         let door = self.door(seen)?;
         let trial = self.weigh(seen, live)?;
         let (of_source, of_account) = self.stands(&trial, seen, live);
-        if of_source.max(of_account) <= SPARE {
+        if of_source.max(of_account) <= 0.0 {
             return None;
         }
         let one = u32::from(trial.is_refused);

@@ -47,6 +47,18 @@ fn guessing_one_password_after_the_other_is_seen() {
 }
 
 #[test]
+fn who_forgot_a_password_is_not_blamed_and_who_tries_as_often_on_other_accounts_is() {
+    let tries = |ip: &str, account: fn(i64) -> usize| {
+        let mut judge = Judge::new(&SHOP);
+        (0..8).map(|n| judge.judge(&log_in(DAY + n * 7_000, ip, account(n), &format!("p{n:05}y"), false))).collect::<Vec<_>>()
+    };
+    for verdict in tries("198.51.100.7", |_| 77) {
+        assert_not_blamed(&verdict, Family::AccountTakeover);
+    }
+    assert_blamed(tries("198.51.100.7", |n| 77 + n as usize).last().expect("judged"), Family::AccountTakeover, "client.ip");
+}
+
+#[test]
 fn stuffing_is_seen_and_an_office_is_not() {
     let mut judge = Judge::new(&SHOP);
     for n in 0..300usize {
