@@ -55,7 +55,7 @@ fn about(event: &Event) -> Value {
         "id": event.id,
         "module": "weir",
         "provider": "weir",
-        "severity": event.score.round(),
+        "severity": event.score.round() as i64,
         "risk_score": event.score,
         "risk_score_norm": event.score.min(100.0),
         "reason": event.reasons.first().map(|why| format!("{} {}; expected {}", why.place, why.observed, why.expected)),
@@ -120,7 +120,7 @@ mod tests {
             "event": {
                 "kind": "alert", "category": ["api", "intrusion_detection"], "type": ["indicator"], "action": "incident-updated",
                 "id": "weir.traffic-0-18791-mass_assignment", "module": "weir", "provider": "weir", "dataset": "weir.alerts",
-                "severity": 102.0, "risk_score": 102.12, "risk_score_norm": 100.0,
+                "severity": 102, "risk_score": 102.12, "risk_score_norm": 100.0,
                 "reason": "request.body.is_admin field never sent to this endpoint (bool); expected one of 7 known fields",
                 "start": "2026-01-06T17:56:41.879Z", "end": "2026-01-06T17:58:21.879Z",
             },

@@ -15,6 +15,7 @@ use runtime::format;
 use runtime::log::{Batch, CommitError, Event, Log, Output, Polled, Producer, Record, Worker, WorkerSpec, poll_on};
 use runtime::shutdown::Shutdown;
 use runtime::status::{OUTPUT, OutputStatus};
+use runtime::telemetry::trace::{Handling, handling};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -33,6 +34,8 @@ const TELL_EVERY: Duration = Duration::from_secs(2);
 struct Waiting {
     record: Record,
     message: Encoded,
+    /// If the exchange behind it is traced: until the receiver has it.
+    traced: Option<Handling>,
 }
 
 /// What became of a record.
@@ -57,8 +60,7 @@ pub(crate) struct Forwarder {
     is_paused: bool,
     backoff: Backoff,
     not_before: Instant,
-    deadletter: Arc<str>,
-    keep_dead_letters: bool,
+    letters: Letters,
     report: Report,
 }
 
@@ -87,8 +89,7 @@ impl Forwarder {
             is_paused: false,
             backoff: Backoff::new(settings.first_pause),
             not_before: Instant::now(),
-            deadletter: Arc::clone(&topics.deadletter),
-            keep_dead_letters: settings.keep_dead_letters,
+            letters: Letters { topic: Arc::clone(&topics.deadletter), output: name.to_owned(), keep: settings.keep_dead_letters },
             report: Report {
                 observed: Shared::observed(status.clone()),
                 status,
@@ -135,7 +136,11 @@ impl Forwarder {
                             Ok(None) => Encoded::Unwanted,
                             Err(error) => Encoded::Unreadable(error.to_string()),
                         };
-                        self.waiting.push(Waiting { record, message });
+                        let mut traced = handling(&record);
+                        if let Some(span) = &mut traced {
+                            span.say("weir.output", self.report.status.output.clone());
+                        }
+                        self.waiting.push(Waiting { record, message, traced });
                     }
                 }
             }
@@ -187,18 +192,23 @@ impl Forwarder {
         let mut batch = Batch::default();
         let mut positions: BTreeMap<TopicPartition, Offset> = BTreeMap::new();
         let (mut settled, mut messages, mut taken) = (0, 0, 0);
-        for waiting in &self.waiting {
+        for waiting in &mut self.waiting {
             match &waiting.message {
                 Encoded::Wanted(_) if messages == done => break,
                 Encoded::Wanted(_) => {
                     match refusals.remove(&messages) {
-                        Some(why) => batch.outputs.push(self.letter(&waiting.record, "refused", &why)),
+                        Some(why) => {
+                            if let Some(span) = &mut waiting.traced {
+                                span.failed(&why);
+                            }
+                            batch.outputs.push(self.letters.of(&waiting.record, "refused", &why));
+                        }
                         None => taken += 1,
                     }
                     messages += 1;
                 }
                 Encoded::Unwanted => {}
-                Encoded::Unreadable(why) => batch.outputs.push(self.letter(&waiting.record, "unreadable", why)),
+                Encoded::Unreadable(why) => batch.outputs.push(self.letters.of(&waiting.record, "unreadable", why)),
             }
             positions.insert(waiting.record.at.clone(), waiting.record.offset.next());
             settled += 1;
@@ -221,6 +231,7 @@ impl Forwarder {
             Ok(()) => Ok(true),
             Err(CommitError::Aborted(why)) => {
                 tracing::warn!(output = self.report.status.output, why, "a transaction was aborted: its records are delivered again");
+                self.waiting.iter_mut().filter_map(|waiting| waiting.traced.as_mut()).for_each(|span| span.failed(&why));
                 self.waiting.clear();
                 Ok(false)
             }
@@ -263,14 +274,25 @@ impl Forwarder {
         }
         self.report.tell()
     }
+}
 
-    fn letter(&self, record: &Record, reason: &'static str, why: &str) -> Output {
-        let detail: String = format!("output {}: {why}", self.report.status.output).chars().take(300).collect();
+/// What is left of records that the receiver does not take.
+struct Letters {
+    topic: Arc<str>,
+    /// Name of the output.
+    output: String,
+    /// Whether they hold the bytes.
+    keep: bool,
+}
+
+impl Letters {
+    fn of(&self, record: &Record, reason: &'static str, why: &str) -> Output {
+        let detail: String = format!("output {}: {why}", self.output).chars().take(300).collect();
         Output {
-            topic: Arc::clone(&self.deadletter),
+            topic: Arc::clone(&self.topic),
             partition: None,
             key: None,
-            value: record.value.clone().filter(|_| self.keep_dead_letters),
+            value: record.value.clone().filter(|_| self.keep),
             headers: vec![
                 ("reason", reason.into()),
                 ("detail", detail.into()),

@@ -1,5 +1,7 @@
 //! Each folder of `testdata` holds an input, a line why it is there, and what is read from it: `read.ndjson`, one canonical exchange or bad line
 //! a line, and `prepared.ndjson`, the exchanges as they would be written. `UPDATE_GOLDEN=1` writes them anew, to be looked at.
+//!
+//! A folder that is called like a gateway with a field map (`deploy/gateways/NAME/weir.toml`) is read by that map.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on is to fail")]
 
@@ -12,8 +14,14 @@ use std::path::{Path, PathBuf};
 
 const KEY: [u8; 32] = [42; 32];
 
-fn identities() -> Identities {
-    Identities::configured(&Config::resolve(&Sources { host_name: "test".to_owned(), ..Sources::default() }).unwrap())
+/// The configuration of a case, and the field map of its name.
+fn configured(case: &Path) -> (Config, Options) {
+    let name = case.file_name().unwrap().to_str().unwrap();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/gateways").join(name).join("weir.toml");
+    let file = fs::read_to_string(&path).ok().map(|text| (path, text));
+    let config = Config::resolve(&Sources { file, host_name: "test".to_owned(), ..Sources::default() }).unwrap();
+    let options = Options { field_map: config.ingest.field_maps.get(name).cloned(), ..Options::configured(&config) };
+    (config, options)
 }
 
 fn cases() -> Vec<PathBuf> {
@@ -51,9 +59,10 @@ fn every_case_reads_as_it_did() {
     for case in cases {
         let mut read = String::new();
         let mut prepared = String::new();
-        let preparer = Preparer::new(identities(), &[], &KEY).unwrap();
+        let (config, options) = configured(&case);
+        let preparer = Preparer::new(Identities::configured(&config), &[], &KEY).unwrap();
         let bytes = fs::read(input(&case)).unwrap();
-        let source = Source::from_reader("input", std::io::Cursor::new(bytes), &Options::default()).unwrap();
+        let source = Source::from_reader("input", std::io::Cursor::new(bytes), &options).unwrap();
         for record in source {
             match record {
                 Ok(decoded) => {

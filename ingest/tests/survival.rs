@@ -11,8 +11,15 @@ use proptest::prelude::*;
 use runtime::config::{Config, RecordFormat, Sources};
 use std::io::{Cursor, Read, Write};
 
-const FORMATS: [RecordFormat; 5] =
-    [RecordFormat::Auto, RecordFormat::Exchange, RecordFormat::Har, RecordFormat::Combined, RecordFormat::Json];
+const FORMATS: [RecordFormat; 7] = [
+    RecordFormat::Auto,
+    RecordFormat::Exchange,
+    RecordFormat::Har,
+    RecordFormat::Combined,
+    RecordFormat::Json,
+    RecordFormat::Otlp,
+    RecordFormat::Tap,
+];
 
 fn identities() -> Identities {
     Identities::configured(&Config::resolve(&Sources { host_name: "test".to_owned(), ..Sources::default() }).unwrap())
@@ -107,6 +114,8 @@ fn nearly_something() -> impl Strategy<Value = Vec<u8>> {
         1 => Just(b"{\"request\":{\"method\":\"GET\",\"url\":\"http://h/\",\"headers\":[".to_vec()),
         1 => Just(b"203.0.113.9 - - [03/Feb/2026:08:15:00 +0100] \"GET / HTTP/1.1\" 200 1 \"".to_vec()),
         1 => Just(b"{\"request_method\":\"GET\",\"request_uri\":\"/\xff\",\"status\":".to_vec()),
+        1 => Just(b"{\"http_streamed_trace_segment\":{\"trace_id\":7,\"request_headers\":{\"headers\":[".to_vec()),
+        1 => Just(b"{\n \"http_buffered_trace\": {\"request\":{\"headers\":[{\"key\":\":path\",\"raw_value\":\"Lw==\"}".to_vec()),
         1 => Just(b"]}}\n".to_vec()),
         1 => Just(b"\"\\\\\\u00".to_vec()),
         1 => Just(vec![0x1f, 0x8b, 8, 0]),

@@ -28,14 +28,26 @@ const PIECE_BYTES: usize = 4 << 20;
 pub(crate) struct Work {
     pub(crate) outputs: Vec<Output>,
     /// Become alerts, unless they are muted.
-    pub(crate) incidents: Vec<Incident>,
+    pub(crate) incidents: Vec<Change>,
     pub(crate) touched: Vec<TopicPartition>,
     pub(crate) counts: Counts,
     /// Of records that are traced; they end with the transaction.
     pub(crate) traced: Vec<Handling>,
 }
 
+/// An incident that has changed.
+pub(crate) struct Change {
+    pub(crate) incident: Incident,
+    /// Header by which the trace of the exchange that changed it goes on, if that is traced.
+    trace: Option<(&'static str, Bytes)>,
+}
+
 impl Work {
+    /// Notes that incidents have changed, by an exchange with this trace.
+    fn change(&mut self, incidents: Vec<Incident>, trace: Option<&(&'static str, Bytes)>) {
+        self.incidents.extend(incidents.into_iter().map(|incident| Change { incident, trace: trace.cloned() }));
+    }
+
     /// Notes that a partition's state changed by this turn.
     pub(crate) fn touch(&mut self, at: &TopicPartition) {
         if !self.touched.contains(at) {
@@ -146,7 +158,7 @@ impl Lane {
         let key = EffectKey { offset: self.next, number };
         work.outputs.push(self.writer.effect(key, taken)?);
         self.remember(taken);
-        work.incidents.extend(self.partition.apply(effect));
+        work.change(self.partition.apply(effect), None);
         self.effects.push(key);
         self.is_changed = true;
         work.touch(&self.at);
@@ -216,13 +228,14 @@ impl Lane {
 
     fn tell(&self, judged: Judged, traced: Option<&mut Handling>, settings: &Settings, work: &mut Work) -> Result<(), WorkerError> {
         let mut verdict = verdict_record(&judged.verdict, self.at.partition, settings)?;
+        let trace = traced.as_ref().map(|span| span.header());
         if let Some(span) = traced {
             span.say("weir.verdict.id", judged.verdict.id.clone());
             span.say("weir.label", judged.verdict.label.name());
-            verdict.headers.push(span.header());
         }
+        verdict.headers.extend(trace.clone());
         work.outputs.push(verdict);
-        work.incidents.extend(judged.incidents);
+        work.change(judged.incidents, trace.as_ref());
         facts(&judged.facts, settings, work)
     }
 
@@ -320,13 +333,14 @@ fn verdict_record(verdict: &Verdict, partition: u32, settings: &Settings) -> Res
 }
 
 /// The alert of an incident.
-pub(crate) fn alert_record(incident: &Incident, settings: &Settings) -> Result<Output, WorkerError> {
+pub(crate) fn alert_record(Change { incident, trace }: &Change, settings: &Settings) -> Result<Output, WorkerError> {
+    let headers = std::iter::once(format::header()).chain(trace.clone()).collect();
     Ok(Output {
         topic: Arc::clone(&settings.topics.alerts),
         partition: None,
         key: Some(incident.uid.clone().into()),
         value: Some(serde_json::to_vec(&alert::finding(incident))?.into()),
-        headers: vec![format::header()],
+        headers,
     })
 }
 

@@ -2,13 +2,13 @@
 
 use crate::board::{Board, Counts};
 use crate::feed::Published;
-use crate::lane::{Lane, Work, alert_record};
+use crate::lane::{Change, Lane, Work, alert_record};
 use crate::models::ModelFeedError;
 use crate::restore::{Means, Restore, Step};
 use crate::settings::Settings;
 use crate::state::BadState;
 use engine::neural::{HeadError, Heads};
-use engine::{Incident, IncidentLife, Offset, StateError, TopicPartition};
+use engine::{IncidentLife, Offset, StateError, TopicPartition};
 use runtime::inference;
 use runtime::log::{Batch, CommitError, Event, Log, LogError, Output, Record, WorkerSpec, goes_on_at, poll_on};
 use runtime::shutdown::Shutdown;
@@ -231,9 +231,10 @@ impl<'a> Worker<'a> {
     }
 
     /// Alerts of incidents; those that people have said are nothing are left out, and counted.
-    fn alert(&self, incidents: &[Incident], outputs: &mut Vec<Output>, counts: &mut Counts) -> Result<(), WorkerError> {
+    fn alert(&self, changes: &[Change], outputs: &mut Vec<Output>, counts: &mut Counts) -> Result<(), WorkerError> {
         let (said, now) = (self.published.said.load(), (self.settings.clock)());
-        for incident in incidents {
+        for change in changes {
+            let incident = &change.incident;
             if said.mutes(incident, now) {
                 counts.muted += 1;
                 continue;
@@ -241,7 +242,7 @@ impl<'a> Worker<'a> {
             if incident.life == IncidentLife::Created {
                 *counts.alerts.entry(incident.family).or_default() += 1;
             }
-            outputs.push(alert_record(incident, self.settings)?);
+            outputs.push(alert_record(change, self.settings)?);
         }
         Ok(())
     }

@@ -155,6 +155,24 @@ fn says(output: &Output, code: i32, what: &str) {
     assert!(said.contains(what), "{said}");
 }
 
+/// What `weir doctor` says: its exit code, and each check that is not well with what to do.
+fn doctor(weir: &Installation, arguments: &[&str]) -> (Option<i32>, String) {
+    let Output { status, stdout, .. } = weir.run(&[&["doctor", "--json"], arguments].concat());
+    let findings: Vec<Value> = serde_json::from_slice(&stdout).unwrap();
+    let text =
+        |finding: &Value| ["check", "health", "said", "do"].map(|key| finding[key].as_str().unwrap_or_default().to_owned()).join(" ");
+    let said: Vec<String> = findings.iter().filter(|finding| finding["health"] != "well").map(text).collect();
+    assert!(findings.iter().all(|finding| (finding["health"] == "well") == finding["do"].is_null()), "{findings:?}");
+    (status.code(), said.join("\n"))
+}
+
+/// As [`says`], of [`doctor`].
+fn doctor_says(weir: &Installation, arguments: &[&str], code: i32, what: &[&str]) {
+    let (ended, said) = doctor(weir, arguments);
+    assert_eq!(ended, Some(code), "{said}");
+    what.iter().for_each(|what| assert!(said.contains(what), "`{what}` is not said:\n{said}"));
+}
+
 fn exists(directory: &Path, name: &str) -> bool {
     directory.join(name).exists()
 }
@@ -164,8 +182,10 @@ fn the_services_do_on_a_broker_what_they_are_for_though_a_scorer_is_killed() {
     let weir = Installation::new();
     says(&weir.run(&["score"]), 1, "weir.traffic: does not exist");
     says(&weir.run(&["topics", "check"]), 1, "12 to be put right");
+    doctor_says(&weir, &[], 1, &["topics wrong weir.traffic: does not exist `weir topics create`", "keys warning none in"]);
     weir.done(&["keys", "create"]);
     weir.done(&["topics", "create"]);
+    doctor_says(&weir, &[], 1, &["model warning none: no traffic", "scorer wrong none has ever said anything start one"]);
     weir.done(&["topics", "check"]);
     says(&weir.run(&["topics", "check", "--set", "topics.partitions=5"]), 1, "to be put right");
 
@@ -199,6 +219,11 @@ fn the_services_do_on_a_broker_what_they_are_for_though_a_scorer_is_killed() {
     assert!(exists(weir.directory.path(), "v1.weir"));
     weir.done(&["models", "import", "v1.weir"]);
     assert!(weir.done(&["status"]).contains("evaluating"));
+    let (code, said) = doctor(&weir, &[]);
+    assert_eq!((code, said.contains(" wrong ")), (Some(0), false), "{said}");
+    weir.done(&["keys", "create", "--data", "others"]);
+    doctor_says(&weir, &["--data", "others"], 1, &["keys wrong the model pointer is signed with the key", "`model.public_keys`"]);
+    doctor_says(&weir, &["--brokers", "127.0.0.1:1"], 1, &["broker wrong", "`kafka.brokers`"]);
     for service in [ingest, first, second, trainer] {
         service.stop();
     }

@@ -63,7 +63,9 @@ impl Weir {
             command.env_remove(name);
         }
         command.arg("up").arg("--data").arg(data).args(["--listen", "127.0.0.1:0", "--set", "instance=test"]);
-        command.arg("--set").arg(format!("telemetry.endpoint=http://{receiver}")).args(["--set", "telemetry.traces=1"]);
+        let verdicts =
+            format!("outputs.archive={{ to = \"file://{}\", of = \"verdicts\" }}", data.with_file_name("verdicts.ndjson").display());
+        command.args(["--set", &verdicts, "--set", &format!("telemetry.endpoint=http://{receiver}"), "--set", "telemetry.traces=1"]);
         let mut child = command.current_dir(data.parent().unwrap()).stdout(Stdio::piped()).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut greeting = String::new();
@@ -90,7 +92,8 @@ impl Weir {
         loop {
             let status: serde_json::Value = serde_json::from_str(&self.ask("GET /v1/status", "")).unwrap();
             let partitions = status["scorers"][0]["partitions"].as_object().cloned().unwrap_or_default();
-            if partitions.values().filter_map(|partition| partition["position"].as_u64()).sum::<u64>() == SENT as u64 {
+            let is_judged = partitions.values().filter_map(|partition| partition["position"].as_u64()).sum::<u64>() == SENT as u64;
+            if is_judged && status["outputs"][0]["delivered"] == SENT {
                 break;
             }
             assert!(Instant::now() < until, "no verdicts: {status:#}");
@@ -109,7 +112,7 @@ fn text<'a>(attributes: &'a [KeyValue], name: &str) -> &'a str {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_receiver_gets_metrics_logs_and_one_trace_from_ingest_to_verdict() {
+async fn a_receiver_gets_metrics_logs_and_one_trace_from_ingest_to_receiver() {
     let (address, received) = receiver().await;
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
@@ -123,13 +126,16 @@ async fn a_receiver_gets_metrics_logs_and_one_trace_from_ingest_to_verdict() {
             if span.name == "process weir.traffic" {
                 assert!(text(&span.attributes, "weir.verdict.id").starts_with("weir.traffic-"));
             }
+            if span.name == "process weir.verdicts" {
+                assert_eq!(text(&span.attributes, "weir.output"), "archive");
+            }
             traces.entry(span.trace_id).or_default().push(span.name);
         }
     }
     assert_eq!(traces.len(), SENT);
     for mut names in traces.into_values() {
         names.sort();
-        assert_eq!(names, ["process weir.traffic", "send weir.traffic"]);
+        assert_eq!(names, ["process weir.traffic", "process weir.verdicts", "send weir.traffic"]);
     }
 
     let told: BTreeSet<String> = messages::<ExportMetricsServiceRequest>(&received, "metrics")

@@ -1,5 +1,6 @@
 //! What an input is, told from its first bytes.
 
+use super::tap;
 use runtime::config::RecordFormat;
 use std::fmt;
 
@@ -41,6 +42,8 @@ pub enum Format {
     JsonLog,
     /// OpenTelemetry's spans as OTLP/JSON, one request a line, as the collector's file and Kafka exporters write them.
     Otlp,
+    /// Traces of Envoy's HTTP tap as JSON, one behind the other, on one line each or on many.
+    Tap,
 }
 
 impl Format {
@@ -53,6 +56,7 @@ impl Format {
             Self::AccessLog => "combined",
             Self::JsonLog => "json",
             Self::Otlp => "otlp",
+            Self::Tap => "tap",
         }
     }
 
@@ -66,6 +70,7 @@ impl Format {
             RecordFormat::Combined => Some(Self::AccessLog),
             RecordFormat::Json => Some(Self::JsonLog),
             RecordFormat::Otlp => Some(Self::Otlp),
+            RecordFormat::Tap => Some(Self::Tap),
         }
     }
 }
@@ -76,13 +81,47 @@ impl fmt::Display for Format {
     }
 }
 
+/// How records follow one another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Layout {
+    /// One a line.
+    Lines,
+    /// As elements of one JSON array.
+    Array,
+    /// As JSON values, each over several lines.
+    Values,
+}
+
 /// What an input is: the format of its records, and how they follow one another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Detected {
     /// Format of the records.
     pub(crate) format: Format,
-    /// Whether they are the elements of one JSON array instead of lines.
-    pub(crate) array: bool,
+    /// How they follow one another.
+    pub(crate) layout: Layout,
+}
+
+impl Detected {
+    fn lines(format: Format) -> Self {
+        Self { format, layout: Layout::Lines }
+    }
+
+    /// An input of a format that is known, by its first bytes.
+    pub(crate) fn of(format: Format, peek: &[u8]) -> Self {
+        let layout = match format {
+            Format::AccessLog => Layout::Lines,
+            _ if is_array(peek) => Layout::Array,
+            Format::Tap if is_over_lines(peek) => Layout::Values,
+            _ => Layout::Lines,
+        };
+        Self { format, layout }
+    }
+}
+
+/// Whether the first JSON object goes on behind its first line.
+fn is_over_lines(peek: &[u8]) -> bool {
+    let text = peek.trim_ascii_start();
+    memchr::memchr(b'\n', text).is_some_and(|end| !Keys::of(&text[..end]).closed)
 }
 
 /// Whether the first byte that counts opens a JSON array of objects.
@@ -94,16 +133,16 @@ pub(crate) fn is_array(peek: &[u8]) -> bool {
 pub(crate) fn detect(peek: &[u8], all: bool) -> Option<Detected> {
     let text = peek.trim_ascii_start();
     match text.first() {
-        None if all => Some(Detected { format: Format::Exchanges, array: false }),
+        None if all => Some(Detected::lines(Format::Exchanges)),
         None => None,
-        Some(b'{') => objects(text, all).map(|format| Detected { format, array: false }),
+        Some(b'{') => objects(text, all).map(|format| Detected::of(format, text)),
         Some(b'[') if is_array(text) => {
             let first = text[1..].trim_ascii_start();
             let keys = Keys::of(first);
-            (keys.closed || all).then(|| Detected { format: keys.format().unwrap_or(Format::JsonLog), array: true })
+            (keys.closed || all).then(|| Detected { format: keys.format().unwrap_or(Format::JsonLog), layout: Layout::Array })
         }
         Some(b'[') if text.len() == 1 && !all => None,
-        Some(_) => Some(Detected { format: Format::AccessLog, array: false }),
+        Some(_) => Some(Detected::lines(Format::AccessLog)),
     }
 }
 
@@ -115,6 +154,10 @@ fn objects(text: &[u8], all: bool) -> Option<Format> {
     }
     if first.names.first() == Some(&b"resourceSpans".as_slice()) {
         return Some(Format::Otlp);
+    }
+    if first.is_tap() {
+        // The end of the first line tells how the rest is laid out.
+        return (all || memchr::memchr(b'\n', text).is_some()).then_some(Format::Tap);
     }
     let mut odd = 0;
     for line in text.split_inclusive(|byte| *byte == b'\n') {
@@ -180,10 +223,17 @@ impl<'t> Keys<'t> {
         self.names.contains(&name)
     }
 
+    fn is_tap(&self) -> bool {
+        self.names.first().is_some_and(|name| tap::KEYS.contains(name))
+    }
+
     /// The format of a whole object; `None` when it is not whole.
     fn format(&self) -> Option<Format> {
-        self.closed
-            .then(|| if self.has(b"method") && self.has(b"path") && self.like_exchange() { Format::Exchanges } else { Format::JsonLog })
+        self.closed.then(|| match self {
+            _ if self.is_tap() => Format::Tap,
+            _ if self.has(b"method") && self.has(b"path") && self.like_exchange() => Format::Exchanges,
+            _ => Format::JsonLog,
+        })
     }
 
     /// The likeliest format of an object that is cut.
@@ -217,23 +267,27 @@ mod tests {
 
     #[test]
     fn formats_are_told_apart() {
-        let cases: [(&str, Format, bool); 13] = [
-            ("{\"resourceSpans\":[{\"resource\":{", Format::Otlp, false),
-            ("{\"method\":\"GET\",\"path\":\"/\"}\n", Format::Exchanges, false),
-            ("\n {\"method\":\"GET\",\"path\":\"/\",\"response\":{\"status\":200},\"label\":\"x\"}\n", Format::Exchanges, false),
-            ("[\n{\"method\":\"GET\",\"path\":\"/\"}]", Format::Exchanges, true),
-            ("{\"method\":\"GET\",\"path\":\"/\",\"status\":200,\"response\":\"ok\"}\n", Format::JsonLog, false),
-            ("{\"remote_addr\":\"::1\",\"request\":\"GET / HTTP/1.1\"}\n", Format::JsonLog, false),
-            ("{\"request\":{\"method\":\"GET\",\"uri\":\"/\"},\"status\":200}\n", Format::JsonLog, false),
-            ("[]", Format::JsonLog, true),
-            ("{\"log\":{\"version\":\"1.2\",\"entries\":[", Format::Har, false),
-            ("{\n  \"log\" : {\n", Format::Har, false),
-            ("{\"log\":\"started\",\"method\":\"GET\"}\n", Format::JsonLog, false),
-            ("203.0.113.9 - - [10/Oct/2000:13:55:36 -0700] \"GET / HTTP/1.0\" 200 2326\n", Format::AccessLog, false),
-            ("[::1]:80 ::1 - - [10/Oct/2000:13:55:36 -0700] \"GET / HTTP/1.0\" 200 2326\n", Format::AccessLog, false),
+        use Layout::{Array, Lines, Values};
+        let cases: [(&str, Format, Layout); 16] = [
+            ("{\n \"http_buffered_trace\": {\n", Format::Tap, Values),
+            ("{\"http_streamed_trace_segment\":{}}\n", Format::Tap, Lines),
+            ("[{\"http_buffered_trace\":{}}]", Format::Tap, Array),
+            ("{\"resourceSpans\":[{\"resource\":{", Format::Otlp, Lines),
+            ("{\"method\":\"GET\",\"path\":\"/\"}\n", Format::Exchanges, Lines),
+            ("\n {\"method\":\"GET\",\"path\":\"/\",\"response\":{\"status\":200},\"label\":\"x\"}\n", Format::Exchanges, Lines),
+            ("[\n{\"method\":\"GET\",\"path\":\"/\"}]", Format::Exchanges, Array),
+            ("{\"method\":\"GET\",\"path\":\"/\",\"status\":200,\"response\":\"ok\"}\n", Format::JsonLog, Lines),
+            ("{\"remote_addr\":\"::1\",\"request\":\"GET / HTTP/1.1\"}\n", Format::JsonLog, Lines),
+            ("{\"request\":{\"method\":\"GET\",\"uri\":\"/\"},\"status\":200}\n", Format::JsonLog, Lines),
+            ("[]", Format::JsonLog, Array),
+            ("{\"log\":{\"version\":\"1.2\",\"entries\":[", Format::Har, Lines),
+            ("{\n  \"log\" : {\n", Format::Har, Lines),
+            ("{\"log\":\"started\",\"method\":\"GET\"}\n", Format::JsonLog, Lines),
+            ("203.0.113.9 - - [10/Oct/2000:13:55:36 -0700] \"GET / HTTP/1.0\" 200 2326\n", Format::AccessLog, Lines),
+            ("[::1]:80 ::1 - - [10/Oct/2000:13:55:36 -0700] \"GET / HTTP/1.0\" 200 2326\n", Format::AccessLog, Lines),
         ];
-        for (text, format, array) in cases {
-            assert_eq!(detect(text.as_bytes(), true), Some(Detected { format, array }), "{text}");
+        for (text, format, layout) in cases {
+            assert_eq!(detect(text.as_bytes(), true), Some(Detected { format, layout }), "{text}");
         }
     }
 

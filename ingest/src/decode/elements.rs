@@ -1,4 +1,4 @@
-//! Elements of a long JSON array, one at a time: the entries of a HAR file, an array of exchanges.
+//! Elements of a long JSON array, one at a time: the entries of a HAR file, an array of exchanges; or JSON values one behind the other.
 
 use std::io::{self, BufRead};
 
@@ -34,6 +34,8 @@ pub(crate) struct Elements<R> {
     limit: usize,
     /// Keys that lead to the array from the top; empty: the top is the array.
     path: &'static [&'static str],
+    /// Whether the values stand one behind the other, in no array.
+    is_bare: bool,
     state: State,
     line: u64,
     start_line: u64,
@@ -43,7 +45,12 @@ pub(crate) struct Elements<R> {
 impl<R: BufRead> Elements<R> {
     /// Elements of the array at `path` (object keys from the top), each of at most `limit` bytes.
     pub(crate) fn new(input: R, path: &'static [&'static str], limit: usize) -> Self {
-        Self { input, limit, path, state: State::Before, line: 1, start_line: 1, number: 0 }
+        Self { input, limit, path, is_bare: false, state: State::Before, line: 1, start_line: 1, number: 0 }
+    }
+
+    /// Values that stand one behind the other, each of at most `limit` bytes.
+    pub(crate) fn in_a_row(input: R, limit: usize) -> Self {
+        Self { is_bare: true, state: State::Inside, ..Self::new(input, &[], limit) }
     }
 
     /// Line on which the element last read starts, from 1.
@@ -74,15 +81,19 @@ impl<R: BufRead> Elements<R> {
             return Ok(Element::End);
         }
         loop {
-            let Some(byte) = self.peek()? else { return Ok(self.broken()) };
+            let byte = match self.peek()? {
+                Some(byte) => byte,
+                None if self.is_bare => return Ok(Element::End),
+                None => return Ok(self.broken()),
+            };
             match byte {
                 b' ' | b'\t' | b'\r' | b'\n' | b',' => self.bump(),
-                b']' => {
+                b']' if !self.is_bare => {
                     self.bump();
                     self.state = State::Behind;
                     return Ok(Element::End);
                 }
-                b'}' | b':' => return Ok(self.broken()),
+                b'}' | b']' | b':' => return Ok(self.broken()),
                 _ => break,
             }
         }
@@ -311,6 +322,22 @@ mod tests {
         let text = format!("[\"{}\",{{}}]", "x".repeat(100));
         let seen = all(text.as_bytes(), &[], 10, 16);
         assert_eq!(seen.iter().map(|(kind, ..)| *kind).collect::<Vec<_>>(), [Element::TooLong(102), Element::Whole, Element::End]);
+    }
+
+    #[test]
+    fn values_in_a_row_need_no_array() {
+        let row = |text: &'static [u8], chunk| {
+            let mut elements = Elements::in_a_row(BufReader::with_capacity(chunk, text), 10);
+            let mut element = Vec::new();
+            let mut next = || (elements.next_into(&mut element).unwrap(), String::from_utf8(element.clone()).unwrap());
+            [next(), next(), next(), next()]
+        };
+        let whole = |text: &str| (Element::Whole, text.to_owned());
+        for chunk in [1, 2, 3, 64] {
+            let seen = row(b"\n{\n\"a\":1}\n{\"b\":\"much too long\"}{}\n", chunk);
+            assert_eq!(seen, [whole("{\n\"a\":1}"), (Element::TooLong(21), String::new()), whole("{}"), (Element::End, String::new())]);
+            assert_eq!(row(b"{}]{}", chunk)[..3], [whole("{}"), (Element::Broken, String::new()), (Element::End, String::new())]);
+        }
     }
 
     #[test]

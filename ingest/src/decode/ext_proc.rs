@@ -2,14 +2,11 @@
 //!
 //! Of the messages (`envoy.service.ext_proc.v3`) the fields that are read: headers and bodies both ways.
 
-use super::target::{Target, is_method};
-use super::{Fault, GatewayFields, Reason};
+use super::Fault;
+use super::watched::{Side, Watched};
 use bytes::Bytes;
-use engine::{BodyEncoding, Exchange, Headers, Text};
+use engine::Exchange;
 use prost::Message;
-
-/// Most bytes of a body that are kept; a longer one is cut and marked so.
-const MAX_BODY: usize = 1 << 20;
 
 /// `ProcessingRequest`: one message of a request.
 #[derive(Clone, PartialEq, Message)]
@@ -74,25 +71,11 @@ struct HttpBody {
 #[derive(Clone, PartialEq, Message)]
 struct Trailers {}
 
-/// One side of a request as far as it was shown; `None`: that part was not.
+/// A request on its way, message by message.
 #[derive(Debug, Default)]
-struct Side {
-    headers: Option<Vec<(String, String)>>,
-    body: Option<Vec<u8>>,
-    bytes: u64,
-    /// Whether the message is known to have no body.
-    is_empty: bool,
-    is_whole: bool,
-}
-
-/// A request on its way.
-#[derive(Debug, Default)]
-pub(crate) struct Watched {
-    request: Side,
-    response: Side,
-    /// When the first and the newest message came, epoch milliseconds.
-    began_ms: Option<i64>,
-    newest_ms: i64,
+pub(crate) struct Watching {
+    watched: Watched,
+    is_over: bool,
 }
 
 impl Seen {
@@ -105,66 +88,49 @@ impl Seen {
     }
 }
 
-impl Watched {
+impl Watching {
     /// Takes the next message, which came at this time. Without room the bytes of bodies are counted and not kept.
     pub(crate) fn take(&mut self, seen: Seen, now_ms: i64, has_room: bool) {
-        self.began_ms.get_or_insert(now_ms);
-        self.newest_ms = now_ms;
+        self.watched.began_ms.get_or_insert(now_ms);
+        self.watched.newest_ms = Some(now_ms);
+        let Watched { request, response, .. } = &mut self.watched;
         match seen.part {
-            Some(Part::RequestHeaders(headers)) => self.request.headers(headers),
-            Some(Part::ResponseHeaders(headers)) => self.response.headers(headers),
-            Some(Part::RequestBody(body)) => self.request.body(&body, has_room),
-            Some(Part::ResponseBody(body)) => self.response.body(&body, has_room),
-            Some(Part::ResponseTrailers(_)) => self.response.is_whole = true,
+            Some(Part::RequestHeaders(headers)) => headers.show(request),
+            Some(Part::ResponseHeaders(headers)) => {
+                self.is_over = headers.end_of_stream;
+                headers.show(response);
+            }
+            Some(Part::RequestBody(body)) => request.body(&body.body, has_room),
+            Some(Part::ResponseBody(body)) => {
+                self.is_over |= body.end_of_stream;
+                response.body(&body.body, has_room);
+            }
+            Some(Part::ResponseTrailers(_)) => self.is_over = true,
             Some(Part::RequestTrailers(_)) | None => {}
         }
     }
 
     /// Whether the response was shown to its end: nothing comes behind it.
     pub(crate) fn is_over(&self) -> bool {
-        self.response.is_whole
+        self.is_over
     }
 
     /// The exchange that was shown.
     ///
     /// # Errors
     /// It was no HTTP request: no method, no path.
-    pub(crate) fn exchange(self) -> Result<(Exchange<'static>, GatewayFields), Fault> {
-        let Self { request, response, began_ms, newest_ms } = self;
-        let missing = |what: &'static str| Fault::new(Reason::NotARequest, what);
-        let method = request.pseudo(":method").filter(|method| is_method(method)).ok_or_else(|| missing("no :method"))?.to_owned();
-        let mut exchange = Exchange {
-            method: method.into(),
-            time: began_ms,
-            duration_ms: began_ms.map(|began| newest_ms.saturating_sub(began).max(0) as f64),
-            scheme: request.pseudo(":scheme").map(|scheme| scheme.to_owned().into()),
-            host: request.pseudo(":authority").map(|host| host.to_owned().into()),
-            ..Exchange::default()
-        };
-        Target::parse(request.pseudo(":path").ok_or_else(|| missing("no :path"))?)?.fill(&mut exchange);
-        exchange.response.status = response.pseudo(":status").and_then(|status| status.parse().ok()).filter(|s| (100..1000).contains(s));
-        exchange.client.user_agent = request.pseudo("user-agent").map(|agent| agent.to_owned().into());
-        let (headers, body, bytes) = request.parts();
-        exchange.request.headers = headers;
-        (exchange.request.body, exchange.request.body_encoding, exchange.request.truncated) = body;
-        exchange.request.bytes = bytes;
-        let (headers, body, bytes) = response.parts();
-        exchange.response.headers = headers;
-        (exchange.response.body, exchange.response.body_encoding, exchange.response.truncated) = body;
-        exchange.response.bytes = bytes;
-        Ok((exchange, GatewayFields::default()))
+    pub(crate) fn exchange(self) -> Result<Exchange<'static>, Fault> {
+        let mut exchange = self.watched.exchange()?;
+        exchange.source = Some("envoy".into());
+        Ok(exchange)
     }
 }
 
-/// A body as an exchange has it: text, encoding, whether it was cut.
-type Body = (Option<Text<'static>>, BodyEncoding, bool);
-
-impl Side {
-    fn headers(&mut self, headers: HttpHeaders) {
-        self.is_empty = headers.end_of_stream;
-        self.is_whole = headers.end_of_stream;
-        let all = headers.headers.unwrap_or_default().headers.into_iter();
-        self.headers = Some(
+impl HttpHeaders {
+    fn show(self, side: &mut Side) {
+        let all = self.headers.unwrap_or_default().headers.into_iter();
+        side.is_empty = self.end_of_stream;
+        side.headers(
             all.map(|HeaderValue { key, value, raw_value }| {
                 // Envoy writes either of them, by its version and settings.
                 let value = if value.is_empty() { String::from_utf8_lossy(&raw_value).into_owned() } else { value };
@@ -173,46 +139,13 @@ impl Side {
             .collect(),
         );
     }
-
-    fn body(&mut self, HttpBody { body: piece, end_of_stream }: &HttpBody, has_room: bool) {
-        let body = self.body.get_or_insert_default();
-        // Behind a gap nothing is kept: what is there is a beginning.
-        let is_gapless = body.len() as u64 == self.bytes;
-        if has_room && is_gapless {
-            body.extend_from_slice(&piece[..piece.len().min(MAX_BODY - body.len())]);
-        }
-        self.bytes += piece.len() as u64;
-        self.is_whole |= *end_of_stream;
-    }
-
-    fn pseudo(&self, name: &str) -> Option<&str> {
-        self.headers.as_ref()?.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
-    }
-
-    fn parts(self) -> (Option<Headers<'static>>, Body, Option<u64>) {
-        let headers = self.headers.map(|all| {
-            let mut headers = Headers::new();
-            all.into_iter().filter(|(name, _)| !name.starts_with(':')).for_each(|(name, value)| headers.push(name, value));
-            headers
-        });
-        let bytes = (self.body.is_some() || self.is_empty).then_some(self.bytes);
-        let is_cut = self.body.as_ref().is_some_and(|body| (body.len() as u64) < self.bytes);
-        let body = match self.body.map(String::from_utf8) {
-            None => (None, BodyEncoding::Utf8, false),
-            Some(Ok(text)) => (Some(text.into()), BodyEncoding::Utf8, is_cut),
-            Some(Err(binary)) => {
-                use base64::Engine as _;
-                let text = base64::engine::general_purpose::STANDARD.encode(binary.as_bytes());
-                (Some(text.into()), BodyEncoding::Base64, is_cut)
-            }
-        };
-        (headers, body, bytes)
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::watched::MAX_BODY;
     use super::*;
+    use engine::BodyEncoding;
 
     fn headers(all: &[(&str, &str)], end_of_stream: bool) -> HttpHeaders {
         let value = |(key, value): &(&str, &str)| HeaderValue {
@@ -228,13 +161,13 @@ mod tests {
     }
 
     fn watched(parts: Vec<Part>) -> Result<Exchange<'static>, Fault> {
-        let mut watched = Watched::default();
+        let mut watched = Watching::default();
         for (at, part) in parts.into_iter().enumerate() {
             // By way of bytes, as they come.
             let bytes = Seen { part: Some(part) }.encode_to_vec();
             watched.take(Seen::decode(&bytes[..]).unwrap(), 1_000 + at as i64, true);
         }
-        watched.exchange().map(|(exchange, _)| exchange)
+        watched.exchange()
     }
 
     #[test]
@@ -261,14 +194,14 @@ mod tests {
         let get = Seen { part: Some(Part::RequestHeaders(headers(&[(":method", "GET"), (":path", "/")], true))) };
         let piece =
             |bytes: &[u8], end_of_stream| Seen { part: Some(Part::ResponseBody(HttpBody { body: bytes.to_vec().into(), end_of_stream })) };
-        let mut watched = Watched::default();
+        let mut watched = Watching::default();
         watched.take(get, 0, true);
         watched.take(piece(b"ab", false), 1, true);
         watched.take(piece(b"cd", false), 2, false);
         assert!(!watched.is_over());
         watched.take(piece(b"ef", true), 3, true);
         assert!(watched.is_over());
-        let response = watched.exchange().unwrap().0.response;
+        let response = watched.exchange().unwrap().response;
         assert_eq!((response.body.as_deref(), response.bytes, response.truncated), (Some("ab"), Some(6), true));
     }
 
@@ -289,7 +222,7 @@ mod tests {
         #[test]
         fn no_bytes_panic(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
             if let Ok(seen) = Seen::decode(&bytes[..]) {
-                let mut watched = Watched::default();
+                let mut watched = Watching::default();
                 watched.take(seen, 0, true);
                 let _ = watched.exchange();
             }

@@ -17,7 +17,9 @@ mod lines;
 mod merge;
 pub(crate) mod otlp;
 mod source;
+mod tap;
 mod target;
+mod watched;
 
 pub use bad::{BadLine, Fault, Position, Reason};
 pub use detect::Format;

@@ -1,9 +1,9 @@
 //! One input as an iterator of exchanges and of what could not be read.
 
-use super::detect::{self, Detected};
+use super::detect::{self, Detected, Layout};
 use super::input::{self, Input, OpenError, PEEK, Progress};
 use super::json_log::JsonLog;
-use super::{BadLine, Element, Elements, Fault, Format, Line, Lines, Position, Reason, access_log, bad, har, otlp};
+use super::{BadLine, Element, Elements, Fault, Format, Line, Lines, Position, Reason, access_log, bad, har, otlp, tap};
 use bytes::Bytes;
 use engine::Exchange;
 use runtime::config::{FieldMap, RecordFormat};
@@ -69,20 +69,21 @@ impl Reader {
 
     fn detected(&self, peek: &[u8]) -> Detected {
         match self.format {
-            Some(format) => Detected { format, array: format != Format::AccessLog && detect::is_array(peek) },
-            None => detect::detect(peek, true).unwrap_or(Detected { format: Format::Exchanges, array: false }),
+            Some(format) => Detected::of(format, peek),
+            None => detect::detect(peek, true).unwrap_or_else(|| Detected::of(Format::Exchanges, peek)),
         }
     }
 
     fn source(&self, name: Arc<str>, bytes: Box<dyn BufRead + Send>, detected: Detected, progress: Progress) -> Source {
         let records = match detected {
             Detected { format: Format::Har, .. } => Records::Elements(Elements::new(bytes, har::PATH, har::MAX_ENTRY)),
-            Detected { array: true, .. } => Records::Elements(Elements::new(bytes, &[], Exchange::MAX_BYTES)),
-            Detected { .. } => Records::Lines(Lines::new(bytes, Exchange::MAX_BYTES)),
+            Detected { layout: Layout::Array, .. } => Records::Elements(Elements::new(bytes, &[], Exchange::MAX_BYTES)),
+            Detected { layout: Layout::Values, .. } => Records::Elements(Elements::in_a_row(bytes, Exchange::MAX_BYTES)),
+            Detected { layout: Layout::Lines, .. } => Records::Lines(Lines::new(bytes, Exchange::MAX_BYTES)),
         };
         let json = Arc::clone(&self.json);
-        let (buffer, pending) = (Vec::new(), VecDeque::new());
-        Source { name, format: detected.format, records, json, buffer, pending, progress, ended: false }
+        let (buffer, pending, traces) = (Vec::new(), VecDeque::new(), tap::Traces::default());
+        Source { name, format: detected.format, records, json, traces, buffer, pending, progress, ended: false }
     }
 }
 
@@ -104,6 +105,8 @@ pub struct Source {
     format: Format,
     records: Records,
     json: Arc<JsonLog>,
+    /// What of a tap is not whole yet.
+    traces: tap::Traces,
     buffer: Vec<u8>,
     /// What the record that was read last came to, and has not been asked for yet.
     pending: VecDeque<Result<Decoded, BadLine>>,
@@ -200,7 +203,7 @@ impl Source {
         Position { file: Arc::clone(&self.name), line, entry }
     }
 
-    /// Reads what the buffer holds: one exchange, or, of OTLP, one for each server span.
+    /// Reads what the buffer holds: one exchange; of OTLP one for each server span, of a tap what is whole with it.
     fn decode(&mut self, at: &Position) {
         let read = |decoded: Result<Decoded, Fault>| decoded.map_err(|fault| BadLine { at: at.clone(), fault });
         let pending = &mut self.pending;
@@ -219,6 +222,7 @@ impl Source {
                 pending.extend(whole.err().map(|fault| read(Err(fault))));
                 return;
             }
+            Format::Tap => return self.traces.take(&self.buffer, at, |told| pending.push_back(told)),
         };
         pending.push_back(read(decoded));
     }
@@ -242,7 +246,7 @@ impl Iterator for Source {
                 Some((at, None)) => self.decode(&at),
             }
         }
-        self.pending.pop_front()
+        self.pending.pop_front().or_else(|| self.traces.oldest())
     }
 }
 

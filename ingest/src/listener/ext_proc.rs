@@ -4,8 +4,8 @@
 use super::intake::Taken;
 use super::problem::Refusal;
 use super::{Accepted, Listener, append, grpc};
-use crate::decode::ext_proc::{Nothing, Seen, Watched};
-use crate::decode::{Decoded, Position};
+use crate::decode::ext_proc::{Nothing, Seen, Watching};
+use crate::decode::{Decoded, GatewayFields, Position};
 use crate::traffic;
 use axum::body::Body;
 use axum::extract::State;
@@ -55,7 +55,7 @@ async fn watch(listener: Arc<Listener>, request: HttpRequest<Body>) -> HttpRespo
 
 /// Reads a stream to its end and writes what it showed. A stream that breaks off is a client that went away: what was seen counts.
 async fn take(listener: Arc<Listener>, mut room: OwnedSemaphorePermit, mut stream: Streaming<Seen>) -> Result<Accepted, Status> {
-    let mut watched = Watched::default();
+    let mut watched = Watching::default();
     while let Ok(Some(seen)) = stream.message().await {
         let more = listener.reserve(seen.body_bytes());
         watched.take(seen, now_ms(), more.is_ok());
@@ -70,11 +70,10 @@ async fn take(listener: Arc<Listener>, mut room: OwnedSemaphorePermit, mut strea
     append(listener, room, move |listener| exchange(listener, watched)).await.map_err(|refusal| grpc::status(&refusal))
 }
 
-fn exchange(listener: &Listener, watched: Watched) -> Result<Taken, Refusal> {
-    let (mut exchange, gateway) = watched.exchange()?;
-    exchange.source = Some("envoy".into());
+fn exchange(listener: &Listener, watched: Watching) -> Result<Taken, Refusal> {
     let at = Position { file: ROUTE.into(), line: 1, entry: None };
-    let exchange = listener.preparer.prepared(Decoded { exchange, gateway, at });
+    let decoded = Decoded { exchange: watched.exchange()?, gateway: GatewayFields::default(), at };
+    let exchange = listener.preparer.prepared(decoded);
     Ok(Taken { outputs: vec![traffic::record(&exchange, &listener.options.topic)?], ..Taken::default() })
 }
 

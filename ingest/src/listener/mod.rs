@@ -3,7 +3,7 @@
 //! The body is one exchange, a JSON array of them, or NDJSON, plain, gzip or zstd; `Content-Type` is not looked at, since senders differ.
 //! It is taken whole or not at all: with one bad record it is answered 400, the first bad ones are named, and nothing is written.
 //!
-//! With `?format=` (`auto`, `har`, `combined`, `json`, `otlp`; `&field_map=` by name) it is what a gateway writes itself, and what cannot be read of it is
+//! With `?format=` (`auto`, `har`, `combined`, `json`, `otlp`, `tap`; `&field_map=` by name) it is what a gateway writes itself, and what cannot be read of it is
 //! left out and counted in the answer: a gateway would send the same again, or drop all of it.
 //!
 //! | status | meaning |

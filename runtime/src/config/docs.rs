@@ -88,7 +88,7 @@ label = \"anomalous\"
 | --- | --- | --- |
 | `to` | required | `syslog+udp://HOST:PORT`, `syslog+tcp://HOST:PORT`, `syslog+tls://HOST:PORT`, `https://…`, `http://…`, `file:///PATH` |
 | `of` | `alerts` | `alerts`, or `verdicts` |
-| `format` | `json` | `json`: as on the topic (alerts are OCSF 1.5 Detection Findings); `ecs`: Elastic Common Schema; `cef`: Common Event Format, not over HTTP |
+| `format` | `json` | `json` or `ocsf`: as on the topic (alerts are OCSF 1.5 Detection Findings); `ecs`: Elastic Common Schema; `cef`: Common Event Format, not over HTTP |
 | `label` | `all` | of verdicts, only `benign`, `anomalous` or `insufficient` ones |
 | `timeout` | `10s` | longest wait for the receiver to take one delivery |
 | `ca_file` | the system's | TLS: PEM file of the authorities that are trusted |

@@ -167,6 +167,8 @@ pub enum RecordFormat {
     Json,
     /// OpenTelemetry's spans as OTLP/JSON.
     Otlp,
+    /// Traces of Envoy's HTTP tap as JSON.
+    Tap,
 }
 
 /// A topic that a gateway writes itself, in its own format.

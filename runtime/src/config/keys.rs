@@ -74,7 +74,7 @@ pub(super) const KEYS: &[Key] = &[
         "ingest.topics",
         Kind::RawTopics,
         "",
-        "Topics that gateways write themselves: `name` (in full), `format` (`auto`, `exchange`, `har`, `combined`, `json`, `otlp`) and, for JSON logs, `field_map`.",
+        "Topics that gateways write themselves: `name` (in full), `format` (`auto`, `exchange`, `har`, `combined`, `json`, `otlp`, `tap`) and, for JSON logs, `field_map`.",
     ),
     key(
         "ingest.files",

@@ -96,6 +96,7 @@ pub enum Stream {
 pub enum OutputFormat {
     /// As on the topic: a finding in OCSF, or a verdict.
     #[default]
+    #[serde(alias = "ocsf")]
     Json,
     /// Elastic Common Schema.
     Ecs,
@@ -284,6 +285,7 @@ mod tests {
     #[test]
     fn each_kind_of_receiver_is_read() {
         let read = receiver("to = \"syslog+udp://siem.example:514\"").unwrap();
+        assert_eq!(receiver("to = \"syslog+udp://siem.example:514\"\nformat = \"ocsf\"").unwrap(), read);
         assert_eq!((read.of, read.format, read.timeout), (Stream::Alerts, OutputFormat::Json, DEFAULT_TIMEOUT));
         assert_eq!(read.to, Target::Syslog { transport: Transport::Udp, host: "siem.example".to_owned(), port: 514 });
 

@@ -4,6 +4,8 @@ mod finding;
 mod machine;
 mod overview;
 mod traffic;
+mod trust;
+mod waiting;
 
 use super::look::{Source, find};
 use crate::console::board::Overview;
@@ -71,7 +73,7 @@ async fn log(config: &Config) -> Vec<Finding> {
             let read = answer.bytes().await.and_then(|bytes| serde_json::from_slice(&bytes).context("reading the status"));
             read.map(|overview: Overview| overview::parts(&overview))
         }
-        Ok(Source::Log { log, topics }) => tokio::task::block_in_place(|| standing(&*log, &topics)),
+        Ok(Source::Log { log, topics }) => tokio::task::block_in_place(|| standing(&*log, &topics, config)),
         Err(error) => Err(error),
     };
     match looked {
@@ -106,9 +108,12 @@ fn topics(config: &Config) -> anyhow::Result<Vec<Finding>> {
 }
 
 /// What stands on the topics.
-fn standing(log: &dyn Log, topics: &Topics) -> anyhow::Result<Vec<Finding>> {
+fn standing(log: &dyn Log, topics: &Topics, config: &Config) -> anyhow::Result<Vec<Finding>> {
     let mut sample = Sample::read(log, &topics.traffic)?;
-    let mut found = vec![sample.hottest(), sample.clocks(system_clock()())];
+    let now_ms = system_clock()();
+    let mut found = vec![sample.hottest(), sample.clocks(now_ms)];
+    found.extend(trust::pointer(log, topics, config)?);
     found.extend(overview::parts(&Overview::read(log, &topics.status)?));
+    found.extend(waiting::read(log, topics)?.and_then(|waiting| waiting.finding(now_ms)));
     Ok(found)
 }
