@@ -21,8 +21,9 @@ use smallvec::SmallVec;
 const MOST_REQUESTS: usize = 2_000;
 /// Benign requests over the bar.
 const FALSE_POSITIVES: f64 = 0.01;
-/// Share that must be caught on top: less is chance.
-const GAIN: f64 = 0.01;
+/// Share that must be found on top: one more voice costs the others weight and brings false alarms of its own. Where it was one point, it
+/// was paid for by more than twice as many benign sessions with an alert.
+const GAIN: f64 = 0.05;
 /// Pieces of code that are put into values: one of each common sort.
 const CODE: [&str; 6] =
     ["' or '1'='1", "<script>alert(1)</script>", "../../etc/passwd", "; cat /etc/passwd", "${7*7}", "\r\nSet-Cookie: a=b"];
