@@ -6,7 +6,7 @@
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use engine::neural::values::{KINDS, Rebuilt, Sketch};
-use engine::neural::{Answer, Ask, GAPS, Head, Heads, Lesson, STATE, Step, Taught, Teacher, ValueLesson, Walk};
+use engine::neural::{Answer, Ask, GAPS, Head, Lesson, STATE, Step, Taught, Teacher, ValueLesson, Walk};
 use trainer::network::Tutor;
 
 const SLOTS: usize = 89;
