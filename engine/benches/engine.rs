@@ -155,6 +155,7 @@ fn parts(c: &mut Criterion) {
         source: &mut source,
         shared: &mut shared,
         foreseen: None,
+        appraised: &[],
     };
     let mut signals = Vec::new();
     type Ask<'a> = &'a dyn Fn(&Seen<'_>, &mut Scratch, &mut Vec<Signal>);

@@ -1,4 +1,4 @@
-//! What is left out of judging to see what it contributes: a detector, or a step from scores to probabilities. Of calibration alone; a
+//! What is left out of judging to see what it contributes: a detector, a network within one, or a step from scores to probabilities. Of calibration alone; a
 //! model file never holds one.
 
 use crate::calibrate::Shape;
@@ -10,6 +10,10 @@ use crate::record::DetectorKind;
 pub enum Ablation {
     /// A detector is not heard.
     Detector(DetectorKind),
+    /// The network that foresees steps is not heard.
+    StepNetwork,
+    /// The network that rebuilds values is not heard.
+    ValueNetwork,
     /// A step is not taken.
     Step(Step),
 }
@@ -50,9 +54,10 @@ impl Step {
 }
 
 impl Ablation {
-    /// Each detector, then each step.
+    /// Each detector, each network, then each step.
     pub fn all() -> impl Iterator<Item = Self> {
-        DetectorKind::ALL.into_iter().map(Self::Detector).chain(Step::ALL.into_iter().map(Self::Step))
+        let networks = [Self::StepNetwork, Self::ValueNetwork];
+        DetectorKind::ALL.into_iter().map(Self::Detector).chain(networks).chain(Step::ALL.into_iter().map(Self::Step))
     }
 
     /// Name for reports.
@@ -60,6 +65,8 @@ impl Ablation {
     pub fn name(self) -> &'static str {
         match self {
             Self::Detector(detector) => detector.name(),
+            Self::StepNetwork => "network of steps",
+            Self::ValueNetwork => "network of values",
             Self::Step(step) => step.name(),
         }
     }
@@ -67,7 +74,12 @@ impl Ablation {
     /// Whether a question is not asked.
     #[must_use]
     pub fn silences(self, aspect: Aspect) -> bool {
-        self == Self::Detector(aspect.detector())
+        match self {
+            Self::Detector(detector) => aspect.detector() == detector,
+            Self::StepNetwork => aspect == Aspect::Foreseen,
+            Self::ValueNetwork => aspect == Aspect::Likeness,
+            Self::Step(_) => false,
+        }
     }
 }
 

@@ -51,11 +51,13 @@ pub enum Aspect {
     Accounts,
     /// `sequence`: this step after all that the session did, by its network.
     Foreseen,
+    /// `content`: values of fields, by its network.
+    Likeness,
 }
 
 impl Aspect {
     /// All, in the order of their slots.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Unseen,
         Self::Unauthenticated,
         Self::Leak,
@@ -77,6 +79,7 @@ impl Aspect {
         Self::Probing,
         Self::Accounts,
         Self::Foreseen,
+        Self::Likeness,
     ];
 
     /// Whether an oddity of this sort is about who calls, whatever is called.
@@ -95,7 +98,7 @@ impl Aspect {
             Self::Unseen | Self::Unauthenticated | Self::Leak => DetectorKind::Assets,
             Self::Step | Self::Skipped | Self::Foreseen => DetectorKind::Sequence,
             Self::Count => DetectorKind::Volume,
-            Self::Values | Self::Headers | Self::Structure | Self::Sensitive => DetectorKind::Content,
+            Self::Values | Self::Headers | Self::Structure | Self::Sensitive | Self::Likeness => DetectorKind::Content,
             Self::Amount | Self::Members => DetectorKind::Response,
             Self::Foreign | Self::Enumeration | Self::Function | Self::Role => DetectorKind::Access,
             Self::Repeat | Self::Takeover => DetectorKind::Replay,

@@ -5,7 +5,8 @@ use crate::api::HostMap;
 use crate::features::Features;
 use crate::fuse::{Calibration, Peers};
 use crate::learn::{EndpointFacts, Row, class_of};
-use crate::neural::{self, Foresight, Report};
+use crate::neural::values::Likeness;
+use crate::neural::{self, Foresight, Report, values};
 use crate::paths::{EndpointIndex, Paths, Route};
 use crate::rate::Rate;
 use crate::record::ApiName;
@@ -30,6 +31,9 @@ pub struct Calibrations(pub(crate) Vec<Calibration>);
 
 /// Name of the part that tells of the others.
 const HEAD: &str = "head.json";
+/// What the networks of an API are of, in the names of their parts.
+const STEPS: &str = "sequence";
+const VALUES: &str = "content";
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Head {
@@ -64,8 +68,10 @@ pub struct ApiModel {
     pub calibration: Calibration,
     /// By endpoint: whether its requests carry free text.
     pub free_text: Vec<bool>,
-    /// What came of teaching a network.
-    pub network: Report,
+    /// What came of teaching a network that foresees steps.
+    pub network: Report<neural::Figures>,
+    /// What came of teaching one that rebuilds values.
+    pub value_network: Report<values::Figures>,
     stats: Stats,
     response_fields: Vec<Vec<(u16, String)>>,
 }
@@ -97,7 +103,7 @@ pub enum ModelError {
 
 impl Model {
     /// Version of the format of the parts.
-    pub const FORMAT: u32 = 2;
+    pub const FORMAT: u32 = 3;
 
     pub(crate) fn new(label: String, hosts: HostMap, apis: Vec<ApiModel>, admitted: Admitted) -> Self {
         Self { label, hosts, apis, admitted }
@@ -149,7 +155,7 @@ impl Model {
 
     /// Networks of all APIs.
     pub fn heads(&self) -> impl Iterator<Item = &neural::Head> {
-        self.apis.iter().filter_map(|api| Some(&api.foresight()?.head))
+        self.apis.iter().flat_map(|api| api.foresight().map(|f| &f.head).into_iter().chain(api.likeness().map(|l| &l.head)))
     }
 
     /// The model as named parts, to be put into a model file. Deterministic.
@@ -165,7 +171,10 @@ impl Model {
             apis.push(ApiPart { name: api.name.clone(), blake3: digest(&bytes) });
             parts.push((name, bytes));
             if let Some(foresight) = &api.rooms.foresight {
-                parts.push((network_name(at), foresight.head.onnx.to_vec()));
+                parts.push((network_name(at, STEPS), foresight.head.onnx.to_vec()));
+            }
+            if let Some(likeness) = &api.rooms.likeness {
+                parts.push((network_name(at, VALUES), likeness.head.onnx.to_vec()));
             }
         }
         let head = Head { label: self.label.clone(), hosts: self.hosts.clone(), apis, admitted: self.admitted.clone() };
@@ -193,10 +202,15 @@ impl Model {
                     return Err(damaged(&name, &"its hash is not the one in the head"));
                 }
                 let mut api: ApiModel = postcard::from_bytes(bytes).map_err(|e| damaged(&name, &e))?;
+                let network = |head: &neural::Head, of: &str| {
+                    let name = network_name(at, of);
+                    head.with_file(part(&name)?).ok_or_else(|| damaged(&name, &"it is not the network that the API's part names"))
+                };
                 if let Some(foresight) = &mut api.rooms.foresight {
-                    let name = network_name(at);
-                    let head = foresight.head.with_file(part(&name)?);
-                    foresight.head = head.ok_or_else(|| damaged(&name, &"it is not the network that the API's part names"))?;
+                    foresight.head = network(&foresight.head, STEPS)?;
+                }
+                if let Some(likeness) = &mut api.rooms.likeness {
+                    likeness.head = network(&likeness.head, VALUES)?;
                 }
                 Ok(api)
             })
@@ -231,8 +245,8 @@ fn part_name(at: usize) -> String {
     format!("api-{at}.bin")
 }
 
-fn network_name(at: usize) -> String {
-    format!("api-{at}-sequence.onnx")
+fn network_name(at: usize, of: &str) -> String {
+    format!("api-{at}-{of}.onnx")
 }
 
 fn damaged(name: &str, why: &impl std::fmt::Display) -> ModelError {
@@ -244,7 +258,8 @@ pub(crate) struct Knowledge {
     pub(crate) facts: Vec<EndpointFacts>,
     pub(crate) rooms: Rooms,
     pub(crate) calibration: Calibration,
-    pub(crate) network: Report,
+    pub(crate) network: Report<neural::Figures>,
+    pub(crate) value_network: Report<values::Figures>,
 }
 
 impl ApiModel {
@@ -254,8 +269,14 @@ impl ApiModel {
         self.rooms.foresight.as_ref()
     }
 
+    /// The network that rebuilds values, where it has one.
+    #[must_use]
+    pub fn likeness(&self) -> Option<&Likeness> {
+        self.rooms.likeness.as_ref()
+    }
+
     pub(crate) fn new(name: ApiName, alpha: f64, paths: Paths, knowledge: Knowledge, rows: &[Row<'_>]) -> Self {
-        let Knowledge { facts, rooms, calibration, network } = knowledge;
+        let Knowledge { facts, rooms, calibration, network, value_network } = knowledge;
         let mut responses: Vec<BTreeSet<(u16, String)>> = vec![BTreeSet::new(); facts.len()];
         for row in rows {
             let Some(EndpointIndex(e)) = row.route.endpoint else { continue };
@@ -277,7 +298,7 @@ impl ApiModel {
             breadth_known: rows.iter().any(|r| r.network.is_some() || r.features.subject.is_some()),
         };
         let response_fields = responses.into_iter().map(|set| set.into_iter().collect()).collect();
-        Self { name, alpha, paths, facts, rooms, calibration, free_text, network, stats, response_fields }
+        Self { name, alpha, paths, facts, rooms, calibration, free_text, network, value_network, stats, response_fields }
     }
 
     /// Whom a request with this route is compared with.
@@ -312,7 +333,8 @@ impl ApiModel {
             "alpha": self.alpha,
             "calibration_rows": self.calibration.rows,
             "markov": self.rooms.sequence.size(&self.paths),
-            "network": self.network.to_json(),
+            "network": self.network.to_json(neural::Figures::to_json),
+            "value_network": self.value_network.to_json(values::Figures::to_json),
             "poisoning": if self.stats.breadth_known { "breadth and tails" } else { "tails only" },
         })
     }

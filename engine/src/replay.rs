@@ -339,6 +339,7 @@ mod tests {
                 source: &mut source,
                 shared: &mut shared,
                 foreseen: None,
+                appraised: &[],
             };
             replay.observe(&seen, &mut live);
             assert!(shared.tokens.len() <= 16);

@@ -6,6 +6,7 @@ use crate::content::{Content, Scratch};
 use crate::detect::{Aspect, Explanation, Seen, Signal};
 use crate::links::Links;
 use crate::neural::Foresight;
+use crate::neural::values::Likeness;
 use crate::partition::Live;
 use crate::paths::Paths;
 use crate::probe::Probe;
@@ -30,6 +31,8 @@ pub struct Rooms {
     pub volume: Volume,
     /// Which fields and values.
     pub content: Content,
+    /// Values again, by a network, where one helps.
+    pub likeness: Option<Likeness>,
     /// Who a caller is.
     pub links: Links,
     /// What never repeats.
@@ -54,6 +57,9 @@ impl Rooms {
     pub fn score(&self, seen: &Seen<'_>, live: &Live<'_>, scratch: &mut Scratch, out: &mut Vec<Signal>) {
         self.score_stateful(seen, live, out);
         self.content.score(seen, Some(live), scratch, out);
+        if let Some(likeness) = &self.likeness {
+            likeness.score(live.appraised, out);
+        }
     }
 
     /// Asks every room but `content`, whose training asks for itself.
@@ -96,6 +102,9 @@ impl Rooms {
             DetectorKind::Sequence if aspect == Aspect::Foreseen => self.foresight.as_ref()?.explain(live, paths),
             DetectorKind::Sequence => self.sequence.explain(seen, live, paths, aspect),
             DetectorKind::Volume => self.volume.explain(seen, live),
+            DetectorKind::Content if aspect == Aspect::Likeness => {
+                self.likeness.as_ref()?.explain(seen, live.appraised, &self.content, scratch)
+            }
             DetectorKind::Content => self.content.explain(seen, live, aspect, scratch),
             DetectorKind::Replay => self.replay.explain(seen, live, aspect),
             DetectorKind::Access => self.access.explain(seen, live, paths, aspect),

@@ -38,6 +38,9 @@ pub struct ApiStatus {
     /// Kinds of findings that the model takes for normal because people said so, in all APIs.
     #[serde(default)]
     pub admitted: u64,
+    /// Why the model of the last training may not take over, if it may not.
+    #[serde(default)]
+    pub refused: Option<String>,
 }
 
 /// What a training had seen when it began.
@@ -56,6 +59,9 @@ pub struct TrainingStatus {
     pub phase: String,
     /// 0 to 1.
     pub done: f64,
+    /// Seconds that it will still take, by how long it took so far.
+    #[serde(default)]
+    pub left_s: Option<u64>,
 }
 
 /// What one scorer process does; key `scorer/<instance>`.

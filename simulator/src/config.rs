@@ -24,6 +24,9 @@ pub struct Config {
     pub look_alikes: bool,
     /// Attack launches hidden in the learning time, as a share of its customers' visits (0 to 1).
     pub poison: f64,
+    /// Share of exchanges by kiosks, whose two ways differ at the beginning and at the end alone (0 to 1). With attacks, some cross over after
+    /// the learning time.
+    pub kiosks: f64,
     /// Whether bodies are mirrored.
     pub bodies: bool,
 }
@@ -46,6 +49,7 @@ impl Config {
             launches: 2,
             look_alikes: true,
             poison: 0.0,
+            kiosks: 0.0,
             bodies: true,
         }
     }

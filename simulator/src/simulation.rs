@@ -7,8 +7,8 @@ use crate::hard::{self, SALE_BOOST, Season};
 use crate::ids::UserId;
 use crate::label::{Label, Split, TrueLabel};
 use crate::people::{
-    Carrier, Client, Kind, LoadBalancer, OldApp, PEAK, PaymentProvider, Rhythm, Scene, Sent, Shopper, Staff, Supplier, Visit, home_of,
-    level, office, stranger,
+    Carrier, Client, Kind, Kiosk, LoadBalancer, OldApp, PEAK, PaymentProvider, Rhythm, Scene, Sent, Shopper, Staff, Supplier, Visit,
+    home_of, level, office, stranger,
 };
 use crate::shop::{Bearer, PARTNERS, Shop};
 use crate::wire::Mirror;
@@ -24,6 +24,9 @@ const STAFF_SHARE: f64 = 0.02;
 const OLD_APP_SHARE: f64 = 0.006;
 const MEAN_STAFF: f64 = 22.0;
 const MEAN_OLD_APP: f64 = 3.5;
+const MEAN_KIOSK: f64 = 6.0;
+/// Share of the visits at kiosks that cross over.
+const CROSSED: f64 = 0.05;
 /// Highest level of a stream, look-alikes included.
 const CEILING: f64 = PEAK * SALE_BOOST;
 
@@ -34,7 +37,7 @@ pub struct Simulation {
     shop: Shop,
     chance: Chance,
     queue: BinaryHeap<Due>,
-    streams: [Stream; 3],
+    streams: Vec<Stream>,
     launches: VecDeque<Launch>,
     season: Season,
     devices: Vec<Devices>,
@@ -89,6 +92,7 @@ enum Who {
     Customers,
     Staff,
     OldApps,
+    Kiosks,
 }
 
 /// Arrivals of one sort of visitor: a Poisson process whose rate follows the day.
@@ -129,11 +133,14 @@ impl Simulation {
         let mut shop = Shop::new(config.seed, config.users.max(100), config.start);
         let season = Season::new(&config, &mut chance);
         season.announce(&mut shop.conditions);
-        let streams = [
+        let mut streams = vec![
             Stream::new(Who::Customers, Rhythm::Customers, &config, (CUSTOMER_SHARE, MEAN_VISIT)),
             Stream::new(Who::Staff, Rhythm::Office, &config, (STAFF_SHARE, MEAN_STAFF)),
             Stream::new(Who::OldApps, Rhythm::Customers, &config, (OLD_APP_SHARE, MEAN_OLD_APP)),
         ];
+        if config.kiosks > 0.0 {
+            streams.push(Stream::new(Who::Kiosks, Rhythm::Customers, &config, (config.kiosks.min(1.0), MEAN_KIOSK)));
+        }
         let launches = attacks::plan(&config, &mut chance).into();
         let mut simulation = Self {
             config,
@@ -230,9 +237,20 @@ impl Simulation {
                 client.device = key;
                 Visit::new(client, self.name("o"), OldApp::default())
             }
+            Who::Kiosks => self.kiosk(at),
         };
         self.enter(at, visit);
         self.streams[stream].advance(&mut self.chance, &self.season, self.config.end());
+    }
+
+    fn kiosk(&mut self, at: i64) -> Visit {
+        let address = stranger(&mut self.chance);
+        let client = Client::of_stranger(Kind::Web, address, &mut self.chance);
+        let script = Kiosk::new(self.chance.hit(0.5));
+        if self.config.attacks && at >= self.config.learning_ends() && self.chance.hit(CROSSED) {
+            return Visit::new(client, self.name("kiosk_crossed-"), script.crossed()).hostile();
+        }
+        Visit::new(client, self.name("k"), script)
     }
 
     fn customer(&mut self, at: i64) -> Visit {

@@ -236,3 +236,29 @@ fn odd_configurations_come_to_an_end() {
         assert!(rows.len() < 100_000, "{config:?}");
     }
 }
+
+#[test]
+fn kiosks_differ_at_both_ends_alone() {
+    let rows = run(Config { kiosks: 0.2, ..Config::new(3, 1.0, 20_000) });
+    let mut ways: BTreeMap<&str, Vec<&Row>> = BTreeMap::new();
+    for row in rows.iter().filter(|(_, truth)| truth.group.starts_with('k')) {
+        ways.entry(&row.1.group).or_default().push(row);
+    }
+    let whole: Vec<&Vec<&Row>> = ways.values().filter(|way| way.len() == 6).collect();
+    assert!(whole.len() > 100, "{}", whole.len());
+    let template = |row: &Row| row.1.template;
+    let mut ends: BTreeSet<(&str, &str, bool)> = BTreeSet::new();
+    for way in whole {
+        let middle: Vec<&str> = way[1..5].iter().map(|row| template(row)).collect();
+        assert_eq!(
+            middle,
+            ["GET /v2/products", "GET /v2/products/{id}", "GET /v2/products/{id}/reviews", "GET /v2/products/{id}/recommendations"]
+        );
+        assert!(way.iter().all(|(exchange, _)| exchange.session.is_some() && exchange.session == way[0].0.session));
+        assert!(way[..5].iter().all(|(_, truth)| truth.label == Label::Benign));
+        ends.insert((template(way[0]), template(way[5]), way[5].1.label == Label::Attack));
+    }
+    let (presents, others) = ("GET /v2/categories", "GET /v2/categories/{slug}");
+    let (by_name, front) = ("GET /v2/products/by-slug/{slug}", "POST /v2/graphql#HomeFeed");
+    assert_eq!(ends, [(presents, by_name, false), (others, front, false), (presents, front, true), (others, by_name, true)].into());
+}

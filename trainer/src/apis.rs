@@ -131,7 +131,7 @@ impl Apis {
         for name in &all {
             if let Some(api) = self.known.get_mut(name) {
                 api.training_on = Some(Trained { until_ms: self.newest_ms, seen: api.status.seen });
-                api.status.training = Some(TrainingStatus { phase: "starting".to_owned(), done: 0.0 });
+                api.status.training = Some(TrainingStatus { phase: "starting".to_owned(), done: 0.0, left_s: None });
                 if api.status.model.is_none() {
                     api.status.stage = Stage::Training;
                 }
@@ -141,11 +141,12 @@ impl Apis {
     }
 
     /// A training goes on.
-    pub(crate) fn progress(&mut self, progress: &Progress) {
+    pub(crate) fn progress(&mut self, progress: &Progress, took: Duration) {
+        let left_s = left_s(progress, took);
         for api in self.known.values_mut().filter(|api| api.status.training.is_some()) {
             // Whole percents: a status is written for each that changes.
             let done = (progress.done * 100.0).round() / 100.0;
-            api.status.training = Some(TrainingStatus { phase: phase(progress), done });
+            api.status.training = Some(TrainingStatus { phase: phase(progress), done, left_s });
         }
     }
 
@@ -159,8 +160,17 @@ impl Apis {
             api.status.alpha = Some(learned.alpha);
             api.status.needed = 0;
             api.status.admitted = model.admissions().len() as u64;
+            api.status.refused = None;
         }
         self.end_training();
+    }
+
+    /// A model came of it that may not take over, for a reason.
+    pub(crate) fn refused(&mut self, label: &str, why: &str) {
+        for api in self.known.values_mut().filter(|api| api.training_on.is_some()) {
+            api.status.refused = Some(format!("{label}: {why}"));
+        }
+        self.failed();
     }
 
     /// No model came of it, or none that may take over: what has none listens on, and is not trained again before there is something new.
@@ -224,6 +234,7 @@ impl Api {
             training: None,
             trained: None,
             admitted: 0,
+            refused: None,
         };
         Self { status, told: None, told_at: Instant::now(), training_on: None, base: 0 }
     }
@@ -240,10 +251,16 @@ impl Api {
     }
 }
 
+/// Seconds that a training will still take, in steps that a person can follow; unknown at the beginning.
+fn left_s(progress: &Progress, took: Duration) -> Option<u64> {
+    let left = took.as_secs_f64() * (1.0 - progress.done) / progress.done;
+    (progress.done >= 0.05 && left.is_finite()).then(|| (left / 5.0).ceil() as u64 * 5)
+}
+
 /// What is being done, and how a network comes along.
 fn phase(progress: &Progress) -> String {
     match progress.epoch {
-        Some(epoch) => format!("{}, pass {}, {:.2} nats a step", progress.phase, epoch.number, epoch.loss),
+        Some(epoch) => format!("{}, pass {}, {:.2} nats", progress.phase, epoch.number, epoch.loss),
         None => progress.phase.to_owned(),
     }
 }
@@ -288,5 +305,16 @@ mod tests {
             [apis.due(&drifted).len(), apis.due(&[]).len()]
         };
         assert_eq!([due_after(0.5), due_after(1.5), due_after(4.5)], [[0, 0], [1, 0], [1, 1]]);
+
+        // A challenger that is refused is said to be, until another takes over.
+        let other = ApiName::new(ApiName::OTHER);
+        apis.start_training(std::slice::from_ref(&other));
+        apis.progress(&Progress { phase: "calibrating", done: 0.5, epoch: None }, Duration::from_secs(12));
+        assert_eq!(apis.known[&other].status.training.as_ref().unwrap().left_s, Some(15));
+        apis.refused("v2", "it finds less");
+        let status = &apis.known[&other].status;
+        assert_eq!((status.refused.as_deref(), status.stage, &status.training), (Some("v2: it finds less"), Stage::Evaluating, &None));
+        apis.modelled(&model);
+        assert_eq!(apis.known[&other].status.refused, None);
     }
 }

@@ -207,10 +207,12 @@ impl<'a> Trainer<'a> {
             }
             Some(mut training) => {
                 if let Some(progress) = training.progress() {
+                    let took = training.took();
                     if let Some(epoch) = progress.epoch {
-                        tracing::info!(pass = epoch.number, nats = epoch.loss, "a network is being taught");
+                        let left_s = took.as_secs_f64() * (1.0 - progress.done) / progress.done.max(0.01);
+                        tracing::info!(pass = epoch.number, nats = epoch.loss, left_s = left_s.round(), progress.phase);
                     }
-                    self.apis.progress(&progress);
+                    self.apis.progress(&progress, took);
                 }
                 self.training = Some(training);
             }
@@ -259,7 +261,7 @@ impl<'a> Trainer<'a> {
             (Ok(model), Some(Ok(Contest { decision: Decision::Refuse(why), champion, .. }))) => {
                 tracing::warn!(label = model.label, champion = champion.model, why, "the challenger is refused; the champion stays");
                 self.metrics.trained("refused", done.took);
-                self.apis.failed();
+                self.apis.refused(&model.label, &why);
             }
             (Ok(model), Some(Err(why))) => {
                 tracing::error!(label = model.label, why, "champion and challenger cannot be compared; the champion stays");

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 pub(crate) struct Training {
     thread: JoinHandle<Done>,
     progress: Receiver<Progress>,
+    began: Instant,
 }
 
 /// What a training came to.
@@ -86,7 +87,12 @@ impl Training {
                 Done { history, model, contest, took: began.elapsed() }
             })
             .map_err(|e| TrainerError::Thread(format!("starting to learn: {e}")))?;
-        Ok(Self { thread, progress })
+        Ok(Self { thread, progress, began: Instant::now() })
+    }
+
+    /// How long it took so far.
+    pub(crate) fn took(&self) -> Duration {
+        self.began.elapsed()
     }
 
     /// Whether it is at its end.

@@ -48,11 +48,22 @@ impl Content {
             family,
             place: self.place(seen, &v),
             observed: format!("{what}: {odd}"),
-            expected: match level {
-                Level::Own => profile.expected(),
-                Level::Parent => format!("{} (fields of this name)", profile.expected()),
-                Level::Global => format!("{} (fields like it)", profile.expected()),
-            },
+            expected: expected(profile, level),
+            support: profile.n as u64,
+        })
+    }
+
+    /// Explains a value in which another judge than its profile found a part odd that stands at a byte.
+    pub(crate) fn explain_part(&self, seen: &Seen<'_>, v: &Valued<'_>, at: usize, scratch: &mut Scratch) -> Option<Explanation> {
+        let (_, profile, level) = self.profile_for(seen.endpoint, &v.field)?;
+        let strongest = profile.tails()?.strongest(&profile.scores(&v.value, v.field.kind, self.pool(), scratch));
+        let family = if is_code(v, profile, strongest) { Family::Injection } else { Family::Unknown };
+        let odd = excerpt(v, at, at, family == Family::Injection, |t| profile.knows_token(t));
+        Some(Explanation {
+            family,
+            place: self.place(seen, v),
+            observed: format!("a part unlike this field's values: {odd}"),
+            expected: expected(profile, level),
             support: profile.n as u64,
         })
     }
@@ -126,6 +137,15 @@ impl Content {
     #[allow(clippy::unused_self, reason = "reads as a part of the room")]
     fn place(&self, _seen: &Seen<'_>, v: &Valued<'_>) -> String {
         format!("{}.{}", v.field.place.prefix(), masked_name(&v.name))
+    }
+}
+
+/// What a field's values are like, and by whose values that is known.
+fn expected(profile: &FieldProfile, level: Level) -> String {
+    match level {
+        Level::Own => profile.expected(),
+        Level::Parent => format!("{} (fields of this name)", profile.expected()),
+        Level::Global => format!("{} (fields like it)", profile.expected()),
     }
 }
 

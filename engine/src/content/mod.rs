@@ -109,14 +109,14 @@ impl EndpointFields {
 }
 
 /// A value with the field it stands in.
-struct Valued<'f> {
-    field: Field,
-    value: Cow<'f, str>,
+pub(crate) struct Valued<'f> {
+    pub(crate) field: Field,
+    pub(crate) value: Cow<'f, str>,
     name: Cow<'f, str>,
 }
 
 /// All request fields of an exchange, path variables first.
-fn valued<'f>(features: &'f Features, route: &'f Route) -> impl Iterator<Item = Valued<'f>> {
+pub(crate) fn valued<'f>(features: &'f Features, route: &'f Route) -> impl Iterator<Item = Valued<'f>> {
     let path = route.variables.iter().enumerate().filter_map(move |(n, at)| {
         let segment = features.segments().nth(*at as usize)?;
         let value = decode::percent(segment, false);
@@ -391,7 +391,7 @@ impl Worst {
 }
 
 /// Surprisal of the smallest of `count` p-values (Šidák).
-fn sidak(nats: f32, count: u32) -> f32 {
+pub(crate) fn sidak(nats: f32, count: u32) -> f32 {
     let p = (-f64::from(nats)).exp();
     let all = if p < 1e-8 { p * f64::from(count) } else { 1.0 - (1.0 - p).powi(count as i32) };
     (-(all.min(1.0)).ln()) as f32

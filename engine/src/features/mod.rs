@@ -201,6 +201,23 @@ impl Features {
         self.at(field.value)
     }
 
+    /// The same exchange with another value in one field.
+    #[must_use]
+    pub(crate) fn with_value(&self, field: usize, value: &str) -> Self {
+        let mut other = self.clone();
+        let value = &value[..value.floor_char_boundary(MAX_VALUE)];
+        if let Some(field) = other.fields.get_mut(field) {
+            let start = other.text.len() as u32;
+            other.text.push_str(value);
+            field.value = Span { start, end: other.text.len() as u32 };
+            field.kind = ValueKind::of(value);
+            field.sensitive = sensitive::scan_kind(value, field.kind);
+            field.value_hash = hash::hash_folded(value);
+            field.length = value.len() as u32;
+        }
+        other
+    }
+
     /// Segments of the path, at most [`MAX_SEGMENTS`].
     pub fn segments(&self) -> impl Iterator<Item = &str> {
         self.path.strip_prefix('/').unwrap_or(&self.path).splitn(MAX_SEGMENTS, '/')

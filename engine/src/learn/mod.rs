@@ -19,7 +19,7 @@ use crate::fuse::{Calibration, Held};
 use crate::history::History;
 use crate::links::Links;
 use crate::model::{ApiModel, Calibrations, Knowledge, Model};
-use crate::neural::{self, Epoch, NoTeacher, Teacher};
+use crate::neural::{self, Epoch, NoTeacher, Teacher, values};
 use crate::paths::{self, Pins};
 use crate::probe::Probe;
 use crate::record::ApiName;
@@ -188,12 +188,18 @@ fn learn_api<C: FnOnce(&[Held<'_>]) -> Calibration>(
     replay(&without, &rows, &mut signals);
     drop(without);
     report("teaching a network", 0.6, None);
-    let mut taught = |epoch: Epoch| report("teaching a network", 0.6 + 0.3 * epoch.done, Some(epoch));
+    let mut taught = |epoch: Epoch| report("teaching the network of steps", 0.6 + 0.2 * epoch.done, Some(epoch));
     let neural::Learned { foresight, report: network, signals: foreseen } = neural::learn(&rows, &name.0, teacher, &mut taught);
     for (at, signal) in foreseen {
         signals[at].push(signal);
     }
-    let rooms = Rooms { content, foresight, ..stateful(&rows, None, endpoints, &ties) };
+    let mut taught = |epoch: Epoch| report("teaching the network of values", 0.8 + 0.1 * epoch.done, Some(epoch));
+    let values::Learned { likeness, report: value_network, signals: appraised } =
+        values::learn(&rows, (endpoints, networks_known), &name.0, teacher, &mut taught);
+    for (at, signal) in appraised {
+        signals[at].push(signal);
+    }
+    let rooms = Rooms { content, foresight, likeness, ..stateful(&rows, None, endpoints, &ties) };
     report("calibrating", 0.9, None);
     let held: Vec<Held<'_>> = rows
         .iter()
@@ -210,7 +216,7 @@ fn learn_api<C: FnOnce(&[Held<'_>]) -> Calibration>(
         .collect();
     let calibration = calibrate(&held);
     report("done", 1.0, None);
-    ApiModel::new(name, alpha, paths, Knowledge { facts, rooms, calibration, network }, &rows)
+    ApiModel::new(name, alpha, paths, Knowledge { facts, rooms, calibration, network, value_network }, &rows)
 }
 
 /// What is learned once, from all rows: which fields name callers and objects, and a few counts of each. Learned anew without each
@@ -228,6 +234,7 @@ fn stateful(rows: &[Row<'_>], without: Option<u8>, endpoints: usize, ties: &Ties
         assets: Assets::learn(rows(), endpoints),
         sequence: Sequence::learn(rows()),
         foresight: None,
+        likeness: None,
         volume: Volume::learn(rows(), endpoints),
         content: content::Content::default(),
         links: ties.links.clone(),

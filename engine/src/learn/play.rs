@@ -37,6 +37,7 @@ impl Play {
             source: &mut source,
             shared: &mut self.shared,
             foreseen: None,
+            appraised: &[],
         };
         let result = act(&seen, &mut live);
         self.shared.put_source(source_key, seen.now, source);

@@ -22,7 +22,7 @@ const NETWORK_SHARE: f32 = 0.05;
 const NOVELTIES: u32 = 2;
 
 /// One exchange as learners see it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Row<'h> {
     pub(crate) features: &'h Features,
     pub(crate) route: Route,

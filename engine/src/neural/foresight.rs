@@ -122,3 +122,16 @@ impl Foresight {
         Some(if hundreds == 2 { name } else { format!("{name} answered {hundreds}xx") })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_network_starts_afresh() {
+        let mut carried = Carried::default();
+        carried.carry(HeadId(1), &[0.5; STATE]);
+        assert_eq!(carried.state_for(HeadId(1)), [0.5; STATE]);
+        assert_eq!(carried.state_for(HeadId(2)), [0.0; STATE]);
+    }
+}

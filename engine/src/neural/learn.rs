@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The fold that no network learns from.
-const HELD_OUT: u8 = 0;
+pub(super) const HELD_OUT: u8 = 0;
 /// Steps of one lesson, at most; beyond them whole sessions are left out.
 const MOST_STEPS: usize = 400_000;
 /// Steps to learn from, and sessions to be held to, at least.
@@ -22,9 +22,9 @@ const LEAST_SESSIONS: usize = 50;
 /// Questions of one round.
 const ROUND: usize = 256;
 
-/// What came of teaching a network.
+/// What came of teaching a network, with the figures of its kind.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub enum Report {
+pub enum Report<F> {
     /// Networks are turned off.
     Off,
     /// There is none, or it does not help.
@@ -32,22 +32,22 @@ pub enum Report {
         /// Why.
         why: String,
         /// How it compared, where it came to that.
-        figures: Option<Figures>,
+        figures: Option<F>,
     },
     /// It judges.
-    Kept(Figures),
+    Kept(F),
 }
 
-impl Report {
+impl<F> Report<F> {
     /// For the manifest.
     #[must_use]
-    pub fn to_json(&self) -> serde_json::Value {
+    pub fn to_json(&self, to_json: fn(&F) -> serde_json::Value) -> serde_json::Value {
         match self {
             Self::Off => serde_json::json!({ "kept": false, "why": "networks are turned off" }),
             Self::LeftOut { why, figures } => {
-                serde_json::json!({ "kept": false, "why": why, "figures": figures.as_ref().map(Figures::to_json) })
+                serde_json::json!({ "kept": false, "why": why, "figures": figures.as_ref().map(to_json) })
             }
-            Self::Kept(figures) => serde_json::json!({ "kept": true, "figures": figures.to_json() }),
+            Self::Kept(figures) => serde_json::json!({ "kept": true, "figures": to_json(figures) }),
         }
     }
 }
@@ -55,7 +55,7 @@ impl Report {
 /// A network, if it helps, with its answers for rows that it had not seen.
 pub(crate) struct Learned {
     pub(crate) foresight: Option<Foresight>,
-    pub(crate) report: Report,
+    pub(crate) report: Report<Figures>,
     /// By row; of held-out sessions only.
     pub(crate) signals: Vec<(usize, Signal)>,
 }

@@ -1,5 +1,6 @@
 //! What a teacher is given and gives back.
 
+use super::values::{Fields, Sketch};
 use super::{HeadError, Heads, Vocabulary};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -35,6 +36,21 @@ pub struct Lesson<'l> {
     pub previous: Option<Previous>,
 }
 
+/// What a network that rebuilds values is to be taught.
+#[derive(Debug)]
+pub struct ValueLesson<'l> {
+    /// Slots of fields.
+    pub slots: usize,
+    /// Distinct values to learn from, with what each counts for, in (0, 1].
+    pub values: &'l [(Sketch, f32)],
+    /// Values that tell when to stop, never learned from.
+    pub held_out: &'l [(Sketch, f32)],
+    /// Seed of whatever is random: a function of the data.
+    pub seed: u64,
+    /// The network before, to go on from.
+    pub previous: Option<Previous>,
+}
+
 /// A network of the version before, whose slots mean the same in this lesson.
 #[derive(Debug, Clone)]
 pub struct Previous {
@@ -50,11 +66,11 @@ pub struct Taught {
     pub onnx: Vec<u8>,
     /// Runs it, as scorers will.
     pub heads: Box<dyn Heads>,
-    /// Passes over the walks.
+    /// Passes over the lesson.
     pub epochs: u32,
     /// Whether it went on from the network before.
     pub is_warm: bool,
-    /// Largest difference of log-probabilities between the trainer's arithmetic and the file's, on held-out walks.
+    /// Largest difference of log-probabilities between the trainer's arithmetic and the file's, on what was held out.
     pub parity: f32,
 }
 
@@ -65,7 +81,7 @@ pub struct Epoch {
     pub number: u32,
     /// 0 to 1: how much of the passes that there may be.
     pub done: f64,
-    /// Mean −ln P of a step on the held-out walks, nats.
+    /// Mean −ln P of a held-out step or value, nats.
     pub loss: f32,
 }
 
@@ -101,6 +117,15 @@ pub trait Teacher {
     /// # Errors
     /// See [`TeachError`].
     fn teach(&mut self, lesson: &Lesson<'_>, progress: &mut dyn FnMut(Epoch)) -> Result<Taught, TeachError>;
+
+    /// The fields and file of the network of values in the model before, by API.
+    fn previous_values(&self, api: &str) -> Option<(Fields, Arc<[u8]>)>;
+
+    /// Trains a network that rebuilds values.
+    ///
+    /// # Errors
+    /// See [`TeachError`].
+    fn teach_values(&mut self, lesson: &ValueLesson<'_>, progress: &mut dyn FnMut(Epoch)) -> Result<Taught, TeachError>;
 }
 
 /// Teaches nothing: models come without networks.
@@ -113,6 +138,14 @@ impl Teacher for NoTeacher {
     }
 
     fn teach(&mut self, _: &Lesson<'_>, _: &mut dyn FnMut(Epoch)) -> Result<Taught, TeachError> {
+        Err(TeachError::Off)
+    }
+
+    fn previous_values(&self, _: &str) -> Option<(Fields, Arc<[u8]>)> {
+        None
+    }
+
+    fn teach_values(&mut self, _: &ValueLesson<'_>, _: &mut dyn FnMut(Epoch)) -> Result<Taught, TeachError> {
         Err(TeachError::Off)
     }
 }

@@ -8,17 +8,19 @@ mod foresight;
 mod gate;
 mod learn;
 mod lesson;
+pub mod values;
 mod vocabulary;
 
 pub use foresight::{Carried, Foresight};
 pub use gate::{Caught, Figures, Mutation};
 pub use learn::Report;
 pub(crate) use learn::{Learned, learn};
-pub use lesson::{Epoch, Lesson, NoTeacher, Previous, Step, Taught, TeachError, Teacher, Walk};
+pub use lesson::{Epoch, Lesson, NoTeacher, Previous, Step, Taught, TeachError, Teacher, ValueLesson, Walk};
 pub use vocabulary::{GAPS, START, UNKNOWN, Vocabulary};
 
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use values::{Rebuilt, Sketch};
 
 /// Floats of the state that a session carries.
 pub const STATE: usize = 64;
@@ -105,6 +107,12 @@ pub trait Heads {
     /// # Errors
     /// See [`HeadError`].
     fn foresee(&mut self, head: &Head, asks: &[Ask], answers: &mut Vec<Answer>) -> Result<(), HeadError>;
+
+    /// The same for a network that rebuilds values.
+    ///
+    /// # Errors
+    /// See [`HeadError`].
+    fn rebuild(&mut self, head: &Head, sketches: &[Sketch], answers: &mut Vec<Rebuilt>) -> Result<(), HeadError>;
 }
 
 /// Runs none: a model is judged by as if it had no networks.
@@ -113,6 +121,11 @@ pub struct NoHeads;
 
 impl Heads for NoHeads {
     fn foresee(&mut self, _: &Head, _: &[Ask], answers: &mut Vec<Answer>) -> Result<(), HeadError> {
+        answers.clear();
+        Ok(())
+    }
+
+    fn rebuild(&mut self, _: &Head, _: &[Sketch], answers: &mut Vec<Rebuilt>) -> Result<(), HeadError> {
         answers.clear();
         Ok(())
     }

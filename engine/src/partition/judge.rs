@@ -10,6 +10,7 @@ use crate::features::{Features, ValueKind};
 use crate::fuse::{self, Calibrated};
 use crate::learn::{UNSEEN, source_of};
 use crate::model::{ApiModel, Model};
+use crate::neural::values::Appraisal;
 use crate::neural::{Answer, Ask, HeadError, Heads};
 use crate::record::{ApiName, DetectorKind, Family, Label, PValue, Reason, SourceId, Stage, Verdict};
 use crate::rooms::Rooms;
@@ -43,6 +44,8 @@ struct Outcome {
 pub(super) struct Turn<'t> {
     /// What was asked and answered with the rest of its batch.
     pub(super) beforehand: Option<(Ask, Answer)>,
+    /// What was said of its values with those of its batch.
+    pub(super) appraised: &'t [Appraisal],
     /// Who answers what was not asked then.
     pub(super) heads: &'t mut dyn Heads,
 }
@@ -107,6 +110,7 @@ impl Partition {
             source: &mut source,
             shared: &mut self.shared,
             foreseen: None,
+            appraised: turn.appraised,
         };
         api.rooms.arrive(&seen, &mut live);
         match foresee(api, &seen, &live, turn) {

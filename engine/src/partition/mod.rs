@@ -1,5 +1,6 @@
 //! All live state of one partition, and the step from one record to its verdict. Scorer, trainer and backtest drive this one type.
 
+mod appraise;
 mod beforehand;
 mod breadth;
 mod incidents;
@@ -271,7 +272,7 @@ impl Partition {
     /// Judges the next record and learns its traces, without networks: [`Self::judge_all`] has them.
     pub fn judge(&mut self, position: RecordPosition, exchange: &Exchange<'_>) -> Judged {
         let features = self.extractor.extract(exchange);
-        self.judge_digested(Incoming { position, exchange }, &features, Turn { beforehand: None, heads: &mut NoHeads })
+        self.judge_digested(Incoming { position, exchange }, &features, Turn { beforehand: None, appraised: &[], heads: &mut NoHeads })
     }
 
     /// Judges the next records in their order. How records are cut into batches changes no verdict.
@@ -291,9 +292,10 @@ impl Partition {
 
     fn judge_batch(&mut self, records: &[Incoming<'_>], features: &[Features], heads: &mut dyn Heads) -> Result<Vec<Judged>, HeadError> {
         let beforehand = self.ask_beforehand(records, features, heads);
+        let appraised = self.appraise(features, heads);
         let mut judged = Vec::with_capacity(records.len());
-        for ((record, features), beforehand) in records.iter().zip(features).zip(beforehand) {
-            judged.push(self.judge_digested(*record, features, Turn { beforehand, heads }));
+        for (n, ((record, features), beforehand)) in records.iter().zip(features).zip(beforehand).enumerate() {
+            judged.push(self.judge_digested(*record, features, Turn { beforehand, appraised: appraised.of(n), heads }));
         }
         self.failure.take().map_or(Ok(judged), Err)
     }

@@ -7,6 +7,7 @@ use crate::access::{Footprint, Owner};
 use crate::facts::{Entity, Fact, Saw};
 use crate::fuse::Wealth;
 use crate::links::{Issue, Linked};
+use crate::neural::values::Appraisal;
 use crate::neural::{Answer, Ask, Carried};
 use crate::newcomer::Newcomer;
 use crate::probe::Tried;
@@ -176,6 +177,8 @@ pub struct Live<'l> {
     pub shared: &'l mut Shared,
     /// What the network was asked of this step, and what it answered.
     pub foreseen: Option<(Ask, Answer)>,
+    /// What the network said of its values.
+    pub appraised: &'l [Appraisal],
 }
 
 impl Live<'_> {

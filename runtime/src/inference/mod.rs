@@ -4,14 +4,17 @@
 
 mod heads;
 mod library;
+mod network;
 
 use crate::config::Network;
 use engine::Model;
 use engine::model::ApiModel;
+use engine::neural::values::{KINDS, Sketch};
 use engine::neural::{Ask, GAPS, HeadError, Heads, NoHeads, STATE};
 
-pub use heads::{INPUTS, OUTPUTS, OnnxHeads};
+pub use heads::OnnxHeads;
 pub use library::{Library, LibraryError, USUAL_PLACE};
+pub use network::{FORESEEING_IN, FORESEEING_OUT, REBUILDING_IN, REBUILDING_OUT};
 
 /// Who runs networks, as configured.
 #[must_use]
@@ -19,7 +22,7 @@ pub fn heads(network: &Network) -> Box<dyn Heads> {
     if network.enabled { Box::new(OnnxHeads::new(network.library.clone())) } else { Box::new(NoHeads) }
 }
 
-/// Whether all networks of a model can be run here, as configured, and know every step of their vocabularies.
+/// Whether all networks of a model can be run here, as configured, and know every step and field that they are to know.
 ///
 /// # Errors
 /// The library cannot be loaded, or a network is none that Weir writes.
@@ -32,6 +35,15 @@ pub fn check(model: &Model, network: &Network) -> Result<(), HeadError> {
         heads.foresee(&foresight.head, &[farthest], &mut answers)?;
         if answers.iter().any(|answer| !answer.nats.is_finite()) {
             return Err(HeadError::Unusable("it does not know all steps of its vocabulary".to_owned()));
+        }
+    }
+    let mut answers = Vec::new();
+    for likeness in model.apis().iter().filter_map(ApiModel::likeness) {
+        let last = u16::try_from(likeness.fields().len().saturating_sub(1)).unwrap_or(u16::MAX);
+        let farthest = Sketch { field: last, kind: (KINDS - 1) as u8, grams: u128::MAX };
+        heads.rebuild(&likeness.head, &[farthest], &mut answers)?;
+        if answers.iter().any(|answer| !answer.nats.is_finite()) {
+            return Err(HeadError::Unusable("it does not know all of its fields".to_owned()));
         }
     }
     Ok(())

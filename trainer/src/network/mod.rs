@@ -1,27 +1,34 @@
 //! Trains the networks of a model: in Rust, on the CPU (or, built so, on a card), from a seed that the data gives, to an ONNX file that
 //! is checked against what was trained before anybody gets it.
 
-mod batch;
+mod autoencoder;
 mod fit;
 mod gru;
 mod onnx;
+mod parity;
+mod steps;
 mod weights;
 
+use autoencoder::Autoencoder;
 use candle_core::Device;
 use engine::Model;
-use engine::neural::{Answer, Ask, Epoch, Head, Heads, Lesson, NoTeacher, STATE, Taught, TeachError, Teacher, Vocabulary, Walk};
-use fit::{Fitted, Plan};
+use engine::model::ApiModel;
+use engine::neural::values::Fields;
+use engine::neural::{Epoch, Head, Lesson, NoTeacher, Previous, Taught, TeachError, Teacher, ValueLesson, Vocabulary};
+use fit::{Fitted, Network as _, Plan};
 use gru::Gru;
 use runtime::config::Network;
 use runtime::inference::OnnxHeads;
 use std::path::PathBuf;
 use std::sync::Arc;
-use weights::Weights;
+use weights::{Layout, Weights};
 
-/// Largest difference of a log-probability between the trained and the exported network.
-const PARITY: f32 = 1e-4;
-/// Held-out walks that parity is measured on, at most.
-const PARITY_WALKS: usize = 256;
+/// Steps, and values, of all passes together: what bounds the time.
+const MOST_STEPS: usize = 6_000_000;
+const MOST_VALUES: usize = 1_500_000;
+/// A gain that counts as one, nats a step and a value.
+const STEP_GAIN: f32 = 1e-3;
+const VALUE_GAIN: f32 = 1e-2;
 
 /// Who teaches networks, as configured; they go on from those of `earlier` where they can.
 #[must_use]
@@ -49,68 +56,60 @@ impl Tutor {
         self.champion = champion;
         self
     }
+
+    fn earlier(&self, api: &str) -> Option<&ApiModel> {
+        self.champion.as_ref()?.apis().iter().find(|a| &*a.name.0 == api)
+    }
 }
 
 impl Teacher for Tutor {
     fn previous(&self, api: &str) -> Option<(Vocabulary, Arc<[u8]>)> {
-        let api = self.champion.as_ref()?.apis().iter().find(|a| &*a.name.0 == api)?;
-        let foresight = api.foresight()?;
+        let foresight = self.earlier(api)?.foresight()?;
         Some((foresight.vocabulary().clone(), Arc::clone(&foresight.head.onnx)))
     }
 
     fn teach(&mut self, lesson: &Lesson<'_>, progress: &mut dyn FnMut(Epoch)) -> Result<Taught, TeachError> {
-        let failed = |e: candle_core::Error| TeachError::Failed(e.to_string());
-        let device = Device::cuda_if_available(0).map_err(failed)?;
-        let earlier = lesson.previous.as_ref().and_then(|p| onnx::read(&p.onnx, p.slots));
-        let is_warm = earlier.is_some();
-        let start = match earlier {
-            Some(weights) => weights.grown(lesson.slots, lesson.seed),
-            None => Weights::random(lesson.slots, lesson.seed),
-        };
-        let plan = Plan::of(lesson, is_warm);
-        let Fitted { weights, epochs } = fit::fit(&start, lesson, &plan, &device, progress).map_err(failed)?;
-        let file = onnx::write(&weights);
-        let mut heads = OnnxHeads::new(self.library.clone());
-        let head = Head::new(file.clone());
-        let gru = Gru::new(&weights, &Device::Cpu).map_err(failed)?;
-        let sample: Vec<Walk> = lesson.held_out.iter().take(PARITY_WALKS).map(|w| w.iter().take(32).copied().collect()).collect();
-        let difference = difference(&gru, &head, &mut heads, &sample)?;
-        if difference.is_nan() || difference > PARITY {
-            return Err(TeachError::Parity { difference, allowed: PARITY });
-        }
-        Ok(Taught { onnx: file, heads: Box::new(heads), epochs, is_warm, parity: difference })
+        let (start, is_warm) = start(gru::LAYOUT, lesson.slots, lesson.seed, lesson.previous.as_ref());
+        let cells = lesson.walks.iter().map(Vec::len).sum();
+        let plan = Plan::of((cells, MOST_STEPS), STEP_GAIN, is_warm, lesson.seed);
+        let batches = (steps::batches(lesson.walks), steps::batches(lesson.held_out));
+        let Fitted { weights, epochs } = fit::fit::<Gru>(&start, batches, plan, &device()?, progress).map_err(failed)?;
+        let (onnx, mut heads) = (gru::file(&weights), OnnxHeads::new(self.library.clone()));
+        let network = Gru::new(&weights, &Device::Cpu).map_err(failed)?;
+        let parity = parity::of_steps(&network, &Head::new(onnx.clone()), &mut heads, lesson.held_out)?;
+        Ok(Taught { onnx, heads: Box::new(heads), epochs, is_warm, parity })
+    }
+
+    fn previous_values(&self, api: &str) -> Option<(Fields, Arc<[u8]>)> {
+        let likeness = self.earlier(api)?.likeness()?;
+        Some((likeness.fields().clone(), Arc::clone(&likeness.head.onnx)))
+    }
+
+    fn teach_values(&mut self, lesson: &ValueLesson<'_>, progress: &mut dyn FnMut(Epoch)) -> Result<Taught, TeachError> {
+        let (start, is_warm) = start(autoencoder::LAYOUT, lesson.slots, lesson.seed, lesson.previous.as_ref());
+        let plan = Plan::of((lesson.values.len(), MOST_VALUES), VALUE_GAIN, is_warm, lesson.seed);
+        let batches = (autoencoder::batches(lesson.values), autoencoder::batches(lesson.held_out));
+        let Fitted { weights, epochs } = fit::fit::<Autoencoder>(&start, batches, plan, &device()?, progress).map_err(failed)?;
+        let (onnx, mut heads) = (autoencoder::file(&weights), OnnxHeads::new(self.library.clone()));
+        let network = Autoencoder::new(&weights, &Device::Cpu).map_err(failed)?;
+        let parity = parity::of_values(&network, &Head::new(onnx.clone()), &mut heads, lesson.held_out)?;
+        Ok(Taught { onnx, heads: Box::new(heads), epochs, is_warm, parity })
     }
 }
 
-/// Largest difference of −ln P of a step, over walks.
-fn difference(gru: &Gru, head: &Head, heads: &mut dyn Heads, walks: &[Walk]) -> Result<f32, TeachError> {
-    let failed = |e: candle_core::Error| TeachError::Failed(e.to_string());
-    let mut largest = 0.0f32;
-    for batch in batch::batches(walks) {
-        let trained = gru.nats(&batch).and_then(|nats| nats.to_vec1::<f32>()).map_err(failed)?;
-        let mut states = vec![[0.0f32; STATE]; batch.walks];
-        let mut answers: Vec<Answer> = Vec::new();
-        for time in 0..batch.times {
-            let cells = time * batch.walks..(time + 1) * batch.walks;
-            let asks: Vec<Ask> = cells
-                .clone()
-                .zip(&states)
-                .map(|(cell, state)| Ask {
-                    previous: batch.previous[cell] as u16,
-                    gap: batch.gaps[cell] as u8,
-                    next: batch.next[cell] as u16,
-                    state: *state,
-                })
-                .collect();
-            heads.foresee(head, &asks, &mut answers)?;
-            for ((cell, answer), state) in cells.zip(&answers).zip(&mut states) {
-                *state = answer.state;
-                if batch.weights[cell] > 0.0 {
-                    let apart = (answer.nats - trained[cell]).abs();
-                    largest = if apart.is_nan() { apart } else { largest.max(apart) };
-                }
-            }
-        }
+fn device() -> Result<Device, TeachError> {
+    Device::cuda_if_available(0).map_err(failed)
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "what `map_err` hands over")]
+fn failed(error: candle_core::Error) -> TeachError {
+    TeachError::Failed(error.to_string())
+}
+
+/// What training starts from: the network before, grown, if there is one that fits; and whether there is.
+fn start(layout: Layout, slots: usize, seed: u64, previous: Option<&Previous>) -> (Weights, bool) {
+    match previous.and_then(|p| onnx::read(&p.onnx, layout, p.slots)) {
+        Some(weights) => (weights.grown(slots, seed), true),
+        None => (Weights::random(layout, slots, seed), false),
     }
-    Ok(largest)
 }

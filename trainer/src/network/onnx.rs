@@ -1,18 +1,17 @@
-//! The few messages of ONNX that a network of Weir needs, the graph it is, and its weights out of a file again.
+//! The few messages of ONNX that a network of Weir needs, and its weights out of a file again.
 //!
 //! Field numbers are those of `onnx.proto` (IR version 8); what Weir does not write it does not read.
 
-use super::weights::{NAMES, Weights};
+use super::weights::{Layout, Weights};
 use prost::Message;
-use runtime::inference::{INPUTS, OUTPUTS};
 
 /// Version of the messages.
 const IR_VERSION: i64 = 8;
 /// Version of the operators.
 const OPSET: i64 = 17;
 /// Element types.
-const FLOAT: i32 = 1;
-const INT32: i32 = 6;
+pub(super) const FLOAT: i32 = 1;
+pub(super) const INT32: i32 = 6;
 const INT64: i32 = 7;
 /// Attribute types.
 const ATTRIBUTE_INT: i32 = 2;
@@ -54,7 +53,7 @@ struct Graph {
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct Node {
+pub(super) struct Node {
     #[prost(string, repeated, tag = "1")]
     input: Vec<String>,
     #[prost(string, repeated, tag = "2")]
@@ -125,69 +124,52 @@ struct Dimension {
     dim_param: Option<String>,
 }
 
+/// What a file has besides weights.
+pub(super) struct Shell<'s> {
+    pub(super) name: &'s str,
+    pub(super) nodes: Vec<Node>,
+    /// Named lists of numbers that nodes ask for.
+    pub(super) lists: &'s [(&'s str, &'s [i64])],
+    /// Name, element type and shape of one question.
+    pub(super) input: &'s [(&'s str, i32, &'s [i64])],
+    /// The same of one answer.
+    pub(super) output: &'s [(&'s str, i32, &'s [i64])],
+}
+
 /// The ONNX file of a network.
-pub(super) fn write(weights: &Weights) -> Vec<u8> {
-    let slots = weights.slots as i64;
-    let width = engine::neural::STATE as i64;
-    let mut initializer: Vec<TensorData> = weights
-        .tensors()
-        .map(|(name, dims, data)| TensorData {
-            dims: dims.iter().map(|d| *d as i64).collect(),
-            data_type: FLOAT,
-            name: name.to_owned(),
-            raw_data: data.iter().flat_map(|x| x.to_le_bytes()).collect(),
-        })
-        .collect();
-    let thirds = [width; 3].iter().flat_map(|x| x.to_le_bytes()).collect();
-    initializer.push(TensorData { dims: vec![3], data_type: INT64, name: "thirds".to_owned(), raw_data: thirds });
-    let [previous, gap, state] = INPUTS;
-    let [next, state_after] = OUTPUTS;
+pub(super) fn write(weights: &Weights, shell: Shell<'_>) -> Vec<u8> {
+    let floats = weights.tensors().map(|(name, dims, data)| TensorData {
+        dims: dims.iter().map(|d| *d as i64).collect(),
+        data_type: FLOAT,
+        name: name.to_owned(),
+        raw_data: data.iter().flat_map(|x| x.to_le_bytes()).collect(),
+    });
+    let lists = shell.lists.iter().map(|(name, list)| TensorData {
+        dims: vec![list.len() as i64],
+        data_type: INT64,
+        name: (*name).to_owned(),
+        raw_data: list.iter().flat_map(|x| x.to_le_bytes()).collect(),
+    });
+    let values = |all: &[(&str, i32, &[i64])]| all.iter().map(|(name, elem_type, rest)| value(name, *elem_type, rest)).collect();
     let graph = Graph {
-        name: "foresight".to_owned(),
-        node: nodes(),
-        initializer,
-        input: vec![value(previous, INT32, &[]), value(gap, INT32, &[]), value(state, FLOAT, &[width])],
-        output: vec![value(next, FLOAT, &[slots]), value(state_after, FLOAT, &[width])],
+        name: shell.name.to_owned(),
+        initializer: floats.chain(lists).collect(),
+        input: values(shell.input),
+        output: values(shell.output),
+        node: shell.nodes,
     };
     let opset_import = vec![OperatorSet { domain: String::new(), version: OPSET }];
     Model { ir_version: IR_VERSION, producer_name: "weir".to_owned(), graph: Some(graph), opset_import }.encode_to_vec()
 }
 
-/// A gated recurrent unit over embedded steps, and the log-probabilities of the next step.
-fn nodes() -> Vec<Node> {
-    let [previous, gap, state] = INPUTS;
-    let [next, state_after] = OUTPUTS;
-    let [steps, gaps, w_in, b_in, w_state, b_state, w_out, b_out] = NAMES;
-    vec![
-        node("Gather", &[steps, previous], &["step"]),
-        node("Gather", &[gaps, gap], &["pause"]),
-        node("Add", &["step", "pause"], &["seen"]),
-        node("Gemm", &["seen", w_in, b_in], &["in"]),
-        node("Gemm", &[state, w_state, b_state], &["kept"]),
-        along(node("Split", &["in", "thirds"], &["in_r", "in_z", "in_n"])),
-        along(node("Split", &["kept", "thirds"], &["kept_r", "kept_z", "kept_n"])),
-        node("Add", &["in_r", "kept_r"], &["sum_r"]),
-        node("Sigmoid", &["sum_r"], &["r"]),
-        node("Add", &["in_z", "kept_z"], &["sum_z"]),
-        node("Sigmoid", &["sum_z"], &["z"]),
-        node("Mul", &["r", "kept_n"], &["reset"]),
-        node("Add", &["in_n", "reset"], &["sum_n"]),
-        node("Tanh", &["sum_n"], &["n"]),
-        node("Sub", &[state, "n"], &["change"]),
-        node("Mul", &["z", "change"], &["stays"]),
-        node("Add", &["n", "stays"], &[state_after]),
-        node("Gemm", &[state_after, w_out, b_out], &["logits"]),
-        along(node("LogSoftmax", &["logits"], &[next])),
-    ]
-}
-
-fn node(op: &str, input: &[&str], output: &[&str]) -> Node {
+/// A step of the arithmetic.
+pub(super) fn node(op: &str, input: &[&str], output: &[&str]) -> Node {
     let owned = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect();
     Node { input: owned(input), output: owned(output), name: output.concat(), op_type: op.to_owned(), attribute: Vec::new() }
 }
 
 /// Along the second axis.
-fn along(mut node: Node) -> Node {
+pub(super) fn along(mut node: Node) -> Node {
     node.attribute.push(Attribute { name: "axis".to_owned(), i: 1, r#type: ATTRIBUTE_INT });
     node
 }
@@ -200,9 +182,9 @@ fn value(name: &str, elem_type: i32, rest: &[i64]) -> ValueInfo {
 }
 
 /// The weights of a network that [`write`] wrote; `None` for any other file.
-pub(super) fn read(onnx: &[u8], slots: usize) -> Option<Weights> {
+pub(super) fn read(onnx: &[u8], layout: Layout, slots: usize) -> Option<Weights> {
     let graph = Model::decode(onnx).ok()?.graph?;
-    Weights::gather(slots, |name| {
+    Weights::gather(layout, slots, |name| {
         let tensor = graph.initializer.iter().find(|t| t.name == name && t.data_type == FLOAT)?;
         let dims = tensor.dims.iter().map(|d| usize::try_from(*d).ok()).collect::<Option<Vec<usize>>>()?;
         let (floats, rest) = tensor.raw_data.as_chunks::<4>();
@@ -212,15 +194,18 @@ pub(super) fn read(onnx: &[u8], slots: usize) -> Option<Weights> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{autoencoder, gru};
     use super::*;
 
     #[test]
     fn weights_come_back_from_the_file_and_damage_gives_none() {
-        let weights = Weights::random(9, 4);
-        let file = write(&weights);
-        assert_eq!(read(&file, 9).as_ref(), Some(&weights));
-        assert_eq!(read(&file, 8), None, "other slots");
-        assert_eq!(read(&file[..file.len() / 2], 9), None);
-        assert_eq!(read(b"something else", 9), None);
+        let layout = gru::LAYOUT;
+        let weights = Weights::random(layout, 9, 4);
+        let file = gru::file(&weights);
+        assert_eq!(read(&file, layout, 9).as_ref(), Some(&weights));
+        assert_eq!(read(&file, layout, 8), None, "other slots");
+        assert_eq!(read(&file, autoencoder::LAYOUT, 9), None, "another network");
+        assert_eq!(read(&file[..file.len() / 2], layout, 9), None);
+        assert_eq!(read(b"something else", layout, 9), None);
     }
 }

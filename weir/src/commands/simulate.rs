@@ -47,6 +47,10 @@ pub(crate) struct Args {
     /// Hide attacks in the learning time: so many for each customer's visit, 0 to 1.
     #[arg(long, default_value_t = 0.0, value_name = "SHARE")]
     poison: f64,
+    /// Share of exchanges by kiosks, whose two ways through the shop differ only at their beginning and end, 0 to 1; some cross over: what
+    /// a memory of three steps cannot see.
+    #[arg(long, default_value_t = 0.0, value_name = "SHARE")]
+    kiosks: f64,
     /// Leave bodies out.
     #[arg(long)]
     no_bodies: bool,
@@ -66,6 +70,7 @@ impl Args {
             launches: self.launches,
             look_alikes: !self.no_look_alikes,
             poison: self.poison,
+            kiosks: self.kiosks,
             bodies: !self.no_bodies,
             ..base
         }

@@ -109,6 +109,12 @@ impl ApiOverview {
         }
         if let Some(training) = &status.training {
             let _ = write!(text, ", {} {:.0} %", training.phase, training.done * 100.0);
+            if let Some(left) = training.left_s {
+                let _ = write!(text, ", {left} s left");
+            }
+        }
+        if let Some(why) = &status.refused {
+            let _ = write!(text, ", refused {}", clean(why));
         }
         text.push('\n');
         let verdicts = &self.verdicts;

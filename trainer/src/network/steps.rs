@@ -1,5 +1,6 @@
 //! Walks cut into pieces of one length and put side by side.
 
+use super::fit::Lessons;
 use engine::neural::{Step, Walk};
 
 /// Steps that a gradient goes back through. A piece that is no beginning starts from an empty state, as a session does whose network was
@@ -41,9 +42,15 @@ impl Batch {
         }
         batch
     }
+}
 
-    /// Weights without those of the pieces that are oddest on average, so many of them. `nats`: of each step.
-    pub(super) fn trimmed(&self, nats: &[f32], share: f64) -> Vec<f32> {
+impl Lessons for Batch {
+    fn weights(&self) -> &[f32] {
+        &self.weights
+    }
+
+    /// Without the pieces that are oddest on average.
+    fn trimmed(&self, nats: &[f32], share: f64) -> Vec<f32> {
         let drop = (self.walks as f64 * share) as usize;
         let mut mean: Vec<(f32, usize)> = (0..self.walks)
             .map(|walk| {
