@@ -37,7 +37,7 @@ impl Content {
         }
         let (_, v) = worst?;
         let (_, profile, level) = self.profile_for(seen.endpoint, &v.field)?;
-        let scores = profile.scores(&v.value, v.field.kind, self.pool(), scratch).whole;
+        let scores = profile.scores(&v.value, v.field.kind, self.pool(), scratch);
         let strongest = profile.tails()?.strongest(&scores);
         let unseen = profile.unseen_chars(&v.value);
         let (from, to) = profile.oddest_part(&v.value, self.pool(), scratch);

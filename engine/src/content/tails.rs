@@ -47,8 +47,9 @@ impl Tails {
         self.sum.p(f64::from(sum_of(&self.each, scores))).nats() as f32
     }
 
-    /// Which score surprises most.
-    pub(super) fn strongest(&self, scores: &[f32; SCORES]) -> usize {
+    /// Which score of the value as it is surprises most.
+    pub(super) fn strongest(&self, scores: &Scores) -> usize {
+        let scores = &scores.whole;
         (0..SCORES)
             .max_by(|a, b| self.each[*a].p(f64::from(scores[*a])).nats().total_cmp(&self.each[*b].p(f64::from(scores[*b])).nats()))
             .unwrap_or(0)
