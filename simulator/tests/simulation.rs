@@ -259,6 +259,6 @@ fn kiosks_differ_at_both_ends_alone() {
         ends.insert((template(way[0]), template(way[5]), way[5].1.label == Label::Attack));
     }
     let (presents, others) = ("GET /v2/categories", "GET /v2/categories/{slug}");
-    let (label, place) = ("POST /v2/graphql#PresentLabel", "POST /v2/graphql#ShelfPlace");
-    assert_eq!(ends, [(presents, label, false), (others, place, false), (presents, place, true), (others, label, true)].into());
+    let (by_name, front) = ("GET /v2/products/by-slug/{slug}", "POST /v2/graphql#HomeFeed");
+    assert_eq!(ends, [(presents, by_name, false), (others, front, false), (presents, front, true), (others, by_name, true)].into());
 }

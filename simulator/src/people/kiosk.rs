@@ -1,7 +1,7 @@
 //! Kiosks in shops of partners: two ways through the same four pages. Which one it was shows only at its beginning and at its end, so that
 //! whoever begins like one and ends like the other can be told by a memory of more than four steps alone.
 
-use super::browse::{categories, category, graphql, recommendations, reviews, search};
+use super::browse::{categories, category, home_feed, recommendations, reviews, search};
 use super::client::Client;
 use super::visit::{Intent, Outcome, Scene, Script, Step};
 use crate::wire::Call;
@@ -37,7 +37,7 @@ impl Script for Kiosk {
         }
         self.begun = true;
         let first: Intent = if self.presents { categories } else { category };
-        let last: Intent = if self.presents != self.crossed { present_label } else { shelf_place };
+        let last: Intent = if self.presents != self.crossed { page_by_name } else { home_feed };
         let mut think = || scene.chance.think(4_000.0);
         let mut steps = vec![Step::new(1, first)];
         steps.extend([search, page, reviews, recommendations].map(|intent: Intent| Step::new(think(), intent)));
@@ -53,14 +53,8 @@ fn page(client: &mut Client, scene: &mut Scene<'_>) -> Option<Call> {
     Some(Call::get(format!("/v2/products/{}", product.number())))
 }
 
-/// Prints the label of a present.
-fn present_label(client: &mut Client, _: &mut Scene<'_>) -> Option<Call> {
-    const QUERY: &str = "query PresentLabel($id: Int!) { product(id: $id) { name images { url } } }";
-    Some(graphql("PresentLabel", QUERY, ("id", client.memory.viewed?.number())))
-}
-
-/// Says where a product stands.
-fn shelf_place(client: &mut Client, _: &mut Scene<'_>) -> Option<Call> {
-    const QUERY: &str = "query ShelfPlace($id: Int!) { product(id: $id) { name variants { size stock } } }";
-    Some(graphql("ShelfPlace", QUERY, ("id", client.memory.viewed?.number())))
+/// The same by its name.
+fn page_by_name(client: &mut Client, scene: &mut Scene<'_>) -> Option<Call> {
+    let slug = &scene.shop.catalog.get(client.memory.viewed?)?.slug;
+    Some(Call::get(format!("/v2/products/by-slug/{slug}")))
 }

@@ -10,12 +10,10 @@ use serde_json::Value;
 
 const PATH: &str = "/v2/graphql";
 /// Names and templates of the operations.
-const OPERATIONS: [(&str, Template); 5] = [
+const OPERATIONS: [(&str, Template); 3] = [
     ("HomeFeed", Template("POST /v2/graphql#HomeFeed")),
     ("ProductCard", Template("POST /v2/graphql#ProductCard")),
     ("OrderStatus", Template("POST /v2/graphql#OrderStatus")),
-    ("PresentLabel", Template("POST /v2/graphql#PresentLabel")),
-    ("ShelfPlace", Template("POST /v2/graphql#ShelfPlace")),
 ];
 
 /// Templates of the operations.
@@ -39,7 +37,7 @@ pub(super) fn handle(shop: &mut Shop, ask: &Ask<'_>) -> Reply {
     }
     match ask.text("operationName") {
         "HomeFeed" => home(shop, variable("first").unwrap_or(8), ask.now),
-        "ProductCard" | "PresentLabel" | "ShelfPlace" => card(shop, variable("id")),
+        "ProductCard" => card(shop, variable("id")),
         "OrderStatus" => status(shop, ask),
         _ => errors("Cannot query this operation"),
     }
