@@ -57,7 +57,7 @@ all_judged() {
 
 say "simulating a web shop, its users and its attackers"
 start="$(date --utc --date '1 day ago' +%FT%TZ)"
-docker compose exec -T ingest weir simulate --seed "$((SECONDS + $$))" --start "$start" --days 1 --requests-per-day 26000 --learning 0.7 --out /tmp/smoke >/dev/null 2>&1
+docker compose exec -T ingest weir simulate --seed "$((SECONDS + $$))" --start "$start" --days 1 --requests-per-day 36000 --learning 0.7 --out /tmp/smoke >/dev/null 2>&1
 for part in train test; do
   docker compose exec -T ingest cat "/tmp/smoke/$part.ndjson" >"$work/$part.ndjson"
 done
@@ -67,6 +67,8 @@ before="$(wc -l <"$work/before")"
 sent=0
 if [ "$(newest_stage)" != evaluating ]; then
   lines="$(wc -l <"$work/train.ndjson")"
+  needed="$(docker compose exec -T trainer weir config show | sed -n 's/^learning.requests = \([0-9]*\).*/\1/p')"
+  [ "$lines" -ge "$needed" ] || fail "$lines exchanges were simulated, and the first training starts after $needed"
   say "mirroring $lines exchanges to learn from"
   post "$work/train.ndjson"
   sent=$((sent + lines))

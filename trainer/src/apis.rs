@@ -1,6 +1,7 @@
 //! Where each API is in its life: how much was seen of it, when its training is due, what `weir.status` says of it.
 
 use crate::settings::Settings;
+use crate::training::left_s;
 use engine::api::Directory;
 use engine::{ApiName, Features, Model, Progress, Stage};
 use runtime::config::Learning;
@@ -249,12 +250,6 @@ impl Api {
         self.status.seen = self.base + count;
         self.status.needed = if self.status.model.is_some() { 0 } else { learning.requests.saturating_sub(self.status.seen) };
     }
-}
-
-/// Seconds that a training will still take, in steps that a person can follow; unknown at the beginning.
-fn left_s(progress: &Progress, took: Duration) -> Option<u64> {
-    let left = took.as_secs_f64() * (1.0 - progress.done) / progress.done;
-    (progress.done >= 0.05 && left.is_finite()).then(|| (left / 5.0).ceil() as u64 * 5)
 }
 
 /// What is being done, and how a network comes along.

@@ -207,12 +207,7 @@ impl<'a> Trainer<'a> {
             }
             Some(mut training) => {
                 if let Some(progress) = training.progress() {
-                    let took = training.took();
-                    if let Some(epoch) = progress.epoch {
-                        let left_s = took.as_secs_f64() * (1.0 - progress.done) / progress.done.max(0.01);
-                        tracing::info!(pass = epoch.number, nats = epoch.loss, left_s = left_s.round(), progress.phase);
-                    }
-                    self.apis.progress(&progress, took);
+                    self.apis.progress(&progress, training.took());
                 }
                 self.training = Some(training);
             }

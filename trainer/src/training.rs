@@ -13,11 +13,16 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+/// How often the log says how a network comes along; the status says it at any time.
+const LOG_EVERY: Duration = Duration::from_secs(5);
+
 /// A training that is going on.
 pub(crate) struct Training {
     thread: JoinHandle<Done>,
     progress: Receiver<Progress>,
     began: Instant,
+    /// The phase that was logged last, and when.
+    logged: Option<(&'static str, Instant)>,
 }
 
 /// What a training came to.
@@ -87,7 +92,7 @@ impl Training {
                 Done { history, model, contest, took: began.elapsed() }
             })
             .map_err(|e| TrainerError::Thread(format!("starting to learn: {e}")))?;
-        Ok(Self { thread, progress, began: Instant::now() })
+        Ok(Self { thread, progress, began: Instant::now(), logged: None })
     }
 
     /// How long it took so far.
@@ -102,11 +107,25 @@ impl Training {
 
     /// The newest progress since the last call.
     pub(crate) fn progress(&mut self) -> Option<Progress> {
-        self.progress.try_iter().last()
+        let progress = self.progress.try_iter().last()?;
+        if let Some(epoch) = progress.epoch
+            && self.logged.is_none_or(|(phase, at)| phase != progress.phase || at.elapsed() >= LOG_EVERY)
+        {
+            self.logged = Some((progress.phase, Instant::now()));
+            let left_s = left_s(&progress, self.took());
+            tracing::info!(phase = progress.phase, pass = epoch.number, nats = epoch.loss, left_s);
+        }
+        Some(progress)
     }
 
     /// Waits for the end.
     pub(crate) fn end(self) -> Result<Done, TrainerError> {
         self.thread.join().map_err(|_| TrainerError::Thread("learning ended by a panic".to_owned()))
     }
+}
+
+/// Seconds that a training will still take, in steps that a person can follow; unknown at the beginning.
+pub(crate) fn left_s(progress: &Progress, took: Duration) -> Option<u64> {
+    let left = took.as_secs_f64() * (1.0 - progress.done) / progress.done;
+    (progress.done >= 0.05 && left.is_finite()).then(|| (left / 5.0).ceil() as u64 * 5)
 }
