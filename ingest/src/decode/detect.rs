@@ -124,9 +124,13 @@ fn is_over_lines(peek: &[u8]) -> bool {
     memchr::memchr(b'\n', text).is_some_and(|end| !Keys::of(&text[..end]).closed)
 }
 
-/// Whether the first byte that counts opens a JSON array of objects.
+/// Whether the first bytes that count open a JSON array of objects. A line of garbage that begins like one must not swallow those behind it.
 pub(crate) fn is_array(peek: &[u8]) -> bool {
-    peek.trim_ascii_start().strip_prefix(b"[").map(<[u8]>::trim_ascii_start).is_some_and(|rest| matches!(rest.first(), Some(b'{' | b']')))
+    let Some(first) = peek.trim_ascii_start().strip_prefix(b"[").map(<[u8]>::trim_ascii_start) else { return false };
+    match first.strip_prefix(b"{").map(<[u8]>::trim_ascii_start) {
+        Some(object) => matches!(object.first(), None | Some(b'"' | b'}')),
+        None => first.starts_with(b"]"),
+    }
 }
 
 /// Tells what an input is from its first bytes; `None`: more are needed, which cannot be when `all` says that there are no more.
@@ -295,6 +299,8 @@ mod tests {
     fn a_bad_first_line_does_not_decide() {
         let text = b"{\"broken\n{\"method\":\"GET\",\"path\":\"/\"}\n";
         assert_eq!(detect(text, false).map(|d| d.format), Some(Format::Exchanges));
+        let text = b"[{\n{\"method\":\"GET\",\"path\":\"/\"}\n";
+        assert_eq!(Detected::of(Format::Exchanges, text).layout, Layout::Lines);
     }
 
     #[test]
