@@ -163,9 +163,10 @@ fn masked_name(name: &str) -> String {
     name.chars().take(64).map(|c| if c.is_control() { '·' } else { c }).collect()
 }
 
-/// The odd part of a value. Digits become `0`; letters become `a`, but for short new words where the punctuation is what is odd:
-/// they are the caller's code, and what a person has to see.
+/// The odd part of a value. Digits become `0`; letters become `a`, but for short new words where the punctuation is what is odd: they are
+/// the caller's code, and what a person has to see. So are the products that a user agent names.
 fn excerpt(v: &Valued<'_>, from: usize, to: usize, show_words: bool, known: impl Fn(u64) -> bool) -> String {
+    let names_products = v.field.place == Place::Header && &*v.name == "user-agent";
     let value: &str = &v.value;
     let middle = (from + to) / 2;
     let start = value.floor_char_boundary(middle.saturating_sub(EXCERPT / 2));
@@ -180,7 +181,8 @@ fn excerpt(v: &Valued<'_>, from: usize, to: usize, show_words: bool, known: impl
         }
         let token = &value[from..to];
         let is_word = token.chars().all(char::is_alphabetic);
-        if is_word && show_words && !is_secret && token.len() <= 10 && token.is_ascii() && !known(hash) {
+        let is_shown = if names_products { token.len() <= 20 } else { show_words && token.len() <= 10 && !known(hash) };
+        if is_word && is_shown && !is_secret && token.is_ascii() {
             out.push_str(token);
         } else {
             out.extend(token.chars().map(|c| {

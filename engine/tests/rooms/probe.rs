@@ -84,3 +84,18 @@ fn an_outage_is_no_scan_and_a_scan_during_it_still_is_one() {
     }
     assert_blamed(&last.expect("judged"), Family::Fuzzing, "client.ip");
 }
+
+#[test]
+fn a_tool_is_called_by_its_name_and_an_address_in_one_is_not_shown() {
+    let said = |agent: &str| {
+        let mut call = visit(DAY, 60, "198.51.100.9").remove(0);
+        agent.clone_into(&mut call.agent);
+        let verdict = Judge::new(&SHOP).judge(&call);
+        let reason = verdict.reasons.iter().find(|r| r.place == "request.headers.user-agent").cloned();
+        reason.unwrap_or_else(|| panic!("a reason expected: {verdict:#?}")).observed
+    };
+    let tool = said("sqlmap/1.8#stable (https://sqlmap.org)");
+    assert!(tool.contains("sqlmap/0.0#stable"), "{tool}");
+    let address = said("crawler by jane.doe@corp.example #7");
+    assert!(!address.contains("jane") && !address.contains("corp"), "{address}");
+}
