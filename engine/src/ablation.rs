@@ -16,6 +16,8 @@ pub enum Ablation {
     ValueNetwork,
     /// A step is not taken.
     Step(Step),
+    /// Nothing is asked but this.
+    AllBut(Aspect),
 }
 
 /// A step from scores to probabilities.
@@ -54,10 +56,15 @@ impl Step {
 }
 
 impl Ablation {
-    /// Each detector, each network, then each step.
+    /// Each detector, each network, each step, then everything but each question.
     pub fn all() -> impl Iterator<Item = Self> {
         let networks = [Self::StepNetwork, Self::ValueNetwork];
-        DetectorKind::ALL.into_iter().map(Self::Detector).chain(networks).chain(Step::ALL.into_iter().map(Self::Step))
+        DetectorKind::ALL
+            .into_iter()
+            .map(Self::Detector)
+            .chain(networks)
+            .chain(Step::ALL.into_iter().map(Self::Step))
+            .chain(Aspect::ALL.into_iter().map(Self::AllBut))
     }
 
     /// Name for reports.
@@ -68,6 +75,7 @@ impl Ablation {
             Self::StepNetwork => "network of steps",
             Self::ValueNetwork => "network of values",
             Self::Step(step) => step.name(),
+            Self::AllBut(aspect) => aspect.name(),
         }
     }
 
@@ -76,9 +84,10 @@ impl Ablation {
     pub fn silences(self, aspect: Aspect) -> bool {
         match self {
             Self::Detector(detector) => aspect.detector() == detector,
-            Self::StepNetwork => aspect == Aspect::Foreseen,
+            Self::StepNetwork => matches!(aspect, Aspect::Foreseen | Aspect::Certain),
             Self::ValueNetwork => aspect == Aspect::Likeness,
             Self::Step(_) => false,
+            Self::AllBut(only) => aspect != only,
         }
     }
 }

@@ -53,11 +53,13 @@ pub enum Aspect {
     Foreseen,
     /// `content`: values of fields, by its network.
     Likeness,
+    /// `sequence`: another step than the one that its network was sure of.
+    Certain,
 }
 
 impl Aspect {
     /// All, in the order of their slots.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Unseen,
         Self::Unauthenticated,
         Self::Leak,
@@ -80,7 +82,44 @@ impl Aspect {
         Self::Accounts,
         Self::Foreseen,
         Self::Likeness,
+        Self::Certain,
     ];
+
+    /// Name for reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unseen => "unseen endpoint",
+            Self::Unauthenticated => "missing authentication",
+            Self::Leak => "telling server",
+            Self::Step => "step, by the Markov chain",
+            Self::Skipped => "skipped step",
+            Self::Count => "count",
+            Self::Values => "values",
+            Self::Headers => "headers",
+            Self::Structure => "structure",
+            Self::Sensitive => "personal data",
+            Self::Amount => "amount returned",
+            Self::Members => "members returned",
+            Self::Foreign => "foreign object",
+            Self::Enumeration => "enumeration",
+            Self::Function => "function of others",
+            Self::Role => "role",
+            Self::Repeat => "repeat",
+            Self::Takeover => "takeover",
+            Self::Probing => "probing",
+            Self::Accounts => "accounts",
+            Self::Foreseen => "step, by the network",
+            Self::Likeness => "values, by the network",
+            Self::Certain => "step, where the network is sure",
+        }
+    }
+
+    /// Whether all endpoints are one sample: what the question is about is where a caller comes from, not what is called.
+    #[must_use]
+    pub fn is_pooled(self) -> bool {
+        self == Self::Certain
+    }
 
     /// Whether an oddity of this sort is about who calls, whatever is called.
     #[must_use]
@@ -96,7 +135,7 @@ impl Aspect {
     pub fn detector(self) -> DetectorKind {
         match self {
             Self::Unseen | Self::Unauthenticated | Self::Leak => DetectorKind::Assets,
-            Self::Step | Self::Skipped | Self::Foreseen => DetectorKind::Sequence,
+            Self::Step | Self::Skipped | Self::Foreseen | Self::Certain => DetectorKind::Sequence,
             Self::Count => DetectorKind::Volume,
             Self::Values | Self::Headers | Self::Structure | Self::Sensitive | Self::Likeness => DetectorKind::Content,
             Self::Amount | Self::Members => DetectorKind::Response,

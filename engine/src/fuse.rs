@@ -214,6 +214,9 @@ impl AspectTails {
         for row in rows.iter().filter(|r| r.counts) {
             for signal in row.signals.iter().filter(|s| s.aspect == aspect) {
                 all.push(signal.score);
+                if aspect.is_pooled() {
+                    continue;
+                }
                 classes[class_slot(row.class, false)].push(signal.score);
                 if let Some(endpoint) = row.endpoint {
                     classes[class_slot(row.class, true)].push(signal.score);
@@ -373,8 +376,10 @@ pub fn verdict(request: PValue, session: Option<PValue>, standing: Option<PValue
 
 #[cfg(test)]
 mod tests {
-    use super::{Calibrated, combine, verdict};
-    use crate::detect::{Aspect, Level, Signal};
+    use super::{Calibrated, Calibration, Held, combine, verdict};
+    use crate::ablation::Plan;
+    use crate::detect::{Aspect, Class, Level, Signal};
+    use crate::paths::EndpointIndex;
     use crate::record::PValue;
 
     fn with(nats: &[f64]) -> Vec<Calibrated> {
@@ -384,6 +389,33 @@ mod tests {
                 p: PValue::from_nats(*n),
             })
             .collect()
+    }
+
+    #[test]
+    fn a_pooled_question_is_calibrated_over_all_endpoints() {
+        let signal = |aspect| Signal { aspect, score: 1.0, level: Level::Own, bet: 0 };
+        let quiet = |aspect| [Signal { score: 0.0, ..signal(aspect) }];
+        let both = [Aspect::Certain, Aspect::Step].map(|aspect| {
+            let (quiet, odd) = (quiet(aspect), [signal(aspect)]);
+            let held = |endpoint: u32, signals| Held {
+                endpoint: Some(EndpointIndex(endpoint)),
+                class: Class::Read,
+                has_free_text: false,
+                session: None,
+                time: 0,
+                counts: true,
+                signals,
+            };
+            let mut rows: Vec<Held<'_>> = (0..800).map(|n| held(n % 2, &quiet[..])).collect();
+            rows.extend((0..200).map(|_| held(0, &odd[..])));
+            let calibration = Calibration::fit(&rows, Plan::default());
+            [0, 1].map(|endpoint| {
+                let mut out = Vec::new();
+                calibration.calibrate(Some(EndpointIndex(endpoint)), Class::Read, &odd, &mut out);
+                out[0].p
+            })
+        });
+        assert!(both[0][0] == both[0][1] && both[1][0].nats() < both[1][1].nats(), "{both:?}");
     }
 
     #[test]

@@ -99,7 +99,7 @@ impl Rooms {
     pub fn explain(&self, seen: &Seen<'_>, live: &Live<'_>, paths: &Paths, aspect: Aspect, scratch: &mut Scratch) -> Option<Explanation> {
         match aspect.detector() {
             DetectorKind::Assets => self.assets.explain(seen, paths, aspect),
-            DetectorKind::Sequence if aspect == Aspect::Foreseen => self.foresight.as_ref()?.explain(live, paths),
+            DetectorKind::Sequence if matches!(aspect, Aspect::Foreseen | Aspect::Certain) => self.foresight.as_ref()?.explain(live, paths),
             DetectorKind::Sequence => self.sequence.explain(seen, live, paths, aspect),
             DetectorKind::Volume => self.volume.explain(seen, live),
             DetectorKind::Content if aspect == Aspect::Likeness => {

@@ -91,9 +91,13 @@ fn a_backtest_says_what_each_detector_contributes_and_calibration_how_well_level
     let output = weir(directory.path(), &backtest, &[]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     assert!(text(&output.stdout).contains("Markov chain"), "{}", text(&output.stdout));
-    let rows = json("r.json")["left_out"].as_array().unwrap().clone();
-    let auc = |name: &str| rows.iter().find(|row| row["without"] == name).unwrap()["quality"]["auc"].as_f64().unwrap();
-    assert!(auc("content") < auc("nothing") && auc("session evidence") > 0.5);
+    let report = json("r.json");
+    let auc = |how: &str, what: &str| {
+        let row = report[how].as_array().unwrap().iter().find(|row| row["what"] == what).unwrap();
+        row["quality"]["auc"].as_f64().unwrap()
+    };
+    assert!(auc("left_out", "content") < auc("left_out", "nothing") && auc("left_out", "session evidence") > 0.5);
+    assert!(auc("alone", "values") > 0.5 && auc("alone", "values") < auc("left_out", "nothing"));
 
     let calibration = weir(directory.path(), &[&["calibration", "--json"], &files[..]].concat(), &[]);
     assert_eq!(calibration.status.code(), Some(0), "{}", text(&calibration.stderr));

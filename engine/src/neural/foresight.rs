@@ -10,6 +10,9 @@ use crate::record::Family;
 use crate::sequence::Trace;
 use serde::{Deserialize, Serialize};
 
+/// A network is sure of a step that it gives this probability, at least.
+const SURE: f32 = 0.995;
+
 /// A network with what its slots mean.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Foresight {
@@ -80,16 +83,27 @@ impl Foresight {
         (nats - self.alone.get(usize::from(next)).copied().unwrap_or(nats)).max(0.0)
     }
 
-    /// The signal of an answer. `bet`: what came before and what was done.
+    /// What an answer says of a step. `bet`: what came before and what was done.
     pub(super) fn signal(&self, ask: &Ask, answer: &Answer) -> Signal {
         let bet = mix(u64::from(ask.previous), 7);
         Signal { aspect: Aspect::Foreseen, score: self.against(ask.next, answer.nats), level: Level::Own, bet }
     }
 
-    /// Answers [`Aspect::Foreseen`] where the network was asked.
+    /// The same where the network was sure of a step: nats that another one costs.
+    ///
+    /// A step that is rare at its endpoint happens to everybody now and then; one that is never taken where the way leaves no choice does
+    /// not, and is measured by such places alone.
+    pub(super) fn certain(ask: &Ask, answer: &Answer) -> Option<Signal> {
+        let [(slot, p), ..] = answer.likely;
+        let score = if slot == ask.next { 0.0 } else { answer.nats };
+        (p >= SURE).then(|| Signal { aspect: Aspect::Certain, score, level: Level::Own, bet: mix(u64::from(ask.previous), 8) })
+    }
+
+    /// Answers [`Aspect::Foreseen`] where the network was asked, and [`Aspect::Certain`] where it was sure.
     pub fn score(&self, live: &Live<'_>, out: &mut Vec<Signal>) {
         if let Some((ask, answer)) = &live.foreseen {
             out.push(self.signal(ask, answer));
+            out.extend(Self::certain(ask, answer));
         }
     }
 
@@ -100,7 +114,7 @@ impl Foresight {
         }
     }
 
-    /// Explains [`Aspect::Foreseen`] by the steps that were likelier.
+    /// Explains [`Aspect::Foreseen`] and [`Aspect::Certain`] by the steps that were likelier.
     #[must_use]
     pub fn explain(&self, live: &Live<'_>, paths: &Paths) -> Option<Explanation> {
         let (_, answer) = live.foreseen.as_ref()?;
@@ -126,6 +140,16 @@ impl Foresight {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_network_was_sure_of_speaks_alone() {
+        let said = |next: u16, p: f32| {
+            let ask = Ask { previous: 1, gap: 0, next, state: [0.0; STATE] };
+            let answer = Answer { nats: 8.5, state: [0.0; STATE], likely: [(4, p), (5, 0.001), (6, 0.0)] };
+            Foresight::certain(&ask, &answer).map(|signal| signal.score)
+        };
+        assert_eq!([said(4, 0.999), said(7, 0.999), said(7, 0.9)], [Some(0.0), Some(8.5), None]);
+    }
 
     #[test]
     fn another_network_starts_afresh() {

@@ -207,9 +207,9 @@ fn chain_scores(chain: &Sequence, sessions: &[&[Event]]) -> Scores {
 
 fn head_scores(foresight: &Foresight, heads: &mut dyn Heads, sessions: &[&[Event]]) -> Result<Scores, HeadError> {
     let mut scores = Scores { nats: Vec::new(), against: vec![Vec::new(); sessions.len()] };
-    walk_all(foresight, heads, sessions, &mut |session, _, signal, nats| {
-        scores.nats.push(nats);
-        scores.against[session].push(signal.score);
+    walk_all(foresight, heads, sessions, &mut |session, _, ask, answer| {
+        scores.nats.push(answer.nats);
+        scores.against[session].push(foresight.against(ask.next, answer.nats));
     })?;
     Ok(scores)
 }

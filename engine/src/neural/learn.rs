@@ -2,7 +2,9 @@
 //! and gives the scores that calibration rests on.
 
 use super::gate::{self, Figures};
-use super::{Ask, Epoch, Foresight, Head, HeadError, Heads, Lesson, Previous, STATE, Step, Taught, TeachError, Teacher, Vocabulary, Walk};
+use super::{
+    Answer, Ask, Epoch, Foresight, Head, HeadError, Heads, Lesson, Previous, STATE, Step, Taught, TeachError, Teacher, Vocabulary, Walk,
+};
 use crate::detect::Signal;
 use crate::features::hash::mix;
 use crate::learn::Row;
@@ -170,12 +172,12 @@ struct Standing {
     state: [f32; STATE],
 }
 
-/// Lets a network walk sessions side by side; tells every step but repeats: number of the session, of the event, signal and nats.
+/// Lets a network walk sessions side by side; tells every step but repeats: number of the session, of the event, question and answer.
 pub(super) fn walk_all(
     foresight: &Foresight,
     heads: &mut dyn Heads,
     sessions: &[&[Event]],
-    tell: &mut dyn FnMut(usize, usize, Signal, f32),
+    tell: &mut dyn FnMut(usize, usize, &Ask, &Answer),
 ) -> Result<(), HeadError> {
     let (mut asks, mut asked, mut answers): (Vec<Ask>, Vec<usize>, Vec<_>) = Default::default();
     for (group, sessions) in sessions.chunks(ROUND).enumerate() {
@@ -195,7 +197,7 @@ pub(super) fn walk_all(
             heads.foresee(&foresight.head, &asks, &mut answers)?;
             for ((n, ask), answer) in asked.iter().zip(&asks).zip(&answers) {
                 standing[*n].state = answer.state;
-                tell(group * ROUND + n, at, foresight.signal(ask, answer), answer.nats);
+                tell(group * ROUND + n, at, ask, answer);
             }
         }
     }
@@ -205,6 +207,9 @@ pub(super) fn walk_all(
 /// Signals for the rows of held-out sessions.
 fn answers(foresight: &Foresight, heads: &mut dyn Heads, sessions: &[&[Event]]) -> Result<Vec<(usize, Signal)>, HeadError> {
     let mut signals = Vec::new();
-    walk_all(foresight, heads, sessions, &mut |session, event, signal, _| signals.push((sessions[session][event].row, signal)))?;
+    walk_all(foresight, heads, sessions, &mut |session, event, ask, answer| {
+        let said = std::iter::once(foresight.signal(ask, answer)).chain(Foresight::certain(ask, answer));
+        signals.extend(said.map(|signal| (sessions[session][event].row, signal)));
+    })?;
     Ok(signals)
 }

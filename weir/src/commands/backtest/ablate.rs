@@ -1,4 +1,4 @@
-//! `--ablate`: the same files judged again and again, each time with one thing left out: what that contributes.
+//! `--ablate`: the same files judged again and again, each time with one thing left out, or by one question alone: what that contributes.
 
 use super::Args;
 use super::judging::judge;
@@ -13,18 +13,20 @@ use serde::Serialize;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-/// What judging comes to with something left out.
+/// What judging comes to with something left out, or with nothing else.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Contribution {
-    /// What is left out: a detector or a step; `nothing` first, for comparison.
-    pub(super) without: &'static str,
+    /// A detector, a step or a question; `nothing` is left out first, for comparison.
+    pub(super) what: &'static str,
+    /// Whether it is all that was asked, rather than what was left out.
+    pub(super) is_alone: bool,
     /// Verdicts that are anomalous.
     pub(super) anomalous: u64,
     /// How well they tell attacks from the rest, where labels say.
     pub(super) quality: Option<Quality>,
 }
 
-/// Judges the files once with each of these left out.
+/// Judges the files once for each of these.
 pub(super) fn ablate(
     args: &Args,
     config: &Config,
@@ -44,7 +46,8 @@ pub(super) fn ablate(
             }
             Ok(())
         })?;
-        all.push(Contribution { without: ablation.name(), anomalous, quality: cases.quality() });
+        let is_alone = matches!(ablation, Ablation::AllBut(_));
+        all.push(Contribution { what: ablation.name(), is_alone, anomalous, quality: cases.quality() });
         drop(Arc::get_mut(model).context("the model is still in use")?.recalibrate(whole));
     }
     Ok(all)
@@ -52,15 +55,27 @@ pub(super) fn ablate(
 
 /// For a person.
 pub(super) fn table(contributions: &[Contribution], paint: Paint) -> String {
-    let mut text = format!("\n{}\n", paint.bold("Left out, in turn"));
-    let _ =
-        writeln!(text, "  {:<28} {:>7} {:>9} {:>9} {:>10} {:>10} {:>10}", "", "AUC", "at 1 %", "at 0.1 %", "found", "wrong", "anomalous");
-    for Contribution { without, anomalous, quality } in contributions {
+    let mut text = String::new();
+    for (at, Contribution { what, is_alone, anomalous, quality }) in contributions.iter().enumerate() {
+        if at == 0 || *is_alone != contributions[at - 1].is_alone {
+            let heads = [
+                if *is_alone { "Alone, in turn" } else { "Left out, in turn" },
+                "AUC",
+                "at 1 %",
+                "at 0.1 %",
+                "found",
+                "wrong",
+                "anomalous",
+            ];
+            let [title, heads @ ..] = heads;
+            let heads = heads.map(|head| format!("{head:>9}")).join("  ");
+            let _ = writeln!(text, "\n{}{heads}", paint.bold(&format!("{title:<34}")));
+        }
         let share = |s: Option<f64>| s.map_or_else(|| "–".to_owned(), |s| format!("{:.1} %", 100.0 * s));
         let of = |f: fn(&Quality) -> f64| share(quality.as_ref().map(f));
         let _ = writeln!(
             text,
-            "  {without:<28} {:>7} {:>9} {:>9} {:>10} {:>10} {:>10}",
+            "  {what:<32}{:>9}  {:>9}  {:>9}  {:>9}  {:>9}  {:>9}",
             quality.map_or_else(|| "–".to_owned(), |q| format!("{:.4}", q.auc)),
             share(quality.and_then(|q| q.at_1_percent)),
             share(quality.and_then(|q| q.at_0_1_percent)),

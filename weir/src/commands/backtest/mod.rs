@@ -67,7 +67,7 @@ pub(crate) struct Args {
     /// What counts as one case where there are labels.
     #[arg(long, value_enum, default_value_t, requires = "labels")]
     unit: Unit,
-    /// Judge again with each detector, and each step of calibration, left out: what each contributes.
+    /// Judge again with each detector, and each step of calibration, left out, and by each question alone: what each contributes.
     #[arg(long, conflicts_with = "use_model")]
     ablate: bool,
 }
@@ -87,7 +87,7 @@ pub(crate) fn run(args: &Args, config: &Config) -> anyhow::Result<()> {
     let started = Instant::now();
     let (tally, cases, reading) = judge_files(args, config, &model, &labels)?;
     stages.judge = started.elapsed();
-    let mut contributions = vec![Contribution { without: "nothing", anomalous: tally.anomalous, quality: cases.quality() }];
+    let mut contributions = vec![Contribution { what: "nothing", is_alone: false, anomalous: tally.anomalous, quality: cases.quality() }];
     if args.ablate {
         contributions.extend(ablate(args, config, &mut model, (&ablations, calibrations), &labels)?);
     }

@@ -113,6 +113,7 @@ impl Summary<'_> {
     /// For a program.
     pub(super) fn to_json(&self) -> Value {
         let tally = self.tally;
+        let by = |is_alone: bool| self.contributions.iter().filter(|c| c.is_alone == is_alone).collect::<Vec<_>>();
         json!({
             "model": self.model.label,
             "apis": self.model.summary(),
@@ -128,7 +129,8 @@ impl Summary<'_> {
             "seconds": {"read": self.stages.read.as_secs_f64(), "learn": self.stages.learn.as_secs_f64(), "judge": self.stages.judge.as_secs_f64()},
             "records_per_second": self.rate(),
             "memory_peak_bytes": self.peak_bytes,
-            "left_out": self.contributions,
+            "left_out": by(false),
+            "alone": by(true),
             "most_surprising": tally.top(),
         })
     }
