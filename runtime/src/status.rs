@@ -132,6 +132,20 @@ pub struct PartitionStatus {
     pub evicted: u64,
     /// Whether its state is being restored.
     pub restoring: bool,
+    /// What restoring it took, once it was.
+    #[serde(default)]
+    pub restored: Option<Restored>,
+}
+
+/// What it took to restore a partition: entries of `weir.state`, and the exchanges since the mark.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restored {
+    /// From the assignment (or an abort) to the first record that may be judged, milliseconds.
+    pub took_ms: u64,
+    /// Entries and exchanges that were read.
+    pub records: u64,
+    /// Their keys and values, bytes.
+    pub bytes: u64,
 }
 
 /// Verdicts by label and family.

@@ -8,7 +8,7 @@ use hdrhistogram::Histogram;
 use opentelemetry::{KeyValue, global};
 use runtime::format;
 use runtime::log::{Log, LogError, Output, Producer};
-use runtime::status::{Latency, PartitionStatus, SCORER, ScorerStatus, VerdictCounts};
+use runtime::status::{Latency, PartitionStatus, Restored, SCORER, ScorerStatus, VerdictCounts};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -143,6 +143,16 @@ impl Board {
         let mut state = self.lock();
         let before = state.status.partitions.insert(at.partition, partition.clone());
         state.is_changed |= before.as_ref() != Some(partition);
+    }
+
+    /// Says that a partition is whole, and what that took.
+    pub(crate) fn restored(&self, at: &TopicPartition, partition: &PartitionStatus) {
+        self.place(at, partition);
+        if let Some(restored) = partition.restored {
+            let Restored { took_ms, records, bytes } = restored;
+            tracing::info!(partition = %at, next = partition.position, took_ms, records, bytes, "restored");
+            self.metrics.restored(restored);
+        }
     }
 
     /// Says that a partition is not ours any more.

@@ -12,7 +12,7 @@ use engine::neural::{HeadError, Heads};
 use engine::{Effect, Exchange, Fact, Incident, Incoming, Judged, Offset, Partition, RecordPosition, TopicPartition, Verdict};
 use runtime::format;
 use runtime::log::{Output, Record};
-use runtime::status::PartitionStatus;
+use runtime::status::{PartitionStatus, Restored};
 use runtime::telemetry::trace::{Handling, handling};
 use std::sync::Arc;
 
@@ -72,6 +72,8 @@ pub(crate) struct Lane {
     checkpointed_ms: Option<i64>,
     is_changed: bool,
     active_ms: i64,
+    /// What it took to bring it here.
+    pub(crate) restored: Option<Restored>,
 }
 
 impl Lane {
@@ -91,6 +93,7 @@ impl Lane {
             checkpointed_ms: None,
             is_changed: false,
             active_ms: (settings.clock)(),
+            restored: None,
         }
     }
 
@@ -280,6 +283,7 @@ impl Lane {
             sessions: view.sessions,
             evicted: view.evicted,
             restoring: false,
+            restored: self.restored,
         }
     }
 }

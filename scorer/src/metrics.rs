@@ -3,7 +3,7 @@
 use engine::{DetectorKind, Family};
 use opentelemetry::metrics::{Counter, Histogram};
 use opentelemetry::{KeyValue, global};
-use runtime::status::VerdictCounts;
+use runtime::status::{Restored, VerdictCounts};
 use std::collections::BTreeMap;
 
 /// Bounds of how long verdicts take, seconds.
@@ -12,6 +12,9 @@ const SECONDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 
 const P_VALUES: [f64; 15] = [1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
 /// Bounds of the size of a batch, records.
 const RECORDS: [f64; 9] = [1.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 1_000.0, 2_000.0];
+
+/// Bounds of what a restore reads, bytes.
+const BYTES: [f64; 8] = [1e3, 1e4, 1e5, 1e6, 1e7, 3e7, 1e8, 1e9];
 
 /// The instruments.
 pub(crate) struct Metrics {
@@ -25,6 +28,8 @@ pub(crate) struct Metrics {
     muted: Counter<u64>,
     dead_letters: Counter<u64>,
     aborted: Counter<u64>,
+    restore_time: Histogram<f64>,
+    restore_size: Histogram<u64>,
 }
 
 impl Metrics {
@@ -53,6 +58,13 @@ impl Metrics {
             muted: counter("weir.alerts.muted", "{alert}", "Alerts that feedback muted"),
             dead_letters: counter("weir.dead_letters", "{record}", "Records that could not be read, by stage and reason"),
             aborted,
+            restore_time: histogram("weir.restore.duration", "s", "From the assignment of a partition to its first record", &SECONDS),
+            restore_size: meter
+                .u64_histogram("weir.restore.size")
+                .with_unit("By")
+                .with_description("State and exchanges that restoring a partition read")
+                .with_boundaries(BYTES.to_vec())
+                .build(),
         }
     }
 
@@ -91,6 +103,12 @@ impl Metrics {
         for (reason, n) in by_reason {
             self.dead_letters.add(*n, &[KeyValue::new("weir.stage", "scorer"), KeyValue::new("error.type", *reason)]);
         }
+    }
+
+    /// A partition was restored.
+    pub(crate) fn restored(&self, restored: Restored) {
+        self.restore_time.record(restored.took_ms as f64 / 1e3, &[]);
+        self.restore_size.record(restored.bytes, &[]);
     }
 
     /// A transaction was aborted.

@@ -9,7 +9,8 @@ use crate::state::{EffectKey, Saved, Taken};
 use crate::worker::WorkerError;
 use engine::neural::Heads;
 use engine::{Offset, TopicPartition};
-use runtime::log::{Log, LogError, Reader, Start, read_on};
+use runtime::log::{Log, LogError, Reader, Record, Start, read_on};
+use runtime::status::Restored;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -49,6 +50,7 @@ pub(crate) struct ReadingState {
     to: Offset,
     reader: Box<dyn Reader>,
     saved: Saved,
+    cost: Cost,
 }
 
 /// The second phase.
@@ -57,6 +59,26 @@ pub(crate) struct ReadingTraffic {
     to: Offset,
     effects: BTreeMap<EffectKey, Taken>,
     reader: Box<dyn Reader>,
+    cost: Cost,
+}
+
+/// What a restore has cost so far.
+#[derive(Clone, Copy)]
+struct Cost {
+    began_ms: i64,
+    read: Restored,
+}
+
+impl Cost {
+    fn add(&mut self, records: &[Record]) {
+        let size = |bytes: &Option<bytes::Bytes>| bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
+        self.read.records += records.len() as u64;
+        self.read.bytes += records.iter().map(|r| size(&r.key) + size(&r.value)).sum::<u64>();
+    }
+
+    fn at(self, now_ms: i64) -> Restored {
+        Restored { took_ms: u64::try_from(now_ms.saturating_sub(self.began_ms)).unwrap_or(0), ..self.read }
+    }
 }
 
 impl Restore {
@@ -64,14 +86,15 @@ impl Restore {
     pub(crate) fn begin(log: &dyn Log, settings: &Settings, at: TopicPartition, to: Offset) -> Result<Self, LogError> {
         let state = TopicPartition { topic: settings.topics.state.clone(), partition: at.partition };
         let reader = log.reader(&[(state, Start::Oldest)])?;
-        Ok(Self::State(ReadingState { at, to, reader, saved: Saved::default() }))
+        let cost = Cost { began_ms: (settings.clock)(), read: Restored::default() };
+        Ok(Self::State(ReadingState { at, to, reader, saved: Saved::default(), cost }))
     }
 
     /// Does a bounded part of the work.
     pub(crate) fn step(self, log: &dyn Log, settings: &Settings, by: Means<'_>) -> Result<Step, WorkerError> {
         match self {
             Self::State(state) => state.step(log, settings, by.published),
-            Self::Traffic(traffic) => traffic.step(by),
+            Self::Traffic(traffic) => traffic.step(settings, by),
         }
     }
 }
@@ -80,6 +103,7 @@ impl ReadingState {
     fn step(mut self, log: &dyn Log, settings: &Settings, published: &Published) -> Result<Step, WorkerError> {
         let records = read_on(&mut *self.reader, STEP, WAIT)?;
         let may_be_all = records.len() < STEP;
+        self.cost.add(&records);
         for record in records {
             self.saved.take(record)?;
         }
@@ -110,21 +134,22 @@ impl ReadingState {
         }
         let reader = log.reader(&[(lane.at.clone(), Start::At(lane.next))])?;
         let effects = self.saved.effects;
-        Ok(Step::More(Restore::Traffic(Box::new(ReadingTraffic { lane, to: self.to, effects, reader }))))
+        Ok(Step::More(Restore::Traffic(Box::new(ReadingTraffic { lane, to: self.to, effects, reader, cost: self.cost }))))
     }
 }
 
 impl ReadingTraffic {
-    fn step(mut self: Box<Self>, Means { published, heads }: Means<'_>) -> Result<Step, WorkerError> {
+    fn step(mut self: Box<Self>, settings: &Settings, Means { published, heads }: Means<'_>) -> Result<Step, WorkerError> {
         let records = if self.lane.next < self.to { read_on(&mut *self.reader, STEP, WAIT)? } else { Vec::new() };
         let is_past = records.last().is_none_or(|r| r.offset.next() >= self.to);
         let to = self.to;
+        self.cost.add(&records);
         for record in records.iter().filter(|r| r.offset < to) {
             self.retake_upto(record.offset, published);
             self.lane.fold(record, heads)?;
         }
         if self.lane.next >= self.to || (is_past && (!records.is_empty() || self.reader.at_end()?)) {
-            return Ok(self.finish(published));
+            return Ok(self.finish(settings, published));
         }
         Ok(Step::More(Restore::Traffic(self)))
     }
@@ -137,9 +162,10 @@ impl ReadingTraffic {
     }
 
     /// A lane goes on where its records end: never before what is committed, never before the mark.
-    fn finish(mut self: Box<Self>, published: &Published) -> Step {
+    fn finish(mut self: Box<Self>, settings: &Settings, published: &Published) -> Step {
         self.retake_upto(Offset(u64::MAX), published);
         self.lane.next = self.lane.next.max(self.to);
+        self.lane.restored = Some(self.cost.at((settings.clock)()));
         Step::Done(Box::new(self.lane))
     }
 }

@@ -157,8 +157,7 @@ impl<'a> Worker<'a> {
                 Step::Done(lane) => {
                     self.consumer.seek(&at, lane.next)?;
                     self.consumer.resume(std::slice::from_ref(&at))?;
-                    tracing::debug!(partition = %at, next = lane.next.0, "restored");
-                    self.board.place(&at, &lane.status(lane.next));
+                    self.board.restored(&at, &lane.status(lane.next));
                     Owned::Live(lane)
                 }
             };

@@ -8,7 +8,8 @@
 mod common;
 
 use common::{Bench, PARTITIONS, Plan, traffic};
-use runtime::log::Output;
+use runtime::log::{Output, Record};
+use runtime::status::{Restored, ScorerStatus};
 use std::collections::{BTreeMap, BTreeSet};
 
 const CALM: Plan = Plan { workers: 1, abort_every: 0, checkpoint: 1_000_000_000 };
@@ -117,7 +118,7 @@ fn alerts(said: Option<&str>) -> (BTreeMap<u32, Vec<String>>, Vec<[String; 3]>, 
     }
     alerts.sort();
     let status = bench.all(&bench.settings.topics.status).remove(&0).unwrap().pop().unwrap();
-    let status: runtime::status::ScorerStatus = serde_json::from_slice(status.value.as_deref().unwrap()).unwrap();
+    let status: ScorerStatus = serde_json::from_slice(status.value.as_deref().unwrap()).unwrap();
     (bench.verdicts(), alerts, status.muted)
 }
 
@@ -150,6 +151,32 @@ fn a_stop_leaves_nothing_to_take_in_again() {
         let marks = bench.all(&bench.settings.topics.state)[&partition].iter().filter(|r| r.key.as_deref() == Some(b"m")).count();
         assert!(marks >= 2, "one with the first batch, one at the end");
     }
+}
+
+/// What restoring each partition took, as the last statuses that name it say.
+fn restored(bench: &Bench) -> BTreeMap<u32, Restored> {
+    let statuses = bench.all(&bench.settings.topics.status).into_values().flatten();
+    let statuses = statuses.filter_map(|record| serde_json::from_slice::<ScorerStatus>(&record.value?).ok());
+    statuses.flat_map(|status| status.partitions).filter_map(|(number, partition)| Some((number, partition.restored?))).collect()
+}
+
+#[test]
+fn a_restore_reads_the_state_and_what_came_since_the_checkpoint_and_says_so() {
+    let mut bench = Bench::new(CALM);
+    bench.publish("v1", 1);
+    bench.start();
+    bench.send(&traffic().judged[..600]);
+    bench.stop();
+    bench.start();
+    bench.send(&traffic().judged[600..650]);
+    bench.stop();
+    let state = bench.all(&bench.settings.topics.state);
+    for (partition, restored) in restored(&bench) {
+        let size = |record: &Record| record.key.as_ref().map_or(0, |k| k.len()) + record.value.as_ref().map_or(0, |v| v.len());
+        let at_most: usize = state[&partition].iter().map(size).sum();
+        assert!(restored.records > 0 && restored.bytes > 0 && restored.bytes <= at_most as u64, "{partition}: {restored:?}, {at_most}");
+    }
+    assert_eq!(restored(&bench).len(), PARTITIONS as usize, "a stop leaves a checkpoint, so no exchange is read again");
 }
 
 #[test]
