@@ -1,8 +1,10 @@
-//! Champion and challenger on the same recent history: how often each calls it anomalous, endpoint by endpoint, and how many sessions
-//! each finds odd once their order is lost. What comes of it is a decision with its reason.
+//! Champion and challenger on the same recent history: how often each calls it anomalous, endpoint by endpoint, how many sessions each
+//! finds odd once their order is lost, and how many requests with a piece of code where a number or a name should be. What comes of it is
+//! a decision with its reason.
 
-use crate::features::Features;
+use crate::content::CODE;
 use crate::features::hash::mix;
+use crate::features::{Features, Field, ValueKind};
 use crate::learn::session_of;
 use crate::model::Model;
 use crate::neural::{HeadError, Heads};
@@ -15,6 +17,9 @@ use std::sync::Arc;
 
 /// Exchanges that are judged again, at most: the newest.
 const MOST: usize = 20_000;
+/// Kinds of values in which code is never at home.
+const TYPED: [ValueKind; 8] =
+    [ValueKind::Bool, ValueKind::Int, ValueKind::Float, ValueKind::Uuid, ValueKind::Date, ValueKind::Email, ValueKind::Ip, ValueKind::Hex];
 /// Exchanges of a session that can lose its order, at least.
 const STEPS: usize = 5;
 /// Benign sessions over the bar.
@@ -24,6 +29,9 @@ const ALERTS: f64 = 5.0;
 const FEW_ALERTS: u64 = 5;
 /// Standard errors by which fewer disordered sessions may be found before it counts as fewer.
 const ERRORS: f64 = 2.0;
+/// Requests that get a piece of code, at most; and at least, to hold a model to them.
+const MOST_TAMPERED: usize = 600;
+const LEAST_TAMPERED: u64 = 50;
 /// Records judged together.
 const BATCH: usize = 256;
 
@@ -42,6 +50,10 @@ pub struct Trial {
     pub disordered: u64,
     /// Of these over the bar that 1 % of the sessions as they were are over.
     pub found: u64,
+    /// Requests that got a piece of code behind the value of a typed field, each on its own.
+    pub injected: u64,
+    /// Of these called anomalous.
+    pub caught: u64,
 }
 
 /// What is to become of a challenger.
@@ -69,6 +81,8 @@ impl Trial {
             endpoints: BTreeMap::new(),
             disordered: 0,
             found: 0,
+            injected: 0,
+            caught: 0,
         };
         let as_it_was: Vec<Features> = recent.iter().map(|f| (*f).clone()).collect();
         let mut benign = oddest(model, &as_it_was, heads, &mut |endpoint, label| {
@@ -84,11 +98,11 @@ impl Trial {
         let scores: Vec<f64> = disordered.iter().filter(|(session, _)| long.contains_key(session)).map(|(_, score)| *score).collect();
         trial.disordered = scores.len() as u64;
         trial.found = scores.iter().filter(|score| **score > bar).count() as u64;
+        oddest(model, &injected(recent), heads, &mut |_, label| {
+            trial.injected += 1;
+            trial.caught += u64::from(label == Label::Anomalous);
+        })?;
         Ok(trial)
-    }
-
-    fn share_found(&self) -> f64 {
-        self.found as f64 / self.disordered.max(1) as f64
     }
 
     /// Whether a challenger takes over from this champion.
@@ -105,19 +119,23 @@ impl Trial {
                 ));
             }
         }
-        let (before, after, n) = (self.share_found(), challenger.share_found(), challenger.disordered.max(1) as f64);
-        let error = (before * (1.0 - before) / n).sqrt().max(1.0 / n);
-        if after < before - ERRORS * error {
-            return Decision::Refuse(format!(
-                "of {} sessions in disorder {:.1} % are found, {:.1} % by {}",
-                challenger.disordered,
-                100.0 * after,
-                100.0 * before,
-                self.model
-            ));
-        }
-        Decision::Promote
+        let is_fair = self.injected.min(challenger.injected) >= LEAST_TAMPERED;
+        let code = is_fair.then(|| less_found((self.caught, self.injected), (challenger.caught, challenger.injected))).flatten();
+        let disorder = less_found((self.found, self.disordered), (challenger.found, challenger.disordered));
+        let reasons = [(disorder, "sessions in disorder"), (code, "requests with code in a typed field")];
+        let reason = reasons.into_iter().find_map(|(less, what)| Some((less?, what)));
+        reason.map_or(Decision::Promote, |((of, after, before), what)| {
+            Decision::Refuse(format!("of {of} {what} {:.1} % are found, {:.1} % by {}", 100.0 * after, 100.0 * before, self.model))
+        })
     }
+}
+
+/// How many a challenger was shown, the share that it found and the champion's, if that is less by more than chance.
+fn less_found((found, of): (u64, u64), (now_found, now_of): (u64, u64)) -> Option<(u64, f64, f64)> {
+    let (before, after) = (found as f64 / of.max(1) as f64, now_found as f64 / now_of.max(1) as f64);
+    let n = now_of.max(1) as f64;
+    let error = (before * (1.0 - before) / n).sqrt().max(1.0 / n);
+    (after < before - ERRORS * error).then_some((now_of, after, before))
 }
 
 /// By session: the largest score. `tell` is told endpoint and label of each exchange.
@@ -171,6 +189,26 @@ fn disordered(history: &[&Features], sessions: &BTreeMap<u64, Vec<usize>>) -> Ve
     what.iter().zip(history).map(exchange).collect()
 }
 
+/// An even part of the requests that have typed fields, each with a piece of code behind the value of one, and nobody's: what they are
+/// called is for that value alone.
+fn injected(history: &[&Features]) -> Vec<Features> {
+    let typed = |features: &Features| {
+        let is_typed = |field: &Field| field.place.is_of_endpoint() && TYPED.contains(&field.kind);
+        let fields: Vec<usize> = (0..features.fields.len()).filter(|at| is_typed(&features.fields[*at])).collect();
+        let which = mix(features.fields.len() as u64, features.time.unwrap_or(0).cast_unsigned()) as usize;
+        (!fields.is_empty()).then(|| fields[which % fields.len()])
+    };
+    let all: Vec<(&Features, usize)> = history.iter().filter_map(|features| Some((*features, typed(features)?))).collect();
+    let step = all.len().div_ceil(MOST_TAMPERED).max(1);
+    let with_code = |(n, (features, field)): (usize, &(&Features, usize))| {
+        let value = format!("{}{}", features.value(&features.fields[*field]), CODE[n % CODE.len()]);
+        let mut injected = features.with_value(*field, &value);
+        (injected.session, injected.subject, injected.source) = (None, None, None);
+        injected
+    };
+    all.iter().step_by(step).enumerate().map(with_code).collect()
+}
+
 /// The score that so many sessions are over.
 fn bar(scores: impl Iterator<Item = f64>) -> f64 {
     let mut sorted: Vec<f64> = scores.collect();
@@ -185,7 +223,7 @@ mod tests {
 
     fn trial(anomalous: u64, found: u64) -> Trial {
         let endpoints = BTreeMap::from([("GET /a".to_owned(), (1_000, anomalous))]);
-        Trial { model: "v1".to_owned(), exchanges: 1_000, anomalous, endpoints, disordered: 400, found }
+        Trial { model: "v1".to_owned(), exchanges: 1_000, anomalous, endpoints, disordered: 400, found, injected: 100, caught: 98 }
     }
 
     #[test]
@@ -195,5 +233,8 @@ mod tests {
         assert!(matches!(champion.decide(&trial(11, 200)), Decision::Refuse(why) if why.contains("GET /a: 11 of 1000")));
         assert!(matches!(champion.decide(&trial(2, 170)), Decision::Refuse(why) if why.contains("42.5 %")));
         assert_eq!(trial(0, 0).decide(&trial(5, 0)), Decision::Promote, "too few to say so");
+        let taught = Trial { caught: 60, ..trial(2, 200) };
+        assert!(matches!(champion.decide(&taught), Decision::Refuse(why) if why.contains("code in a typed field 60.0 %")));
+        assert_eq!(champion.decide(&Trial { injected: 40, ..taught }), Decision::Promote, "too few to say so");
     }
 }

@@ -88,12 +88,14 @@ fn report(contest: &Contest) -> std::io::Result<Vec<u8>> {
     for trial in [champion, challenger] {
         writeln!(
             out,
-            "{:<8}  {} of {} known requests called anomalous, {} of {} sessions in disorder found",
+            "{:<8}  {} of {} known requests called anomalous; found {} of {} sessions in disorder, {} of {} requests with code in a typed field",
             clean(&trial.model),
             trial.anomalous,
             trial.exchanges,
             trial.found,
-            trial.disordered
+            trial.disordered,
+            trial.caught,
+            trial.injected
         )?;
     }
     let before = |endpoint: &String| champion.endpoints.get(endpoint).map_or(0, |counts| counts.1);

@@ -108,6 +108,10 @@ impl EndpointFields {
     }
 }
 
+/// Pieces of code that gates put into values: one of each common sort.
+pub(crate) const CODE: [&str; 6] =
+    ["' or '1'='1", "<script>alert(1)</script>", "../../etc/passwd", "; cat /etc/passwd", "${7*7}", "\r\nSet-Cookie: a=b"];
+
 /// A value with the field it stands in.
 pub(crate) struct Valued<'f> {
     pub(crate) field: Field,

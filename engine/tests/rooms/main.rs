@@ -6,6 +6,7 @@ mod facts;
 mod probe;
 mod replay;
 mod source;
+mod trial;
 
 use engine::{
     Effect, Exchange, Family, Features, History, HistoryLimits, Judged, LearnConfig, Limits, Model, Offset, Partition, RecordPosition,

@@ -6,7 +6,7 @@ use super::likeness::{Likeness, questions};
 use super::sketch::{Fields, Sketch};
 use super::{Appraisal, MOST};
 use crate::calibrate::{Shape, Tail};
-use crate::content::{Content, Scratch};
+use crate::content::{CODE, Content, Scratch};
 use crate::detect::{Aspect, Level, Signal};
 use crate::features::Features;
 use crate::features::hash::mix;
@@ -24,10 +24,6 @@ const FALSE_POSITIVES: f64 = 0.01;
 /// Share that must be found on top: one more voice costs the others weight and brings false alarms of its own. Where it was one point, it
 /// was paid for by more than twice as many benign sessions with an alert.
 const GAIN: f64 = 0.05;
-/// Pieces of code that are put into values: one of each common sort.
-const CODE: [&str; 6] =
-    ["' or '1'='1", "<script>alert(1)</script>", "../../etc/passwd", "; cat /etc/passwd", "${7*7}", "\r\nSet-Cookie: a=b"];
-
 /// How a value of a held-out request is tampered with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Mutation {
