@@ -22,7 +22,7 @@ const WAIT: Duration = Duration::from_millis(5);
 /// A lane that is on its way back.
 pub(crate) enum Restore {
     /// Reading what was saved.
-    State(ReadingState),
+    State(Box<ReadingState>),
     /// Taking in the records since the mark.
     Traffic(Box<ReadingTraffic>),
 }
@@ -87,7 +87,7 @@ impl Restore {
         let state = TopicPartition { topic: settings.topics.state.clone(), partition: at.partition };
         let reader = log.reader(&[(state, Start::Oldest)])?;
         let cost = Cost { began_ms: (settings.clock)(), read: Restored::default() };
-        Ok(Self::State(ReadingState { at, to, reader, saved: Saved::default(), cost }))
+        Ok(Self::State(Box::new(ReadingState { at, to, reader, saved: Saved::default(), cost })))
     }
 
     /// Does a bounded part of the work.
@@ -100,7 +100,7 @@ impl Restore {
 }
 
 impl ReadingState {
-    fn step(mut self, log: &dyn Log, settings: &Settings, published: &Published) -> Result<Step, WorkerError> {
+    fn step(mut self: Box<Self>, log: &dyn Log, settings: &Settings, published: &Published) -> Result<Step, WorkerError> {
         let records = read_on(&mut *self.reader, STEP, WAIT)?;
         let may_be_all = records.len() < STEP;
         self.cost.add(&records);
@@ -114,9 +114,9 @@ impl ReadingState {
     }
 
     /// The lane as of the mark.
-    fn rebuild(mut self, log: &dyn Log, settings: &Settings, published: &Published) -> Result<Step, WorkerError> {
+    fn rebuild(mut self: Box<Self>, log: &dyn Log, settings: &Settings, published: &Published) -> Result<Step, WorkerError> {
         let oldest = log.bounds(&self.at)?.0;
-        let mut lane = Lane::new(settings, self.at);
+        let mut lane = Lane::new(settings, self.at.clone());
         lane.next = oldest;
         if let Some(mark) = self.saved.mark.take() {
             lane.stand_at(mark, settings);
