@@ -172,7 +172,7 @@ fn a_restore_reads_the_state_and_what_came_since_the_checkpoint_and_says_so() {
     bench.stop();
     let state = bench.all(&bench.settings.topics.state);
     for (partition, restored) in restored(&bench) {
-        let size = |record: &Record| [&record.key, &record.value].into_iter().flatten().map(|bytes| bytes.len()).sum::<usize>();
+        let size = |record: &Record| [&record.key, &record.value].into_iter().flatten().map(bytes::Bytes::len).sum::<usize>();
         let at_most: usize = state[&partition].iter().map(size).sum();
         assert!(restored.records > 0 && restored.bytes > 0 && restored.bytes <= at_most as u64, "{partition}: {restored:?}, {at_most}");
     }
