@@ -97,7 +97,11 @@ fn a_backtest_says_what_each_detector_contributes_and_calibration_how_well_level
         row["quality"]["auc"].as_f64().unwrap()
     };
     assert!(auc("left_out", "content") < auc("left_out", "nothing") && auc("left_out", "session evidence") > 0.5);
-    assert!(auc("alone", "values") > 0.5 && auc("alone", "values") < auc("left_out", "nothing"));
+    let alone: Vec<f64> = engine::detect::Aspect::ALL.iter().map(|aspect| auc("alone", aspect.name())).collect();
+    assert!(
+        alone.iter().any(|auc| *auc > 0.6) && alone.contains(&0.5),
+        "one finds much, one that nothing concerns finds nothing: {alone:?}"
+    );
 
     let calibration = weir(directory.path(), &[&["calibration", "--json"], &files[..]].concat(), &[]);
     assert_eq!(calibration.status.code(), Some(0), "{}", text(&calibration.stderr));
