@@ -1,5 +1,6 @@
 //! The services as processes on a real Kafka broker, from the first request to alerts: topics and keys are made, exchanges posted, a model
-//! comes, a scorer is killed under load, and every exchange has one verdict.
+//! comes, a scorer is killed under load, a gateway writes to a topic of its own, alerts are forwarded and muted, and every exchange has one
+//! verdict.
 
 #![allow(
     clippy::unwrap_used,
@@ -10,7 +11,7 @@
 
 use engine::TopicPartition;
 use runtime::log::kafka::KafkaLog;
-use runtime::log::{Log, Record, Start, read_to_end};
+use runtime::log::{Cleanup, Log, Output, Record, Start, TopicSpec, read_to_end};
 use runtime::testkit::Broker;
 use serde_json::Value;
 use simulator::Simulation;
@@ -18,7 +19,7 @@ use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{self, Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -27,6 +28,10 @@ const LEARNED: usize = 1_500;
 const JUDGED: usize = 1_500;
 /// Exchanges of one request.
 const PIECE: usize = 100;
+/// Exchanges of the gateway, of which the last are scans, and on which topic they come.
+const GATEWAY: usize = 60;
+const SCANS: usize = 20;
+const KONG_LOG: &str = "kong-log";
 /// Longest wait for anything, and the time between two looks.
 const PATIENCE: Duration = Duration::from_secs(180);
 const LOOK: Duration = Duration::from_millis(100);
@@ -58,13 +63,13 @@ impl Installation {
         command
     }
 
-    fn run(&self, arguments: &[&str]) -> Output {
+    fn run(&self, arguments: &[&str]) -> process::Output {
         self.command(arguments).output().unwrap()
     }
 
     /// Runs a command that must end well; returns what it printed.
     fn done(&self, arguments: &[&str]) -> String {
-        let Output { status, stdout, stderr } = self.run(arguments);
+        let process::Output { status, stdout, stderr } = self.run(arguments);
         assert!(status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&stderr));
         String::from_utf8(stdout).unwrap()
     }
@@ -145,11 +150,29 @@ fn exchanges() -> Vec<Value> {
         .collect()
 }
 
+/// What Kong's kafka-log writes of a caller's requests: the last are a scanner's.
+fn kong_log() -> Vec<Output> {
+    let record = |n: usize| {
+        let path =
+            if n < GATEWAY - SCANS { format!("/v2/products?page={}", n % 3 + 1) } else { format!("/.{n}/backup.sql?a=%3Cscript%3E{n}") };
+        let (status, ip) = if n < GATEWAY - SCANS { (200, "10.20.0.7") } else { (404, "198.51.100.66") };
+        let record = serde_json::json!({
+            "started_at": 1_767_700_000_000_u64 + 1_000 * n as u64, "client_ip": ip,
+            "request": {"method": "GET", "uri": path, "url": format!("https://api.shop.example{path}"), "querystring": {"page": "1"}, "size": "120",
+                "headers": {"host": "api.shop.example", "user-agent": "shop-app/4.2", "authorization": "REDACTED"}},
+            "response": {"status": status, "size": "512", "headers": {"content-type": "application/json"}},
+            "latencies": {"request": 9, "kong": 1, "proxy": 8}, "consumer": {"id": "c-17"},
+        });
+        Output { topic: KONG_LOG.into(), partition: None, key: None, value: Some(record.to_string().into()), headers: Vec::new() }
+    };
+    (0..GATEWAY).map(record).collect()
+}
+
 fn json(record: &Record) -> Value {
     serde_json::from_slice(record.value.as_deref().unwrap()).unwrap()
 }
 
-fn says(output: &Output, code: i32, what: &str) {
+fn says(output: &process::Output, code: i32, what: &str) {
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(code), "{said}");
     assert!(said.contains(what), "{said}");
@@ -157,7 +180,7 @@ fn says(output: &Output, code: i32, what: &str) {
 
 /// What `weir doctor` says: its exit code, and each check that is not well with what to do.
 fn doctor(weir: &Installation, arguments: &[&str]) -> (Option<i32>, String) {
-    let Output { status, stdout, .. } = weir.run(&[&["doctor", "--json"], arguments].concat());
+    let process::Output { status, stdout, .. } = weir.run(&[&["doctor", "--json"], arguments].concat());
     let findings: Vec<Value> = serde_json::from_slice(&stdout).unwrap();
     let text =
         |finding: &Value| ["check", "health", "said", "do"].map(|key| finding[key].as_str().unwrap_or_default().to_owned()).join(" ");
@@ -189,6 +212,19 @@ fn the_services_do_on_a_broker_what_they_are_for_though_a_scorer_is_killed() {
     weir.done(&["topics", "check"]);
     says(&weir.run(&["topics", "check", "--set", "topics.partitions=5"]), 1, "to be put right");
 
+    let alerts = weir.directory.path().join("alerts.ndjson");
+    let toml =
+        format!("[[ingest.topics]]\nname = \"{KONG_LOG}\"\nformat = \"json\"\n\n[outputs.siem]\nto = \"file://{}\"\n", alerts.display());
+    std::fs::write(weir.directory.path().join("weir.toml"), toml).unwrap();
+    says(&weir.run(&["ingest", "--listen", "127.0.0.1:0"]), 1, KONG_LOG);
+    weir.log
+        .create_topics(&[TopicSpec {
+            name: KONG_LOG.into(),
+            partitions: 2,
+            cleanup: Cleanup::Delete { keep: Duration::from_secs(86_400), max_bytes: None },
+        }])
+        .unwrap();
+    let forward = weir.service(&["forward"], "forward-1");
     let (ingest, address) = ingest(&weir);
     let mut first = weir.service(&["score"], "scorer-1");
     let second = weir.service(&["score"], "scorer-2");
@@ -212,6 +248,17 @@ fn the_services_do_on_a_broker_what_they_are_for_though_a_scorer_is_killed() {
     }
     weir.wait_for("weir.verdicts", |verdicts| verdicts.len() >= LEARNED + JUDGED);
 
+    weir.log.producer(None).unwrap().append(kong_log()).unwrap();
+    weir.wait_for("weir.verdicts", |verdicts| verdicts.len() >= LEARNED + JUDGED + GATEWAY);
+    let verdicts: Vec<Value> = weir.read("weir.verdicts").iter().map(json).collect();
+    let scans = verdicts.iter().filter(|verdict| verdict["client"] == "198.51.100.66" && verdict["label"] == "anomalous").count();
+    assert!(scans > SCANS / 2, "{scans} of {SCANS} scans are called anomalous");
+    let worst = verdicts.iter().find(|verdict| verdict["label"] == "anomalous").unwrap()["id"].as_str().unwrap();
+    weir.done(&["feedback", worst, "benign", "--until", "7d"]);
+    weir.done(&["feedback", worst, "undo"]);
+    let said: Vec<Value> = weir.read("weir.feedback").iter().map(json).collect();
+    assert_eq!(said.iter().map(|said| said["say"].as_str().unwrap()).collect::<Vec<_>>(), ["benign", "undo"]);
+
     let models = weir.done(&["models", "list"]);
     assert!(models.starts_with("v1        active"), "{models}");
     says(&weir.run(&["models", "rollback"]), 1, "there is no version before");
@@ -227,12 +274,20 @@ fn the_services_do_on_a_broker_what_they_are_for_though_a_scorer_is_killed() {
     for service in [ingest, first, second, trainer] {
         service.stop();
     }
+    let lines = || std::fs::read_to_string(&alerts).unwrap_or_default().lines().count();
+    let (until, written) = (Instant::now() + PATIENCE, weir.read("weir.alerts").len());
+    while lines() < written {
+        assert!(Instant::now() < until, "{} of {written} alerts were forwarded", lines());
+        std::thread::sleep(LOOK);
+    }
+    forward.stop();
+    assert_eq!(lines(), written);
 
     let traffic: BTreeSet<String> =
         weir.read("weir.traffic").iter().map(|r| format!("weir.traffic-{}-{}", r.at.partition, r.offset.0)).collect();
     let verdicts: Vec<Value> = weir.read("weir.verdicts").iter().map(json).collect();
     let ids: BTreeSet<String> = verdicts.iter().map(|verdict| verdict["id"].as_str().unwrap().to_owned()).collect();
-    assert_eq!((traffic.len(), verdicts.len()), (LEARNED + JUDGED, LEARNED + JUDGED));
+    assert_eq!((traffic.len(), verdicts.len()), (LEARNED + JUDGED + GATEWAY, LEARNED + JUDGED + GATEWAY));
     assert_eq!(ids, traffic, "one verdict for each record");
     assert!(verdicts.iter().any(|verdict| verdict["label"] == "anomalous"));
     assert!(weir.read("weir.alerts").iter().all(|alert| json(alert)["class_uid"] == 2004));
