@@ -15,7 +15,7 @@ use tokio_rustls::TlsAcceptor;
 
 const WAIT: Duration = Duration::from_secs(20);
 
-fn testdata(name: &str) -> PathBuf {
+pub(crate) fn testdata(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/testdata").join(name)
 }
 
@@ -165,13 +165,18 @@ fn datagrams_are_sent_one_a_message_and_what_fits_into_none_becomes_a_dead_lette
     assert_eq!(serde_json::from_slice::<serde_json::Value>(letters[0].value.as_deref().unwrap()).unwrap(), long);
 }
 
-/// Serves in TLS; a connection that is no TLS, or breaks, is passed over.
-fn serve_tls(listener: TcpListener, send: Sender<Vec<String>>) {
+/// Speaks TLS as `localhost`, for whom the authority of the test data vouches.
+pub(crate) fn acceptor() -> TlsAcceptor {
     let certificates: Vec<_> = CertificateDer::pem_file_iter(testdata("server.pem")).unwrap().map(Result::unwrap).collect();
     let key = PrivateKeyDer::from_pem_file(testdata("server.key")).unwrap();
     let builder = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
     let config = builder.with_safe_default_protocol_versions().unwrap().with_no_client_auth().with_single_cert(certificates, key).unwrap();
-    let acceptor = TlsAcceptor::from(Arc::new(config));
+    TlsAcceptor::from(Arc::new(config))
+}
+
+/// Serves in TLS; a connection that is no TLS, or breaks, is passed over.
+fn serve_tls(listener: TcpListener, send: Sender<Vec<String>>) {
+    let acceptor = acceptor();
     listener.set_nonblocking(true).unwrap();
     tokio().spawn(async move {
         let listener = tokio::net::TcpListener::from_std(listener).unwrap();

@@ -1,17 +1,23 @@
 //! Over HTTP: signatures that the receiver can check, answers of every kind.
 
 use crate::bench::{Bench, NOW, alert, tokio};
+use crate::syslog::{acceptor, testdata};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
+use axum::serve::Listener;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 /// A receiver: answers as it is told, 200 after that, and keeps what came.
 #[derive(Clone, Default)]
@@ -28,11 +34,37 @@ async fn take(State(hook): State<Hook>, headers: HeaderMap, body: Bytes) -> Stat
     status
 }
 
+/// Accepts connections that speak TLS; others are passed over.
+struct Secure(TcpListener, TlsAcceptor);
+
+impl Listener for Secure {
+    type Io = TlsStream<TcpStream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        loop {
+            let (stream, address) = self.0.accept().await.unwrap();
+            if let Ok(stream) = self.1.accept(stream).await {
+                return (stream, address);
+            }
+        }
+    }
+
+    fn local_addr(&self) -> std::io::Result<Self::Addr> {
+        self.0.local_addr()
+    }
+}
+
 impl Hook {
     fn serve(&self) -> u16 {
-        let listener = tokio().block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+        self.serve_on(|listener| listener)
+    }
+
+    fn serve_on<L: Listener<Addr = SocketAddr>>(&self, listener_of: impl FnOnce(TcpListener) -> L) -> u16 {
+        let listener = tokio().block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let port = listener.local_addr().unwrap().port();
         let app = Router::new().route("/in", post(take)).with_state(self.clone());
+        let listener = listener_of(listener);
         tokio().spawn(async move { axum::serve(listener, app).await });
         port
     }
@@ -116,4 +148,25 @@ fn a_record_that_is_no_alert_holds_nothing_up() {
     assert_eq!(hook.requests.lock().unwrap().len(), 1);
     let letters = bench.all(&bench.settings.topics.deadletter);
     assert_eq!(letters.iter().map(|l| l.header("reason").unwrap()).collect::<Vec<_>>(), [b"unreadable"]);
+}
+
+#[test]
+fn https_and_ecs_reach_whom_the_authority_vouches_for_and_nobody_else() {
+    let hook = Hook::default();
+    let port = hook.serve_on(|listener| Secure(listener, acceptor()));
+    let output =
+        |ca: &str| format!("{{ to = \"https://localhost:{port}/in\", format = \"ecs\", ca_file = \"{}\" }}", testdata(ca).display());
+    let mut bench = Bench::new(&[("outputs.right", output("ca.pem")), ("outputs.wrong", output("other-ca.pem"))]);
+    bench.append(&bench.settings.topics.alerts.clone(), vec![alert("/0")]);
+    bench.start();
+    bench.wait_until("the last position", || bench.committed("right") == 1);
+    let told = |s: &runtime::status::OutputStatus| s.output == "wrong" && s.failing.as_ref().is_some_and(|why| why.contains("certificate"));
+    bench.wait_until("people are told", || bench.statuses().iter().any(told));
+    bench.stop();
+    assert_eq!(bench.committed("wrong"), 0);
+    let requests = hook.requests.lock().unwrap();
+    let [(_, _, body)] = requests.as_slice() else { panic!("one request is expected: {requests:?}") };
+    let event: serde_json::Value = serde_json::from_str(body).unwrap();
+    let of = |pointer: &str| event.pointer(pointer).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
+    assert_eq!(["/source/ip", "/url/path", "/event/kind"].map(of), ["203.0.113.7", "/0", "alert"]);
 }
