@@ -35,6 +35,7 @@ impl Preparer {
     /// Prepares an exchange. Sessions are named first: masking takes away what they are named by.
     pub fn prepare(&self, exchange: &mut Exchange<'_>, gateway: &GatewayFields) {
         complete_host(exchange);
+        divide_path(exchange);
         self.naming.name(exchange, gateway);
         if let Some(masking) = &self.masking {
             masking.mask(exchange);
@@ -66,6 +67,18 @@ fn complete_host(exchange: &mut Exchange<'_>) {
     }
     let host = host.to_ascii_lowercase();
     exchange.host = (!host.is_empty()).then(|| host.into());
+}
+
+/// Puts a query that a sender left in the path where queries stand, as that is where secrets are looked for.
+fn divide_path(exchange: &mut Exchange<'_>) {
+    let Some((path, inline)) = exchange.path.split_once('?') else { return };
+    let (path, inline) = (path.to_owned(), inline.to_owned());
+    let query = match exchange.query.as_deref() {
+        None | Some("") => inline,
+        Some(query) => format!("{inline}&{query}"),
+    };
+    exchange.path = if path.is_empty() { "/".into() } else { path.into() };
+    exchange.query = (!query.is_empty()).then(|| query.into());
 }
 
 #[cfg(test)]
@@ -114,6 +127,19 @@ mod tests {
         Preparer::local(Identities::defaults()).prepare(&mut b, &GatewayFields::default());
         assert_eq!(a, b);
         assert_eq!(a.request.headers.unwrap().get("authorization"), Some("Bearer hunter2hunter2"));
+    }
+
+    #[test]
+    fn a_query_in_the_path_is_masked_like_one_that_stands_where_it_should() {
+        let preparer = Preparer::new(Identities::defaults(), &[], &[7; 32]).unwrap();
+        let mut asked = Exchange { path: "/v1/orders?token=hunter2hunter2".into(), query: Some("page=2".into()), ..exchange() };
+        preparer.prepare(&mut asked, &GatewayFields::default());
+        let query = asked.query.unwrap();
+        assert_eq!(&*asked.path, "/v1/orders");
+        assert!(query.starts_with("token=~h:") && query.ends_with("&page=2") && !query.contains("hunter2"), "{query}");
+        let mut bare = Exchange { path: "?".into(), ..exchange() };
+        preparer.prepare(&mut bare, &GatewayFields::default());
+        assert_eq!((&*bare.path, bare.query), ("/", None));
     }
 
     proptest! {

@@ -115,3 +115,35 @@ fn a_backtest_says_what_each_detector_contributes_and_calibration_how_well_level
     assert_eq!(from_pipe.status.code(), Some(1));
     assert!(text(&from_pipe.stderr).contains("standard input can be read once only"));
 }
+
+#[test]
+fn what_would_arrive_and_be_stored_is_shown_of_a_file_and_of_a_pipe() {
+    let directory = tempfile::tempdir().unwrap();
+    let record = serde_json::json!({
+        "method": "POST", "host": "a.example", "path": "/v1/orders?token=hunter2hunter2", "time": "2026-01-05T10:00:00Z",
+        "request": {"headers": {"authorization": "Bearer hunter2hunter2"}, "body": "{\"qty\":1}"}, "response": {"status": 201},
+    });
+    std::fs::write(directory.path().join("a.ndjson"), format!("{record}\nno record\n")).unwrap();
+    let shown = weir(directory.path(), &["ingest", "check", "a.ndjson", "--privacy"], &[]);
+    let said = text(&shown.stdout);
+    assert_eq!(shown.status.code(), Some(0), "{said}");
+    for expected in ["1 requests to a.example", "never known: ", "detectors that are blind: ", "~h:", "\"path\": \"/v1/orders\""] {
+        assert!(said.contains(expected), "`{expected}` is not said:\n{said}");
+    }
+    assert!(!said.contains("hunter2"), "{said}");
+    let mut piped = Command::new(env!("CARGO_BIN_EXE_weir"));
+    let file = std::fs::File::open(directory.path().join("a.ndjson")).unwrap();
+    let output = piped.args(["ingest", "check", "-"]).current_dir(directory.path()).stdin(file).output().unwrap();
+    assert!(text(&output.stdout).contains("-: 1 requests to a.example"), "{}", text(&output.stdout));
+}
+
+#[test]
+fn shells_and_man_are_told_every_command() {
+    let directory = tempfile::tempdir().unwrap();
+    for shell in ["bash", "zsh", "fish"] {
+        let script = text(&weir(directory.path(), &["completions", shell], &[]).stdout);
+        assert!(["backtest", "feedback", "doctor"].iter().all(|command| script.contains(command)), "{script}");
+    }
+    let page = text(&weir(directory.path(), &["man"], &[]).stdout);
+    assert!(page.contains(".TH weir 1") && page.contains("backtest"), "{page}");
+}
