@@ -56,11 +56,12 @@ pub(super) fn text(value: &Value) -> Option<Cow<'_, str>> {
     }
 }
 
-/// A whole number, also where it is written as text or with a fraction of zero.
+/// A whole number, also where it is written as text, with a fraction of zero, or as a list of one.
 pub(super) fn integer(value: &Value) -> Option<u64> {
     match value {
         Value::Number(number) => number.as_u64().or_else(|| whole(number.as_f64()?)),
         Value::String(text) => text.trim().parse().ok().or_else(|| whole(text.trim().parse().ok()?)),
+        Value::Array(items) if items.len() == 1 => integer(&items[0]),
         _ => None,
     }
 }
