@@ -115,7 +115,11 @@ impl Rekeying {
             may_be_empty = source.format() == Format::Otlp;
             for decoded in source {
                 let output = match decoded {
-                    Ok(decoded) => traffic::record(&self.preparer.prepared(decoded), &self.traffic),
+                    Ok(decoded) => {
+                        let mut exchange = self.preparer.prepared(decoded);
+                        exchange.source.get_or_insert_with(|| record.at.topic.to_string().into());
+                        traffic::record(&exchange, &self.traffic)
+                    }
                     Err(BadLine { fault, .. }) => Err(fault),
                 };
                 outputs.push(output.unwrap_or_else(|fault| self.dead_letter(record, &fault)));

@@ -131,7 +131,10 @@ async fn raw_topics_are_rekeyed_and_every_record_ends_in_exchanges_or_a_dead_let
     );
     weir.write(
         "gw.own",
-        &[r#"{"what":{"verb":"PUT","url":"/four?x=1"},"who":{"sid":"s4"}}"#, r#"{"what":{"verb":"PUT","url":"/five"},"who":{"sid":"s4"}}"#],
+        &[
+            r#"{"what":{"verb":"PUT","url":"/four?x=1"},"who":{"sid":"s4"}}"#,
+            r#"{"what":{"verb":"PUT","url":"/five"},"who":{"sid":"s4"},"service":"orders"}"#,
+        ],
     );
     let shutdown = Shutdown::new();
     let service = tokio::spawn({
@@ -145,10 +148,14 @@ async fn raw_topics_are_rekeyed_and_every_record_ends_in_exchanges_or_a_dead_let
     shutdown.cancel();
     service.await.unwrap().unwrap();
 
-    let mut paths: Vec<String> =
-        records.iter().map(|r| Exchange::from_json(r.value.as_deref().unwrap()).unwrap().path.to_string()).collect();
-    paths.sort();
-    assert_eq!(paths, ["/five", "/four", "/one", "/three", "/two"]);
+    let told = |record: &Record| {
+        let exchange = Exchange::from_json(record.value.as_deref().unwrap()).unwrap();
+        (exchange.path.to_string(), exchange.source.unwrap().to_string())
+    };
+    let mut told: Vec<(String, String)> = records.iter().map(told).collect();
+    told.sort();
+    let wanted = [("/five", "orders"), ("/four", "gw.own"), ("/one", "gw.nginx"), ("/three", "gw.nginx"), ("/two", "gw.nginx")];
+    assert_eq!(told, wanted.map(|(path, source)| (path.to_owned(), source.to_owned())));
     let own: Vec<_> = records.iter().filter(|r| memchr::memmem::find(r.value.as_deref().unwrap(), b"\"PUT\"").is_some()).collect();
     assert!(own[0].key.is_some() && own[0].key == own[1].key && own[0].at == own[1].at);
 
