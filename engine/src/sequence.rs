@@ -6,7 +6,7 @@ use crate::features::hash::mix;
 use crate::features::{Credential, Features};
 use crate::learn::Row;
 use crate::partition::Live;
-use crate::paths::{EndpointIndex, Paths};
+use crate::paths::Paths;
 use crate::record::{EndpointId, Family};
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
@@ -70,11 +70,6 @@ pub(crate) fn short(id: EndpointId) -> u32 {
     id.0 as u32
 }
 
-/// Whether an exchange is a step that its caller took: what the server failed to do says nothing of the caller.
-pub(crate) fn is_step(endpoint: Option<EndpointIndex>, status: u16) -> bool {
-    endpoint.is_some() && status < 500
-}
-
 /// Whether a step was taken, be it in vain: a payment that is declined, or that the server could not make, was not skipped, while a door
 /// that stays shut was not reached.
 fn is_taken(status: u16) -> bool {
@@ -88,7 +83,13 @@ fn is_stale(features: &Features) -> bool {
 
 /// A step as the chain and the network know it: where, and how it was answered.
 pub(crate) fn token(id: EndpointId, status: u16) -> u64 {
-    mix(id.0, u64::from(status / 100))
+    mix(id.0, u64::from(hundreds(status)))
+}
+
+/// Class of an answer. What the server failed to do says nothing of its caller, who goes on as if it had been done: else every outage
+/// would look like a leap over the step that failed.
+pub(crate) fn hundreds(status: u16) -> u8 {
+    if status >= 500 { 2 } else { (status / 100) as u8 }
 }
 
 /// A token for a pause, if there was one.
@@ -166,10 +167,6 @@ impl Sequence {
             let now = row.features.time.unwrap_or(0);
             if is_taken(status) {
                 latest.insert((session, short(row.id)), now);
-            }
-            if !is_step(row.endpoint, status) {
-                trace.visit(row.id, status);
-                continue;
             }
             let next = token(row.id, status);
             tokens.insert(next);
@@ -271,7 +268,7 @@ impl Sequence {
     /// Answers [`Aspect::Step`] and [`Aspect::Skipped`].
     pub fn score(&self, seen: &Seen<'_>, live: &Live<'_>, out: &mut Vec<Signal>) {
         let status = seen.features.status();
-        if !live.has_session || !is_step(seen.endpoint, status) || self.contexts.is_empty() {
+        if !live.has_session || seen.endpoint.is_none() || self.contexts.is_empty() {
             return;
         }
         let bet = mix(live.session.sequence.context[0], 7);
@@ -288,8 +285,6 @@ impl Sequence {
     pub fn observe(&self, seen: &Seen<'_>, live: &mut Live<'_>) {
         if seen.endpoint.is_some() {
             live.session.sequence.visit(seen.id, seen.features.status());
-        }
-        if is_step(seen.endpoint, seen.features.status()) {
             live.session.sequence.follow(token(seen.id, seen.features.status()), seen.now);
         }
     }

@@ -9,7 +9,7 @@ use crate::detect::Signal;
 use crate::features::hash::mix;
 use crate::learn::Row;
 use crate::record::EndpointId;
-use crate::sequence::{Sequence, Trace, is_step, token};
+use crate::sequence::{Sequence, Trace, hundreds, token};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -119,7 +119,7 @@ fn sessions(rows: &[Row<'_>]) -> (BTreeMap<u64, Vec<Event>>, BTreeMap<u64, Vec<E
     let (mut walks, mut held_out): (BTreeMap<u64, Vec<Event>>, BTreeMap<u64, Vec<Event>>) = Default::default();
     for (at, row) in rows.iter().enumerate() {
         let status = row.features.status();
-        let Some(session) = row.session.filter(|_| is_step(row.endpoint, status)) else { continue };
+        let Some(session) = row.session.filter(|_| row.endpoint.is_some()) else { continue };
         let of = if *folds.entry(session).or_insert(row.fold) == HELD_OUT { &mut held_out } else { &mut walks };
         let event = Event { token: token(row.id, status), at: row.features.time.unwrap_or(0), weight: row.weight, row: at };
         of.entry(session).or_default().push(event);
@@ -130,8 +130,8 @@ fn sessions(rows: &[Row<'_>]) -> (BTreeMap<u64, Vec<Event>>, BTreeMap<u64, Vec<E
 /// Breadth of every step.
 fn breadths(rows: &[Row<'_>]) -> BTreeMap<(EndpointId, u8), f32> {
     let mut breadths = BTreeMap::new();
-    for row in rows.iter().filter(|r| r.session.is_some() && is_step(r.endpoint, r.features.status())) {
-        *breadths.entry((row.id, (row.features.status() / 100) as u8)).or_default() += row.weight;
+    for row in rows.iter().filter(|r| r.session.is_some() && r.endpoint.is_some()) {
+        *breadths.entry((row.id, hundreds(row.features.status()))).or_default() += row.weight;
     }
     breadths
 }

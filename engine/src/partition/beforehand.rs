@@ -8,7 +8,7 @@ use crate::learn::session_of;
 use crate::model::{ApiModel, Model};
 use crate::neural::{Answer, Ask, Carried, Foresight, Heads};
 use crate::record::ApiName;
-use crate::sequence::{Trace, is_step, token};
+use crate::sequence::{Trace, token};
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 
@@ -50,8 +50,7 @@ fn step_of<'m>(model: &'m Model, features: &Features) -> Option<Step<'m>> {
     let foresight = api.foresight()?;
     let session = session_key(features, &api.name)?;
     let index = api.paths.route(features).endpoint.filter(|e| api.facts[e.0 as usize].is_known)?;
-    let status = features.status();
-    is_step(Some(index), status).then(|| Step { foresight, session, token: token(api.paths.endpoint(index).id, status) })
+    Some(Step { foresight, session, token: token(api.paths.endpoint(index).id, features.status()) })
 }
 
 impl Partition {

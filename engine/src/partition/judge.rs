@@ -14,7 +14,7 @@ use crate::neural::values::Appraisal;
 use crate::neural::{Answer, Ask, HeadError, Heads};
 use crate::record::{ApiName, DetectorKind, Family, Label, PValue, Reason, SourceId, Stage, Verdict};
 use crate::rooms::Rooms;
-use crate::sequence::{is_step, token};
+use crate::sequence::token;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -164,7 +164,7 @@ impl Partition {
 /// What the network of the API says of a step: what it said beforehand if it was asked the same, else what it says now.
 fn foresee(api: &ApiModel, seen: &Seen<'_>, live: &Live<'_>, turn: Turn<'_>) -> Result<Option<(Ask, Answer)>, HeadError> {
     let status = seen.features.status();
-    let network = api.foresight().filter(|_| live.has_session && is_step(seen.endpoint, status));
+    let network = api.foresight().filter(|_| live.has_session && seen.endpoint.is_some());
     let Session { sequence, carried, .. } = &*live.session;
     let Some((head, ask)) = network.and_then(|f| Some((&f.head, f.ask(token(seen.id, status), seen.now, sequence, carried)?))) else {
         return Ok(None);
