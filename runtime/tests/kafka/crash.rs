@@ -4,7 +4,7 @@ use crate::setup::{PATIENCE, TICK, committed, copy_turn, fill, log, member, numb
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use runtime::log::kafka::KafkaLog;
-use runtime::log::{Batch, Event, Log, Output};
+use runtime::log::{Batch, Event, Log, LogError, Output};
 use runtime::testkit::Broker;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -116,6 +116,46 @@ fn members_and_producers_outlive_a_broker_that_is_killed_and_comes_back() {
         }
     });
     assert_eq!(numbers(&log, &out), (0..2_500).collect::<Vec<_>>());
+}
+
+#[test]
+fn an_idle_member_outlives_a_broker_that_is_stopped_in_good_order_and_comes_back() {
+    let broker = Broker::start();
+    let log = KafkaLog::options(broker.brokers()).open().unwrap();
+    let (input, out) = (topic(&log, "stop.in", 2), topic(&log, "stop.out", 2));
+    fill(&log, &input, 100);
+    let mut worker = log.worker(&member("stop", &input, "a")).unwrap();
+    let began = Instant::now();
+    while committed(&log, "stop", &input) < 100 {
+        copy_turn(&mut *worker, &out, 50).unwrap();
+        assert!(began.elapsed() < PATIENCE);
+    }
+    assert_eq!(worker.ends().unwrap().len(), 2);
+    broker.stop();
+    let mut is_away = false;
+    while !is_away {
+        copy_turn(&mut *worker, &out, 50).unwrap();
+        match worker.ends() {
+            Ok(_) => assert!(began.elapsed() < PATIENCE, "the broker is not away"),
+            Err(LogError::Retriable { .. }) => is_away = true,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    let mut others = Vec::new();
+    std::thread::scope(|scope| {
+        let back = scope.spawn(|| broker.restart());
+        while !back.is_finished() {
+            copy_turn(&mut *worker, &out, 50).unwrap();
+            others.extend(worker.ends().err().filter(|error| !matches!(error, LogError::Retriable { .. })));
+        }
+    });
+    assert!(others.is_empty(), "{others:?}");
+    fill(&log, &input, 100);
+    let began = Instant::now();
+    while committed(&log, "stop", &input) < 200 {
+        copy_turn(&mut *worker, &out, 50).unwrap();
+        assert!(began.elapsed() < PATIENCE + Duration::from_secs(60), "the member does not come back");
+    }
 }
 
 #[test]

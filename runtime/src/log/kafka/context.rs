@@ -9,13 +9,17 @@ use engine::{Offset, TopicPartition};
 use rdkafka::config::RDKafkaLogLevel as Level;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::metadata::MetadataTopic;
 use rdkafka::producer::{DeliveryResult, ProducerContext};
 use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, Message, TopicPartitionList};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// Pause before a question is asked again: some errors come at once.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Context of clients that only ask and read.
 #[derive(Default)]
@@ -186,12 +190,57 @@ pub(super) fn limits<C: ConsumerContext>(
     which: rdkafka::Offset,
     names: &Names,
 ) -> Result<Vec<(TopicPartition, Offset)>, LogError> {
+    bounds(partitions, names, || persevere(|| ask(consumer, partitions, which)))
+}
+
+/// The same by one request, however it ends: for who has other work than to wait.
+pub(super) fn limits_now<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    partitions: &[TopicPartition],
+    which: rdkafka::Offset,
+    names: &Names,
+) -> Result<Vec<(TopicPartition, Offset)>, LogError> {
+    bounds(partitions, names, || ask(consumer, partitions, which))
+}
+
+fn bounds(
+    partitions: &[TopicPartition],
+    names: &Names,
+    ask: impl FnOnce() -> KafkaResult<TopicPartitionList>,
+) -> Result<Vec<(TopicPartition, Offset)>, LogError> {
     if partitions.is_empty() {
         return Ok(Vec::new());
     }
-    let ask = || whole(consumer.offsets_for_times(convert::list(partitions.iter().map(|at| (at, which)))?, ANSWER_LIMIT)?);
-    let found = persevere(ask).map_err(|e| error::sort("asking for the bounds of partitions", &e))?;
+    let found = ask().map_err(|e| error::sort("asking for the bounds of partitions", &e))?;
     Ok(convert::elements(&found, names).into_iter().filter_map(|(at, offset)| Some((at, offset?))).collect())
+}
+
+fn ask<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    partitions: &[TopicPartition],
+    which: rdkafka::Offset,
+) -> KafkaResult<TopicPartitionList> {
+    let list = convert::list(partitions.iter().map(|at| (at, which)))?;
+    consumer.offsets_for_times(list, ANSWER_LIMIT).and_then(whole).map_err(|e| match e.rdkafka_error_code() {
+        Some(RDKafkaErrorCode::UnknownPartition) => unknown(consumer, partitions, e),
+        _ => e,
+    })
+}
+
+/// Why a client knows a partition not: brokers that stop in good order leave it without a leader, and then without metadata, which passes.
+fn unknown<C: ConsumerContext>(consumer: &BaseConsumer<C>, partitions: &[TopicPartition], error: KafkaError) -> KafkaError {
+    for at in partitions {
+        let metadata = match consumer.fetch_metadata(Some(&at.topic), ANSWER_LIMIT) {
+            Ok(metadata) => metadata,
+            Err(away) => return away,
+        };
+        let named =
+            metadata.topics().iter().flat_map(MetadataTopic::partitions).any(|partition| partition.id() == convert::to_kafka(at.partition));
+        if !named {
+            return error;
+        }
+    }
+    KafkaError::Global(RDKafkaErrorCode::LeaderNotAvailable)
 }
 
 /// A list without errors, or the first of them.
@@ -205,7 +254,9 @@ fn persevere<T>(ask: impl Fn() -> KafkaResult<T>) -> KafkaResult<T> {
     let began = Instant::now();
     loop {
         match ask() {
-            Err(e) if began.elapsed() < OUTAGE_LIMIT && matches!(error::sort("", &e), LogError::Retriable { .. }) => {}
+            Err(e) if began.elapsed() < OUTAGE_LIMIT && matches!(error::sort("", &e), LogError::Retriable { .. }) => {
+                std::thread::sleep(PAUSE);
+            }
             answer => return answer,
         }
     }

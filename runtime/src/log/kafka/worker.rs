@@ -2,7 +2,7 @@
 //! batch is judged and committed whole. So nothing is under way when partitions move, and there is nothing to drain.
 
 use super::Options;
-use super::context::{Change, Membership, limits, start_offsets};
+use super::context::{Change, Membership, limits, limits_now, start_offsets};
 use super::convert::{self, Names};
 use super::error::{self, Remedy};
 use super::producer::KafkaProducer;
@@ -296,7 +296,7 @@ impl Worker for KafkaWorker {
 
     fn ends(&mut self) -> Result<Vec<(TopicPartition, Offset)>, LogError> {
         let partitions: Vec<_> = self.owned.keys().cloned().collect();
-        limits(&self.consumer, &partitions, rdkafka::Offset::End, &self.names)
+        limits_now(&self.consumer, &partitions, rdkafka::Offset::End, &self.names)
     }
 }
 
