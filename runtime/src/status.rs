@@ -87,6 +87,24 @@ pub struct ScorerStatus {
     /// How long verdicts took lately, from the append of an exchange to the commit of its verdict.
     #[serde(default)]
     pub latency: Option<Latency>,
+    /// When it said this, by its clock, epoch milliseconds; it says something at least every [`BEAT_MS`].
+    #[serde(default)]
+    pub said_ms: i64,
+    /// Whether these were its last words: it was asked to stop and did.
+    #[serde(default)]
+    pub ended: bool,
+}
+
+/// Longest time for which a scorer says nothing, milliseconds.
+pub const BEAT_MS: i64 = 30_000;
+
+impl ScorerStatus {
+    /// Seconds for which it has said nothing, where that is too long to be well; whoever ended in good order has nothing to say.
+    #[must_use]
+    pub fn silent_s(&self, now_ms: i64) -> Option<i64> {
+        let silent = now_ms.saturating_sub(self.said_ms);
+        (!self.ended && self.said_ms > 0 && silent > 3 * BEAT_MS).then_some(silent / 1_000)
+    }
 }
 
 /// How long something took, milliseconds, over the records since the last status with any.

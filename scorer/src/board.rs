@@ -8,7 +8,7 @@ use hdrhistogram::Histogram;
 use opentelemetry::{KeyValue, global};
 use runtime::format;
 use runtime::log::{Log, LogError, Output, Producer};
-use runtime::status::{Latency, PartitionStatus, Restored, SCORER, ScorerStatus, VerdictCounts};
+use runtime::status::{BEAT_MS, Latency, PartitionStatus, Restored, SCORER, ScorerStatus, VerdictCounts};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -172,22 +172,32 @@ impl Board {
         }
     }
 
-    /// Publishes if something changed and it is time.
+    /// Publishes if something changed and it is time, or if nothing was said for long: who is silent has ended.
     pub(crate) fn publish_if_due(&self) {
-        let due = self.lock().published_ms.saturating_add(EVERY) <= (self.clock)();
+        let now = (self.clock)();
+        let due = {
+            let state = self.lock();
+            let after = if state.is_changed { EVERY } else { BEAT_MS };
+            state.published_ms.saturating_add(after) <= now
+        };
         if due {
             self.publish();
         }
     }
 
-    /// Publishes if something changed. A status that cannot be written is no reason to stop.
-    pub(crate) fn publish(&self) {
+    /// Says that the scorer has ended in good order.
+    pub(crate) fn end(&self) {
+        self.lock().status.ended = true;
+        self.publish();
+    }
+
+    /// Publishes. A status that cannot be written is no reason to stop.
+    fn publish(&self) {
         let status = {
             let mut state = self.lock();
-            if !std::mem::take(&mut state.is_changed) {
-                return;
-            }
+            state.is_changed = false;
             state.published_ms = (self.clock)();
+            state.status.said_ms = state.published_ms;
             state.tell_latency();
             state.status.clone()
         };

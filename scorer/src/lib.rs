@@ -87,7 +87,9 @@ pub fn run(settings: &Settings, log: &Arc<dyn Log>, shutdown: &Shutdown) -> Resu
         supervise(&threads, &board, shutdown);
         threads.into_iter().map(end).fold(Ok(()), Result::and)
     });
-    board.publish();
+    if outcome.is_ok() {
+        board.end();
+    }
     outcome
 }
 

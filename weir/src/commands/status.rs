@@ -5,6 +5,7 @@ use crate::console::board::Overview;
 use crate::terminal::Paint;
 use anyhow::Context as _;
 use runtime::config::Config;
+use runtime::log::embedded::system_clock;
 use std::io::Write as _;
 
 /// Examples for `--help`.
@@ -31,7 +32,7 @@ pub(crate) async fn run(args: &Args, config: &Config) -> anyhow::Result<()> {
         serde_json::to_writer_pretty(&mut out, &overview)?;
         writeln!(out)?;
     } else {
-        out.write_all(overview.to_text(Paint::of_stdout()).as_bytes())?;
+        out.write_all(overview.to_text(Paint::of_stdout(), system_clock()()).as_bytes())?;
     }
     Ok(())
 }

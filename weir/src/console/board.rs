@@ -47,11 +47,12 @@ impl Overview {
     /// Whether every scorer has its partitions and their state.
     pub(crate) fn is_ready(&self) -> bool {
         let is_ready = |scorer: &ScorerStatus| !scorer.partitions.is_empty() && scorer.partitions.values().all(|p| !p.restoring);
-        !self.scorers.is_empty() && self.scorers.iter().all(is_ready)
+        let mut here = self.scorers.iter().filter(|scorer| !scorer.ended).peekable();
+        here.peek().is_some() && here.all(is_ready)
     }
 
-    /// For a person.
-    pub(crate) fn to_text(&self, paint: Paint) -> String {
+    /// For a person, at this time (epoch milliseconds).
+    pub(crate) fn to_text(&self, paint: Paint, now_ms: i64) -> String {
         let mut text = String::new();
         if self.apis.is_empty() {
             text.push_str("No traffic yet.\n");
@@ -73,6 +74,12 @@ impl Overview {
             );
             if let Some(latency) = &scorer.latency {
                 let _ = write!(text, ", verdicts after {} ms (99 %: {} ms)", count(latency.p50_ms), count(latency.p99_ms));
+            }
+            if scorer.ended {
+                text.push_str(", ended");
+            }
+            if let Some(silent) = scorer.silent_s(now_ms) {
+                let _ = write!(text, ", silent for {} s", count(silent.unsigned_abs()));
             }
             if restoring > 0 {
                 let _ = write!(text, ", {restoring} being restored");

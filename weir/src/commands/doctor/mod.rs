@@ -71,7 +71,7 @@ async fn log(config: &Config) -> Vec<Finding> {
         Ok(Source::Running(answer)) => {
             found.push(Finding::well("log", format!("`weir up` holds it and answers at {}", config.listen)));
             let read = answer.bytes().await.and_then(|bytes| serde_json::from_slice(&bytes).context("reading the status"));
-            read.map(|overview: Overview| overview::parts(&overview))
+            read.map(|overview: Overview| overview::parts(&overview, system_clock()()))
         }
         Ok(Source::Log { log, topics }) => tokio::task::block_in_place(|| standing(&*log, &topics, config)),
         Err(error) => Err(error),
@@ -113,7 +113,7 @@ fn standing(log: &dyn Log, topics: &Topics, config: &Config) -> anyhow::Result<V
     let now_ms = system_clock()();
     let mut found = vec![sample.hottest(), sample.clocks(now_ms)];
     found.extend(trust::pointer(log, topics, config)?);
-    found.extend(overview::parts(&Overview::read(log, &topics.status)?));
+    found.extend(overview::parts(&Overview::read(log, &topics.status)?, now_ms));
     found.extend(waiting::read(log, topics)?.and_then(|waiting| waiting.finding(now_ms)));
     Ok(found)
 }

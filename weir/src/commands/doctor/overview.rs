@@ -8,10 +8,10 @@ use engine::Stage;
 /// Exchanges that wait before somebody should look.
 const BEHIND: u64 = 10_000;
 
-/// Model, scorers and outputs.
-pub(super) fn parts(overview: &Overview) -> Vec<Finding> {
+/// Model, scorers and outputs. `now_ms`: by this machine's clock.
+pub(super) fn parts(overview: &Overview, now_ms: i64) -> Vec<Finding> {
     let mut found = vec![model(overview)];
-    found.extend(scorers(overview));
+    found.extend(scorers(overview, now_ms));
     found.extend(overview.outputs.iter().map(|output| {
         let said = format!("{}: {} taken, {} wait", output.output, count(output.delivered), count(output.lag));
         match &output.failing {
@@ -55,7 +55,7 @@ fn model(overview: &Overview) -> Finding {
     }
 }
 
-fn scorers(overview: &Overview) -> Vec<Finding> {
+fn scorers(overview: &Overview, now_ms: i64) -> Vec<Finding> {
     if overview.scorers.is_empty() {
         return vec![Finding::wrong("scorer", "none has ever said anything", "start one: `weir up`, or `weir score` on Kafka")];
     }
@@ -68,7 +68,12 @@ fn scorers(overview: &Overview) -> Vec<Finding> {
             let evicted: u64 = scorer.partitions.values().map(|partition| partition.evicted).sum();
             let restoring = scorer.partitions.values().filter(|partition| partition.restoring).count();
             let said = format!("{}: {} partitions, {} exchanges wait", scorer.instance, scorer.partitions.len(), count(lag));
-            if lag > BEHIND {
+            if let Some(silent) = scorer.silent_s(now_ms) {
+                let said = format!("{said}; silent for {} s", count(silent.unsigned_abs()));
+                Finding::wrong("scorer", said, "it has ended without a word, or cannot reach the log: its own log says; start it again")
+            } else if scorer.ended {
+                Finding::well("scorer", format!("{}: ended in good order", scorer.instance))
+            } else if lag > BEHIND {
                 Finding::warning("scorer", said, "start more scorers, up to one a partition; if one has stopped, start it again")
             } else if restoring > 0 {
                 Finding::warning("scorer", format!("{said}; {restoring} are being restored"), "wait: it goes on by itself")
@@ -100,13 +105,15 @@ mod tests {
     use super::*;
     use runtime::status::{OutputStatus, PartitionStatus, ScorerStatus};
 
+    const NOW: i64 = 1_767_571_200_000;
+
     fn scorer(lag: u64) -> ScorerStatus {
         let partitions = [(0, PartitionStatus { lag, ..PartitionStatus::default() })].into();
-        ScorerStatus { instance: "s".to_owned(), partitions, ..ScorerStatus::default() }
+        ScorerStatus { instance: "s".to_owned(), partitions, said_ms: NOW - 1_000, ..ScorerStatus::default() }
     }
 
     fn healths(overview: &Overview) -> Vec<(&'static str, Health)> {
-        parts(overview).iter().map(|finding| (finding.check, finding.health)).collect()
+        parts(overview, NOW).iter().map(|finding| (finding.check, finding.health)).collect()
     }
 
     #[test]
@@ -114,6 +121,10 @@ mod tests {
         assert_eq!(healths(&Overview::default()), [("model", Health::Warning), ("scorer", Health::Wrong)]);
         let overview = Overview { scorers: vec![scorer(5), scorer(BEHIND + 1)], ..Overview::default() };
         assert_eq!(healths(&overview)[1..], [("scorer", Health::Well), ("scorer", Health::Warning)]);
+        let silent = ScorerStatus { said_ms: NOW - 120_000, ..scorer(0) };
+        let ended = ScorerStatus { ended: true, ..silent.clone() };
+        let overview = Overview { scorers: vec![silent, ended], ..Overview::default() };
+        assert_eq!(healths(&overview)[1..], [("scorer", Health::Wrong), ("scorer", Health::Well)]);
     }
 
     #[test]
