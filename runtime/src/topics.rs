@@ -56,6 +56,10 @@ pub struct Groups {
     pub ingest: String,
 }
 
+/// Names of all topics behind the prefix.
+pub(crate) const NAMES: [&str; 12] =
+    ["traffic", "verdicts", "alerts", "state", "facts", "notes", "models", "history", "feedback", "blocklist", "status", "deadletter"];
+
 impl Topics {
     /// As the configuration wants them: laid out for Kafka when brokers are set, else for the embedded log.
     #[must_use]
@@ -147,6 +151,7 @@ mod tests {
             &topics.status,
             &topics.deadletter,
         ];
+        assert_eq!(names.iter().map(|name| name.strip_prefix("eu.").unwrap()).collect::<Vec<_>>(), NAMES);
         assert_eq!(topics.specs().len(), names.len());
         for name in names {
             assert!(name.starts_with("eu."));

@@ -6,6 +6,7 @@ use super::secret::{KafkaProperties, Secret};
 use super::source::{Setting, Settings};
 use super::*;
 use crate::log::kafka::refusal;
+use crate::topics;
 use serde::de::DeserializeOwned;
 use toml::Value;
 
@@ -17,6 +18,7 @@ pub(super) fn resolve(mut settings: Settings) -> Result<Config, ConfigErrors> {
     check_learning(&mut settings);
     check_field_maps(&mut settings);
     check_prefix(&mut settings);
+    check_raw_topics(&mut settings);
     check_outputs(&mut settings);
     check_listener(&mut settings);
     if settings.problems.is_empty() {
@@ -222,6 +224,21 @@ fn check_prefix(settings: &mut Settings) {
         let what = format!("`{prefix}` cannot start the name of a topic: at most 100 letters, digits, dots, underscores and dashes");
         settings.problems.push(Problem { key: "topics.prefix".to_owned(), origin: origin.clone(), what });
     }
+}
+
+/// What Weir writes must not come back as a gateway's, and a topic has one format.
+fn check_raw_topics(settings: &mut Settings) {
+    let Some(Setting { value: Value::Array(tables), origin }) = settings.given.get("ingest.topics") else { return };
+    let prefix = settings.given.get("topics.prefix").and_then(|setting| setting.value.as_str()).unwrap_or_default();
+    let names: Vec<&str> = tables.iter().filter_map(|table| table.get("name")?.as_str()).collect();
+    let is_ours = |name: &str| name.strip_prefix(prefix).is_some_and(|name| topics::NAMES.contains(&name));
+    let what = names.iter().enumerate().filter_map(|(at, name)| match name {
+        name if is_ours(name) => Some(format!("`{name}` is a topic of Weir's own: what is read from it would be written to it again")),
+        name if names[..at].contains(name) => Some(format!("`{name}` stands there twice")),
+        _ => None,
+    });
+    let mut problems: Vec<_> = what.map(|what| Problem { key: "ingest.topics".to_owned(), origin: origin.clone(), what }).collect();
+    settings.problems.append(&mut problems);
 }
 
 /// Names of outputs name consumer groups; addresses that verdicts do not show cannot be blocked.

@@ -125,6 +125,16 @@ fn outputs_are_read_by_name_and_their_mistakes_have_lines() {
 }
 
 #[test]
+fn a_raw_topic_is_none_of_weirs_own_and_stands_there_once() {
+    let topic = |name: &str| format!("[[ingest.topics]]\nname = \"{name}\"\n");
+    let found = problems(&[topic("kong-log"), topic("weir.traffic"), topic("kong-log")].concat(), &[], &[]);
+    assert!(found.len() == 2 && found[0].contains("`weir.traffic` is a topic of Weir's own") && found[1].contains("twice"), "{found:?}");
+    let found = problems(&format!("topics.prefix = \"a.\"\n{}", topic("a.alerts")), &[], &[]);
+    assert!(found.len() == 1 && found[0].contains("`a.alerts`"), "{found:?}");
+    assert_eq!(config(&[topic("kong-log"), topic("traffic")].concat()).ingest.topics.len(), 2);
+}
+
+#[test]
 fn a_listener_that_others_reach_needs_a_token() {
     let found = problems("listen = \"0.0.0.0:8088\"", &[], &[]);
     assert!(found[0].starts_with("weir.toml:1: `listen`: 0.0.0.0:8088 can be reached") && found[0].contains("token_file"), "{found:?}");
