@@ -138,6 +138,20 @@ fn what_would_arrive_and_be_stored_is_shown_of_a_file_and_of_a_pipe() {
 }
 
 #[test]
+fn a_backtest_writes_over_nothing_that_it_reads() {
+    let directory = tempfile::tempdir().unwrap();
+    let line = "203.0.113.9 - - [03/Feb/2026:08:15:00 +0100] \"GET / HTTP/1.1\" 200 1 \"-\" \"curl/8\"\n";
+    std::fs::write(directory.path().join("access.log"), line).unwrap();
+    let backtest =
+        |more: &[&str]| weir(directory.path(), &[&["backtest", "--train", "access.log", "--score", "access.log"], more].concat(), &[]);
+    let refused = backtest(&["--verdicts", "./access.log"]);
+    assert_eq!((refused.status.code(), text(&refused.stderr).contains("that file is read")), (Some(2), true), "{}", text(&refused.stderr));
+    let refused = backtest(&["--verdicts", "v.ndjson", "--report", "v.ndjson"]);
+    assert_eq!(refused.status.code(), Some(2), "{}", text(&refused.stderr));
+    assert_eq!(std::fs::read_to_string(directory.path().join("access.log")).unwrap(), line);
+}
+
+#[test]
 fn shells_and_man_are_told_every_command() {
     let directory = tempfile::tempdir().unwrap();
     for shell in ["bash", "zsh", "fish"] {

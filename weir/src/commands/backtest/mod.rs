@@ -10,6 +10,7 @@ mod quality;
 mod summary;
 mod tally;
 
+use crate::cli::WrongUse;
 use crate::terminal::{Paint, count};
 use ablate::{Contribution, ablate};
 use anyhow::{Context, bail};
@@ -77,6 +78,7 @@ pub(crate) fn run(args: &Args, config: &Config) -> anyhow::Result<()> {
     if args.ablate && args.score.iter().any(|file| file.as_os_str() == "-") {
         bail!("--ablate reads files several times, which standard input cannot give");
     }
+    keep_inputs(args)?;
     let labels = Labels::read(&args.labels)?;
     let ablations: Vec<Ablation> = if args.ablate { Ablation::all().collect() } else { Vec::new() };
     let mut stages = Stages::default();
@@ -105,6 +107,25 @@ pub(crate) fn run(args: &Args, config: &Config) -> anyhow::Result<()> {
     writeln!(out, "Verdicts are in {}.", args.verdicts.display())?;
     if let Some(path) = &args.model {
         writeln!(out, "The model is in {0}; its endpoints: weir endpoints --model {0}", path.display())?;
+    }
+    Ok(())
+}
+
+/// Refuses to write over a file that is read, or twice to the same.
+fn keep_inputs(args: &Args) -> anyhow::Result<()> {
+    let real = |path: &PathBuf| std::fs::canonicalize(path).unwrap_or_else(|_| path.clone());
+    let read: Vec<PathBuf> = args.train.iter().chain(&args.score).chain(&args.labels).chain(&args.use_model).map(real).collect();
+    let outputs = [("--verdicts", Some(&args.verdicts)), ("--report", args.report.as_ref()), ("--model", args.model.as_ref())];
+    let mut written: Vec<PathBuf> = Vec::new();
+    for (flag, path) in outputs.into_iter().filter_map(|(flag, path)| Some((flag, path.filter(|path| path.as_os_str() != "-")?))) {
+        let real = real(path);
+        if read.contains(&real) {
+            bail!(WrongUse(format!("{flag} {}: that file is read; write to another", path.display())));
+        }
+        if written.contains(&real) {
+            bail!(WrongUse(format!("{flag} {}: something else is written there; write to another", path.display())));
+        }
+        written.push(real);
     }
     Ok(())
 }
