@@ -20,7 +20,7 @@ use base64::engine::general_purpose::STANDARD;
 use engine::{BodyEncoding, Exchange, Headers, Text};
 use runtime::config::PrivacyRule;
 
-/// Parts of names, one of which every secret name holds; looked for before a text is looked at closely.
+/// Parts of names, one of which every secret name holds; looked for, with the names of rules, before a text is looked at closely.
 const STEMS: [&str; 17] = [
     "pass",
     "pw",
@@ -75,6 +75,7 @@ pub struct MaskingError(#[from] aho_corasick::BuildError);
 pub struct Masking {
     hasher: Hasher,
     rules: Rules,
+    /// [`STEMS`] and names of rules.
     stems: AhoCorasick,
 }
 
@@ -82,10 +83,11 @@ impl Masking {
     /// Masks by the built-in names, and before them by configured rules, with the installation's shared key.
     ///
     /// # Errors
-    /// Never in practice: the search is built from constants.
+    /// The names of the rules are too many to be searched for: never in practice.
     pub fn new(rules: &[PrivacyRule], key: &[u8; 32]) -> Result<Self, MaskingError> {
-        let stems = AhoCorasick::builder().ascii_case_insensitive(true).build(STEMS)?;
-        Ok(Self { hasher: Hasher::new(key), rules: Rules::new(rules), stems })
+        let rules = Rules::new(rules);
+        let stems = AhoCorasick::builder().ascii_case_insensitive(true).build(STEMS.into_iter().chain(rules.names()))?;
+        Ok(Self { hasher: Hasher::new(key), rules, stems })
     }
 
     /// Masks every secret that is known as one: in headers, cookies, query, path parameters and bodies.

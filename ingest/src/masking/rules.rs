@@ -52,10 +52,19 @@ impl From<super::names::Secrecy> for Treatment {
     }
 }
 
+/// What a rule for fields or names says of places.
+#[derive(Debug, Clone)]
+enum Place {
+    /// One place, step by step; `*` is one step of any name.
+    Steps(Vec<String>),
+    /// Every place whose last step is called like this.
+    Name(String),
+}
+
 /// The rules, their places taken apart.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Rules {
-    places: Vec<(Vec<String>, Treatment)>,
+    places: Vec<(Place, Treatment)>,
     kinds: Vec<(SensitiveKind, Treatment)>,
 }
 
@@ -71,11 +80,25 @@ impl Rules {
         let mut all = Self::default();
         for PrivacyRule { of, action } in rules {
             match of {
-                Private::Field(field) => all.places.push((steps(field), treatment(*action))),
+                Private::Field(field) => all.places.push((Place::Steps(steps(field)), treatment(*action))),
+                Private::Name(name) => all.places.push((Place::Name(name.clone()), treatment(*action))),
                 Private::Kind(kind) => all.kinds.push((*kind, treatment(*action))),
             }
         }
         all
+    }
+
+    /// Names that rules speak of, wherever they stand.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.places.iter().filter_map(|(place, _)| match place {
+            Place::Name(name) => Some(name.as_str()),
+            Place::Steps(_) => None,
+        })
+    }
+
+    /// What the rules for names say of one, in a text that has no places.
+    pub(super) fn called(&self, name: &str) -> Option<Treatment> {
+        self.places.iter().find(|(place, _)| matches!(place, Place::Name(rule) if is_called(rule, name))).map(|(_, treatment)| *treatment)
     }
 
     /// Whether some rule speaks of kinds of data.
@@ -94,12 +117,15 @@ impl Rules {
 
     /// Whether some rule may fit a place that starts like this.
     pub(super) fn reach(&self, start: &[&str]) -> bool {
-        self.places.iter().any(|(rule, _)| rule.len() >= start.len() && start.iter().zip(rule).all(|(step, rule)| fits(rule, step)))
+        self.places.iter().any(|(place, _)| match place {
+            Place::Steps(rule) => rule.len() >= start.len() && start.iter().zip(rule).all(|(step, rule)| fits(rule, step)),
+            Place::Name(_) => true,
+        })
     }
 
     /// What the rules say of a place.
     pub(super) fn at<'s>(&self, place: &(impl Iterator<Item = &'s str> + Clone)) -> Option<Treatment> {
-        self.places.iter().find(|(rule, _)| matches(rule, place.clone())).map(|(_, treatment)| *treatment)
+        self.places.iter().find(|(rule, _)| rule.covers(place.clone())).map(|(_, treatment)| *treatment)
     }
 }
 
@@ -112,8 +138,26 @@ fn steps(field: &str) -> Vec<String> {
     }
 }
 
-fn matches<'s>(rule: &[String], mut place: impl Iterator<Item = &'s str>) -> bool {
-    rule.iter().all(|step| place.next().is_some_and(|name| fits(step, name))) && place.next().is_none()
+impl Place {
+    fn covers<'s>(&self, mut place: impl Iterator<Item = &'s str>) -> bool {
+        match self {
+            Self::Steps(rule) => rule.iter().all(|step| place.next().is_some_and(|name| fits(step, name))) && place.next().is_none(),
+            Self::Name(rule) => {
+                // `request.body`, `response.headers`, `query`, `cookie`: what a place begins with is no name of a sender's.
+                if matches!(place.next(), Some("request" | "response")) {
+                    place.next();
+                }
+                place.last().is_some_and(|name| is_called(rule, name))
+            }
+        }
+    }
+}
+
+/// Whether a name is that of a rule; of `user[ssn]`, `user.ssn` and `ssn[]` it is `ssn`.
+fn is_called(rule: &str, name: &str) -> bool {
+    let own = name.strip_suffix("[]").unwrap_or(name);
+    let last = own.strip_suffix(']').unwrap_or(own).rsplit(['.', '[']).next().unwrap_or_default();
+    [name, own, last].into_iter().any(|name| rule.eq_ignore_ascii_case(name))
 }
 
 fn fits(rule: &str, step: &str) -> bool {

@@ -291,3 +291,56 @@ fn personal_data_goes_by_its_kind_wherever_it_stands() {
     ruled("[]").mask(&mut open);
     assert!(serde_json::to_string(&open).unwrap().contains("anna@mail.example"));
 }
+
+#[test]
+fn a_name_is_treated_at_any_depth_and_wherever_it_stands() {
+    let masking = ruled(
+        r#"[{"name":"dob","action":"drop"},{"name":"Kto","action":"hash"},{"name":"pin","action":"keep"},{"name":"ref","action":"mask"}]"#,
+    );
+    for (text, expected) in [
+        (
+            r#"{"dob":"1.2.03","a":{"DOB":["4.5.06",7],"b":[{"dob":{"y":2003,"m":"May"}}]},"adobe":"x"}"#.to_owned(),
+            r#"{"dob":"","a":{"DOB":["",0],"b":[{"dob":{"y":0,"m":""}}]},"adobe":"x"}"#.to_owned(),
+        ),
+        (
+            r#"[{"k\u0074o":12,"pin":"1234","ref":"Ab-12"}]"#.to_owned(),
+            format!(r#"[{{"k\u0074o":"{}","pin":"1234","ref":"Xx-00"}}]"#, mask("12")),
+        ),
+        (r#"{"in":"{\"kto\":\"DE1\"}"}"#.to_owned(), format!(r#"{{"in":"{{\"kto\":\"{}\"}}"}}"#, mask("DE1"))),
+        (
+            "a=1&user[dob]=4.5.06&user.kto=DE1&kto[]=DE2&pin=1234".to_owned(),
+            format!("a=1&user[dob]=&user.kto={}&kto[]={}&pin=1234", mask("DE1"), mask("DE2")),
+        ),
+        (
+            "<p><dob>4.5.06</dob><x kto='DE1'/><pin>1234</pin><ref>Ab-12</ref></p>".to_owned(),
+            format!("<p><dob></dob><x kto='{}'/><pin>1234</pin><ref>Xx-00</ref></p>", mask("DE1")),
+        ),
+    ] {
+        let masked = body(&masking, &text);
+        assert_eq!(masked, expected, "{text}");
+        assert_eq!(body(&masking, &masked), masked, "masking twice is masking once");
+    }
+    let mut exchange: Exchange<'_> = serde_json::from_str(
+        r#"{"method":"GET","path":"/a;kto=DE1/b","query":"kto=DE1&q=kto","request":{"headers":{"kto":"DE1","cookie":"KTO=DE1; pin=1234","referer":"/x?dob=1"}},
+            "response":{"headers":{"x-kto":"DE1"},"body":"[\"DE1\"]"}}"#,
+    )
+    .unwrap();
+    masking.mask(&mut exchange);
+    let kto = mask("DE1");
+    assert_eq!((&*exchange.path, exchange.query.as_deref()), (&*format!("/a;kto={kto}/b"), Some(&*format!("kto={kto}&q=kto"))));
+    let headers = exchange.request.headers.unwrap();
+    assert_eq!((headers.get("kto"), headers.get("referer")), (Some(&*kto), Some("/x?dob=")));
+    assert_eq!(headers.get("cookie").unwrap(), format!("KTO={kto}; pin=1234"));
+    assert_eq!(exchange.response.headers.unwrap().get("x-kto"), Some("DE1"), "another name");
+    assert_eq!(exchange.response.body.as_deref(), Some("[\"DE1\"]"));
+}
+
+#[test]
+fn the_place_of_a_body_is_no_name_and_the_first_rule_wins() {
+    let text = r#"["x",{"body":"y","request":"z"}]"#;
+    assert_eq!(body(&ruled(r#"[{"name":"body","action":"drop"}]"#), text), r#"["x",{"body":"","request":"z"}]"#);
+    let rules =
+        r#"[{"field":"request.body.a.id","action":"keep"},{"name":"id","action":"hash"},{"field":"request.body.b.id","action":"drop"}]"#;
+    let expected = format!(r#"{{"a":{{"id":"1"}},"b":{{"id":"{}"}}}}"#, mask("2"));
+    assert_eq!(body(&ruled(rules), r#"{"a":{"id":"1"},"b":{"id":"2"}}"#), expected);
+}

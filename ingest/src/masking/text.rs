@@ -1,9 +1,11 @@
 //! Secrets in text that is neither JSON nor a form: multipart bodies, XML, GraphQL, YAML, what programs print.
 
 use super::Masking;
-use super::names::{Secrecy, secrecy};
+use super::names::secrecy;
+use super::rules::Treatment;
+use super::secret::outline;
 
-/// Masks values that stand behind a secret name: `name: value`, `name="value"`, `<name>value</name>`, the part of a multipart body that has the
+/// Treats values that stand behind a secret name, or one of a rule: `name: value`, `name="value"`, `<name>value</name>`, the part of a multipart body that has the
 /// name; `None` when there are none.
 pub(super) fn loose(masking: &Masking, text: &str) -> Option<String> {
     let mut masked = String::new();
@@ -13,19 +15,26 @@ pub(super) fn loose(masking: &Masking, text: &str) -> Option<String> {
             continue;
         }
         let (start, end) = word_around(text.as_bytes(), hit.start(), hit.end());
-        let found = if text[start..end].starts_with("eyJ") {
-            token(text, start)
-        } else if secrecy(&text.as_bytes()[start..end]) == Secrecy::Open {
-            None
+        let name = &text[start..end];
+        let (treatment, found) = if name.starts_with("eyJ") {
+            (Treatment::Secret, token(text, start))
         } else {
-            value_behind(text, end)
+            match masking.rules.called(name).unwrap_or_else(|| secrecy(name.as_bytes()).into()) {
+                Treatment::Keep => continue,
+                treatment => (treatment, value_behind(text, end)),
+            }
         };
         let Some((from, to)) = found.filter(|(from, to)| *from >= copied && from < to) else { continue };
-        let mask = masking.hasher.mask(&text[from..to]);
-        // The shape may hold what ends the value: quotation marks and brackets. The hash alone is always safe to stand anywhere.
-        let mask = mask.split(' ').next().unwrap_or_default();
         masked.push_str(&text[copied..from]);
-        masked.push_str(mask);
+        match treatment {
+            Treatment::Keep => masked.push_str(&text[from..to]),
+            Treatment::Drop => {}
+            Treatment::Outline => masked.push_str(&outline(&text[from..to])),
+            Treatment::Secret | Treatment::SecretTexts => {
+                // The shape may hold what ends the value: quotation marks and brackets. The hash alone is always safe to stand anywhere.
+                masked.push_str(masking.hasher.mask(&text[from..to]).split(' ').next().unwrap_or_default());
+            }
+        }
         copied = to;
     }
     if copied == 0 {

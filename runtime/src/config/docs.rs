@@ -61,6 +61,10 @@ client_ip = \"peer\"
 [[privacy.rules]]
 field = \"request.body.card.number\"
 action = \"mask\"
+
+[[privacy.rules]]
+name = \"date_of_birth\"
+action = \"hash\"
 ```
 
 ## Outputs

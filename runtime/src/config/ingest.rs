@@ -229,6 +229,8 @@ pub enum Private {
     /// A place, as verdicts name it: `request.headers.x-api-key`, `request.body.card.number`, `query.token`, `cookie.NAME`; `*` for one step of any
     /// name.
     Field(String),
+    /// A name at any depth: of a header, a cookie, a parameter, a field of a body; case does not count. What stands below it is treated alike.
+    Name(String),
     /// Values that hold personal data or secrets of a kind, wherever they stand.
     Kind(SensitiveKind),
 }
@@ -238,6 +240,7 @@ pub enum Private {
 #[serde(deny_unknown_fields)]
 struct DeclaredRule {
     field: Option<String>,
+    name: Option<String>,
     kind: Option<String>,
     action: PrivacyAction,
 }
@@ -258,16 +261,18 @@ impl TryFrom<DeclaredRule> for PrivacyRule {
     type Error = String;
 
     fn try_from(declared: DeclaredRule) -> Result<Self, String> {
-        let of = match (declared.field, declared.kind) {
-            (Some(field), None) => Private::Field(field),
-            (None, Some(kind)) => match KINDS.iter().find(|(name, _)| *name == kind) {
+        let of = match (declared.field, declared.name, declared.kind) {
+            (Some(field), None, None) => Private::Field(field),
+            (None, Some(name), None) if name.is_empty() => return Err("a `name` is not empty".to_owned()),
+            (None, Some(name), None) => Private::Name(name),
+            (None, None, Some(kind)) => match KINDS.iter().find(|(name, _)| *name == kind) {
                 Some((_, kind)) => Private::Kind(*kind),
                 None => return Err(format!("`{kind}` is no kind of personal data: {}", KINDS.map(|(name, _)| name).join(", "))),
             },
-            _ => return Err("a rule speaks either of a `field` or of a `kind`".to_owned()),
+            _ => return Err("a rule speaks of one of `field`, `name` and `kind`".to_owned()),
         };
         if declared.action == PrivacyAction::Keep && matches!(of, Private::Kind(_)) {
-            return Err("`keep` is for a `field`: a kind is kept unless a rule says otherwise".to_owned());
+            return Err("`keep` is for a `field` or a `name`: a kind is kept unless a rule says otherwise".to_owned());
         }
         Ok(Self { of, action: declared.action })
     }

@@ -164,7 +164,7 @@ pub(super) const KEYS: &[Key] = &[
         "privacy.rules",
         Kind::PrivacyRules,
         "",
-        "What is done with a value before it reaches any topic: `field` (`request.body.card`, `request.headers.x-key`) or `kind` (`card`, `iban`, `email`, `phone`, `ssn`, `jwt`, `private-key`, `cloud-key`), and `action` (`mask`, `hash`, `drop`, `keep`); rules for fields come before the built-in rules, rules for kinds behind them.",
+        "What is done with a value before it reaches any topic: `field` (`request.body.card`, `request.headers.x-key`), `name` (at any depth of bodies, headers, cookies and parameters) or `kind` (`card`, `iban`, `email`, `phone`, `ssn`, `jwt`, `private-key`, `cloud-key`), and `action` (`mask`, `hash`, `drop`, `keep`); rules for fields and names come before the built-in rules, rules for kinds behind them.",
     ),
     key("outputs", Kind::NamedReceiver, "", "Who gets alerts or verdicts besides their topics: syslog, webhook, file."),
     key("blocklist.addresses", Kind::Flag, "false", "Whether client addresses of alerts are put on the block list topic."),

@@ -192,7 +192,7 @@ impl Kind {
             Self::HostGroups => "a list of tables with `name` and `hosts`".to_owned(),
             Self::RawTopics => "a list of tables with `name`, `format` and `field_map`".to_owned(),
             Self::LogFiles => "a list of tables with `path`, `format` and `field_map`".to_owned(),
-            Self::PrivacyRules => "a list of tables with `field` or `kind`, and `action`".to_owned(),
+            Self::PrivacyRules => "a list of tables with `field`, `name` or `kind`, and `action`".to_owned(),
             Self::NamedFieldMap => "a table of fields".to_owned(),
             Self::NamedReceiver => "a table, see [outputs](#outputs)".to_owned(),
             Self::NamedText => "a text".to_owned(),

@@ -254,13 +254,19 @@ fn variables_that_container_platforms_set_are_no_mistakes() {
 }
 
 #[test]
-fn a_privacy_rule_speaks_of_a_field_or_of_a_kind() {
+fn a_privacy_rule_speaks_of_a_field_of_a_name_or_of_a_kind() {
     let rules = |rules: &str| problems(&format!("privacy.rules = [{rules}]"), &[], &[]);
-    assert!(Config::resolve(&sources("privacy.rules = [{ kind = \"email\", action = \"hash\" }]", &[], &[])).is_ok());
+    for rule in
+        ["{ kind = \"email\", action = \"hash\" }", "{ name = \"ssn\", action = \"drop\" }", "{ name = \"pin\", action = \"keep\" }"]
+    {
+        assert!(Config::resolve(&sources(&format!("privacy.rules = [{rule}]"), &[], &[])).is_ok(), "{rule}");
+    }
     for (rule, why) in [
         ("{ kind = \"mail\", action = \"hash\" }", "`mail` is no kind of personal data: card, iban, email"),
-        ("{ action = \"hash\" }", "either of a `field` or of a `kind`"),
-        ("{ field = \"query.a\", kind = \"card\", action = \"hash\" }", "either of a `field` or of a `kind`"),
+        ("{ action = \"hash\" }", "of one of `field`, `name` and `kind`"),
+        ("{ field = \"query.a\", kind = \"card\", action = \"hash\" }", "of one of `field`, `name` and `kind`"),
+        ("{ field = \"query.a\", name = \"a\", action = \"hash\" }", "of one of `field`, `name` and `kind`"),
+        ("{ name = \"\", action = \"hash\" }", "a `name` is not empty"),
         ("{ kind = \"card\", action = \"keep\" }", "`keep` is for a `field`"),
     ] {
         assert!(rules(rule)[0].contains(why), "{rule}: {:?}", rules(rule));
