@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Sends requests through real gateways, set up by the files beside this one, and looks whether Weir has a verdict for each.
+"""Sends requests through real gateways, set up by the files beside this one, and looks whether Weir has a verdict for each, tells callers apart, and
+knows of headers and bodies what the table in the README says.
 
     check.py [--weir target/release/weir] [--requests 200] nginx envoy envoy-log envoy-tap haproxy caddy traefik opentelemetry
 
@@ -25,6 +26,10 @@ import urllib.request
 
 HERE = pathlib.Path(__file__).resolve().parent
 PATIENCE_S = 60
+# Callers that take turns, and where the path of a request says whose turn it is.
+CALLERS = 7
+ORDERS = "/v1/orders/"
+FIRST = 1000
 
 
 class Upstream(http.server.BaseHTTPRequestHandler):
@@ -117,12 +122,13 @@ class Check:
         self.wait("the gateway", lambda: self.ask(self.gateway, "/up") == 200)
         paths = ["/up"]
         for n in range(requests):
-            headers = {"authorization": f"Bearer caller-{n % 7}", "user-agent": "check/1", "cookie": f"sid={n % 7}; theme=dark"}
+            caller = n % CALLERS
+            headers = {"authorization": f"Bearer caller-{caller}", "user-agent": "check/1", "cookie": f"sid={caller}; theme=dark"}
             body = None
             if n % 3 == 0:
                 body = json.dumps({"qty": n, "note": 'quotes " and \\ and ü'}).encode()
                 headers["content-type"] = "application/json"
-            path = f"/v1/orders/{1000 + n}"
+            path = f"{ORDERS}{FIRST + n}"
             if self.ask(self.gateway, f"{path}?page={n % 5}&q=%22a%22", body, headers) not in (200, 201):
                 sys.exit("the gateway did not hand a request on")
             paths.append(path)
@@ -132,6 +138,13 @@ class Check:
         command = [self.options.weir, "verdicts", "--json", "--limit", "10000", "--listen", f"127.0.0.1:{self.weir}"]
         said = subprocess.run([str(part) for part in command], capture_output=True, text=True, cwd=self.folder).stdout
         return [json.loads(line) for line in said.splitlines()]
+
+    def known(self):
+        """What some request told of itself, as `weir ingest check` says it."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.weir}/v1/arrivals", timeout=10) as answer:
+            lines = [line.strip().partition(": ") for line in answer.read().decode().splitlines()]
+        said = [what for title, _, what in lines if title in ("always known", "sometimes known")]
+        return {item.partition(" (")[0] for what in said for item in what.split(", ")}
 
     def stop(self):
         for process in reversed(self.started):
@@ -233,9 +246,9 @@ def opentelemetry(check):
     check.start_weir()
     check.start(os.environ.get("OTELCOL", "otelcol-contrib"), "--config", config)
     check.wait("the collector", lambda: check.ask(otlp, "/v1/traces", b"{}", {"content-type": "application/json"}) == 200)
-    paths = [f"/v1/orders/{1000 + n}" for n in range(check.options.requests)]
+    paths = [f"{ORDERS}{FIRST + n}" for n in range(check.options.requests)]
     for n, path in enumerate(paths):
-        said = {"http.request.method": "GET", "url.path": path, "http.route": "/v1/orders/{id}", "client.address": f"203.0.113.{n % 7}"}
+        said = {"http.request.method": "GET", "url.path": path, "http.route": "/v1/orders/{id}", "client.address": f"203.0.113.{n % CALLERS}"}
         attributes = [{"key": key, "value": {"stringValue": value}} for key, value in said.items()]
         attributes.append({"key": "http.response.status_code", "value": {"intValue": "200"}})
         at = 1_770_104_100_000_000_000 + n * 1_000_000_000
@@ -247,16 +260,32 @@ def opentelemetry(check):
     return paths
 
 
+HEADERS = {"request headers", "response headers"}
+BODIES = {"request body", "response body"}
+
+# How each is checked, and what of headers and bodies it tells.
 GATEWAYS = {
-    "nginx": nginx,
-    "envoy": envoy,
-    "envoy-log": envoy_log,
-    "envoy-tap": envoy_tap,
-    "haproxy": haproxy,
-    "caddy": caddy,
-    "traefik": traefik,
-    "opentelemetry": opentelemetry,
+    "nginx": (nginx, HEADERS | {"request body"}),
+    "envoy": (envoy, HEADERS | BODIES),
+    "envoy-log": (envoy_log, HEADERS),
+    "envoy-tap": (envoy_tap, HEADERS | BODIES),
+    "haproxy": (haproxy, HEADERS),
+    "caddy": (caddy, HEADERS),
+    "traefik": (traefik, HEADERS),
+    "opentelemetry": (opentelemetry, set()),
 }
+
+
+def sessions_of_callers(verdicts):
+    """The one session of each caller; ends where callers are not told apart."""
+    sessions = collections.defaultdict(set)
+    for verdict in verdicts:
+        if verdict["path"].startswith(ORDERS):
+            sessions[(int(verdict["path"].removeprefix(ORDERS)) - FIRST) % CALLERS].add(verdict.get("session"))
+    named = set().union(*sessions.values())
+    if None in named or any(len(own) != 1 for own in sessions.values()) or len(named) != len(sessions):
+        sys.exit(f"callers are not told apart: {dict(sessions)}")
+    return named
 
 
 def main():
@@ -271,7 +300,8 @@ def main():
         folder.chmod(0o755)
         check = Check(folder, options)
         try:
-            wanted = collections.Counter(GATEWAYS[name](check))
+            play, tells = GATEWAYS[name]
+            wanted = collections.Counter(play(check))
             arrived = {}
 
             def all_there():
@@ -282,8 +312,11 @@ def main():
             counts = collections.Counter(verdict["path"] for verdict in arrived.values())
             if any(counts[path] != n for path, n in wanted.items() if path != "/up"):
                 sys.exit(f"{name}: a request has more than one verdict")
-            sessions = len({verdict.get("session") for verdict in arrived.values()})
-            print(f"{name}: {sum(wanted.values())} requests of {sessions} sessions, each with its verdict")
+            callers = len(sessions_of_callers(arrived.values()))
+            known = check.known()
+            if known & (HEADERS | BODIES) != tells or not {"time", "session", "source address", "response status"} <= known:
+                sys.exit(f"{name}: known is {sorted(known)}; of headers and bodies it should be {sorted(tells)}")
+            print(f"{name}: {sum(wanted.values())} requests of {callers} callers, each with its verdict; known: {', '.join(sorted(known))}")
         finally:
             check.stop()
             shutil.rmtree(folder)
