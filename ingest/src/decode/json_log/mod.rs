@@ -1,5 +1,6 @@
 //! JSON records of gateways and web servers, by field maps: a configured one, and behind it the well-known names of [`profiles`].
 
+mod custom;
 mod profiles;
 mod value;
 
