@@ -250,7 +250,7 @@ static GOOGLE: Profile = Profile {
         (ClientIp, "httpRequest.remoteIp"),
         (UserAgent, "httpRequest.userAgent"),
         (Status, "httpRequest.status"),
-        (RequestBytes, "httpRequest.requestSize"),
+        // Both sizes count the head, as Kong's do.
         (ResponseBytes, "httpRequest.responseSize"),
         (Duration(Unit::Seconds), "httpRequest.latency"),
     ],
