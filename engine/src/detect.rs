@@ -55,11 +55,13 @@ pub enum Aspect {
     Likeness,
     /// `sequence`: another step than the one that its network was sure of.
     Certain,
+    /// `content`: names of a caller's software and language.
+    Client,
 }
 
 impl Aspect {
     /// All, in the order of their slots.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Unseen,
         Self::Unauthenticated,
         Self::Leak,
@@ -83,6 +85,7 @@ impl Aspect {
         Self::Foreseen,
         Self::Likeness,
         Self::Certain,
+        Self::Client,
     ];
 
     /// Name for reports.
@@ -112,6 +115,7 @@ impl Aspect {
             Self::Foreseen => "step, by the network",
             Self::Likeness => "values, by the network",
             Self::Certain => "step, where the network is sure",
+            Self::Client => "names of clients",
         }
     }
 
@@ -126,8 +130,21 @@ impl Aspect {
     pub fn is_about_caller(self) -> bool {
         matches!(
             self,
-            Self::Unauthenticated | Self::Headers | Self::Enumeration | Self::Function | Self::Takeover | Self::Probing | Self::Accounts
+            Self::Unauthenticated
+                | Self::Headers
+                | Self::Client
+                | Self::Enumeration
+                | Self::Function
+                | Self::Takeover
+                | Self::Probing
+                | Self::Accounts
         )
+    }
+
+    /// The largest −ln p that an answer may have by itself: new versions and devices come every day, whatever was seen before.
+    #[must_use]
+    pub fn at_most(self) -> f64 {
+        if self == Self::Client { 6.0 } else { f64::INFINITY }
     }
 
     /// The room that asks it.
@@ -137,7 +154,7 @@ impl Aspect {
             Self::Unseen | Self::Unauthenticated | Self::Leak => DetectorKind::Assets,
             Self::Step | Self::Skipped | Self::Foreseen | Self::Certain => DetectorKind::Sequence,
             Self::Count => DetectorKind::Volume,
-            Self::Values | Self::Headers | Self::Structure | Self::Sensitive | Self::Likeness => DetectorKind::Content,
+            Self::Values | Self::Headers | Self::Client | Self::Structure | Self::Sensitive | Self::Likeness => DetectorKind::Content,
             Self::Amount | Self::Members => DetectorKind::Response,
             Self::Foreign | Self::Enumeration | Self::Function | Self::Role => DetectorKind::Access,
             Self::Repeat | Self::Takeover => DetectorKind::Replay,

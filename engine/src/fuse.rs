@@ -177,7 +177,10 @@ impl Calibration {
     pub fn calibrate(&self, endpoint: Option<EndpointIndex>, class: Class, signals: &[Signal], out: &mut Vec<Calibrated>) {
         out.clear();
         let heard = signals.iter().filter(|s| self.without.is_none_or(|without| !without.silences(s.aspect)));
-        out.extend(heard.map(|s| Calibrated { signal: *s, p: self.aspects[s.aspect as usize].p(endpoint, class, f64::from(s.score)) }));
+        out.extend(heard.map(|s| {
+            let p = self.aspects[s.aspect as usize].p(endpoint, class, f64::from(s.score));
+            Calibrated { signal: *s, p: PValue::from_nats(p.nats().min(s.aspect.at_most())) }
+        }));
     }
 
     /// p of a request from its combined p, by its peers.

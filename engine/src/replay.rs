@@ -43,6 +43,11 @@ impl Beginnings {
         self.first.iter().find(|(c, _)| *c == credential).map(|(_, origin)| *origin)
     }
 
+    /// The client that used a credential first, of the oldest that is remembered.
+    pub(crate) fn first(&self) -> Option<Origin> {
+        self.first.first().map(|(_, origin)| *origin)
+    }
+
     fn note(&mut self, credential: u64, origin: Origin) {
         if origin.is_known() && self.of(credential).is_none() {
             if self.first.len() >= MAX_CREDENTIALS {

@@ -3,7 +3,7 @@
 use super::field::{FieldProfile, Scratch};
 use super::tails::{FIRST_OF_PARTS, SCORE_NAMES};
 use super::text::tokens;
-use super::{Content, Level, Valued, What, valued};
+use super::{Content, Level, OF_VALUES, Valued, What, is_renamed, valued};
 use crate::detect::{Aspect, Explanation, Seen};
 use crate::features::Place;
 use crate::partition::Live;
@@ -17,17 +17,17 @@ impl Content {
     #[must_use]
     pub fn explain(&self, seen: &Seen<'_>, live: &Live<'_>, aspect: Aspect, scratch: &mut Scratch) -> Option<Explanation> {
         match aspect {
-            Aspect::Values => self.explain_value(seen, true, scratch),
-            Aspect::Headers => self.explain_value(seen, false, scratch),
+            Aspect::Values | Aspect::Headers | Aspect::Client => self.explain_value(seen, live, aspect, scratch),
             Aspect::Structure => self.explain_structure(seen, live),
             Aspect::Sensitive => self.explain_sensitive(seen),
             _ => None,
         }
     }
 
-    fn explain_value(&self, seen: &Seen<'_>, of_endpoint: bool, scratch: &mut Scratch) -> Option<Explanation> {
+    fn explain_value(&self, seen: &Seen<'_>, live: &Live<'_>, aspect: Aspect, scratch: &mut Scratch) -> Option<Explanation> {
         let mut worst: Option<(f32, Valued<'_>)> = None;
-        for v in valued(seen.features, seen.route).filter(|v| v.field.place.is_of_endpoint() == of_endpoint) {
+        let is_renamed = is_renamed(seen, Some(live));
+        for v in valued(seen.features, seen.route).filter(|v| OF_VALUES[v.question(is_renamed)] == aspect) {
             let so_far = worst.as_ref().map_or(0.0, |(nats, _)| *nats);
             if let Some((nats, _)) = self.surprisal(seen, &v, so_far, scratch)
                 && worst.as_ref().is_none_or(|(w, _)| nats > *w)

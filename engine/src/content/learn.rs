@@ -4,8 +4,8 @@
 use super::counts::FieldCounts;
 use super::field::{FieldProfile, Scratch};
 use super::tails::{SCORES, Scores};
-use super::{Content, EndpointFields, FieldFacts, HELD_OUT, RARE, SUPPORT, Worst, kind_key, name_key, own_key, valued};
-use crate::detect::{Aspect, Level, Signal};
+use super::{Content, EndpointFields, FieldFacts, HELD_OUT, OF_VALUES, RARE, SUPPORT, Worst, kind_key, name_key, own_key, valued};
+use crate::detect::{Level, Signal};
 use crate::features::hash::mix;
 use crate::features::{Field, Place};
 use crate::learn::{FOLDS, Row, UNIT_SHARE, is_password};
@@ -32,7 +32,8 @@ struct Scored {
     scores: Scores,
     level: Level,
     bet: u64,
-    of_endpoint: bool,
+    /// Slot in [`OF_VALUES`].
+    question: usize,
     /// How surprising it can be at most, since it was seen before.
     at_most: f32,
     /// The same value among all of its kind.
@@ -92,13 +93,13 @@ pub(crate) fn learn(rows: &[Row<'_>], endpoints: usize, networks_known: bool) ->
                     scores,
                     level,
                     bet,
-                    of_endpoint: v.field.place.is_of_endpoint(),
+                    question: v.question(false),
                     at_most: profile.most_surprising(v.field.value_hash),
                     of_kind,
                 });
             }
             without.score(&seen, None, &mut scratch, &mut held_out[at]);
-            held_out[at].retain(|s| !matches!(s.aspect, Aspect::Values | Aspect::Headers));
+            held_out[at].retain(|s| !OF_VALUES.contains(&s.aspect));
         }
     }
     let mut content = compile(&counted, None, endpoints, networks_known);
@@ -111,17 +112,16 @@ pub(crate) fn learn(rows: &[Row<'_>], endpoints: usize, networks_known: bool) ->
     let calibrated: Vec<bool> = content.profiles.iter().map(FieldProfile::is_calibrated).collect();
     content.by_key.0.retain(|_, at| calibrated[*at as usize]);
     for (at, list) in scored.iter().enumerate() {
-        let mut worst = [Worst::default(); 2];
+        let mut worst = [Worst::default(); OF_VALUES.len()];
         for s in list {
             if let Some((profile, tails)) = content.profile(s.key).and_then(|p| Some((p, p.tails()?))) {
                 let own = tails.nats_of(&s.scores);
                 let of_kind = s.of_kind.as_ref().and_then(|(kind, scores)| Some(content.profile(*kind)?.tails()?.nats_of(scores)));
                 let nats = of_kind.map_or(own, |of_kind| profile.drawn_to(own, of_kind));
-                worst[usize::from(!s.of_endpoint)].take_bet(nats.min(s.at_most), s.level, s.bet);
+                worst[s.question].take_bet(nats.min(s.at_most), s.level, s.bet);
             }
         }
-        held_out[at].extend(worst[0].signal(Aspect::Values));
-        held_out[at].extend(worst[1].signal(Aspect::Headers));
+        held_out[at].extend(worst.iter().zip(OF_VALUES).filter_map(|(worst, aspect)| worst.signal(aspect)));
     }
     remember(&mut content, &counted, rows, &mut scratch);
     Learned { content, held_out }

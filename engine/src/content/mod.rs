@@ -17,6 +17,7 @@ pub(crate) use learn::{Learned, learn};
 use crate::detect::{Aspect, Level, Seen, Signal};
 use crate::features::hash::mix;
 use crate::features::{Features, Field, Place, ValueKind, decode};
+use crate::links::Origin;
 use crate::newcomer;
 use crate::partition::Live;
 use crate::paths::{EndpointIndex, Route};
@@ -119,6 +120,40 @@ pub(crate) struct Valued<'f> {
     name: Cow<'f, str>,
 }
 
+/// Headers in which a caller's software and language call themselves.
+const NAMED: [&str; 2] = ["user-agent", "accept-language"];
+/// Longest name, bytes.
+const LONGEST_NAME: usize = 512;
+/// Questions about values, by slot.
+const OF_VALUES: [Aspect; 3] = [Aspect::Values, Aspect::Headers, Aspect::Client];
+
+impl Valued<'_> {
+    /// Slot of the question that a value belongs to. Where a session goes on under another name than it began with, that is no new client
+    /// but another one, and is asked like any header.
+    fn question(&self, is_renamed: bool) -> usize {
+        match self.field.place.is_of_endpoint() {
+            true => 0,
+            false if self.is_name() && !is_renamed => 2,
+            false => 1,
+        }
+    }
+
+    /// Whether it is a name of software or of a language, and holds nothing that code would need.
+    fn is_name(&self) -> bool {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b" ./;:,()_+-@*=~".contains(&byte);
+        self.field.place == Place::Header
+            && NAMED.contains(&&*self.name)
+            && self.value.len() <= LONGEST_NAME
+            && self.value.bytes().all(is_plain)
+    }
+}
+
+/// Whether a session goes on in another program than the one that brought its credential first.
+fn is_renamed(seen: &Seen<'_>, live: Option<&Live<'_>>) -> bool {
+    let (now, first) = (Origin::of(seen.features), live.and_then(|live| live.session.beginnings.first()));
+    first.is_some_and(|first| first.agent != 0 && now.agent != 0 && first.agent != now.agent)
+}
+
 /// All request fields of an exchange, path variables first.
 pub(crate) fn valued<'f>(features: &'f Features, route: &'f Route) -> impl Iterator<Item = Valued<'f>> {
     let path = route.variables.iter().enumerate().filter_map(move |(n, at)| {
@@ -207,13 +242,14 @@ impl Content {
         profile.is_small().then(|| self.profile(key)).flatten().map(|kind| (key, kind))
     }
 
-    /// Answers [`Aspect::Values`], [`Aspect::Headers`], [`Aspect::Structure`] and [`Aspect::Sensitive`].
+    /// Answers [`Aspect::Values`], [`Aspect::Headers`], [`Aspect::Client`], [`Aspect::Structure`] and [`Aspect::Sensitive`].
     /// Without live state, what is new is new to everybody.
     pub fn score(&self, seen: &Seen<'_>, live: Option<&Live<'_>>, scratch: &mut Scratch, out: &mut Vec<Signal>) {
-        let mut worst = [Worst::default(); 2];
+        let mut worst = [Worst::default(); OF_VALUES.len()];
         let mut sensitive = (0.0f32, Level::Own, 0u64);
+        let is_renamed = is_renamed(seen, live);
         for valued in valued(seen.features, seen.route) {
-            let worst = &mut worst[usize::from(!valued.field.place.is_of_endpoint())];
+            let worst = &mut worst[valued.question(is_renamed)];
             if let Some((nats, level)) = self.surprisal(seen, &valued, worst.nats, scratch) {
                 worst.take(nats, level, &valued.field);
             }
@@ -227,8 +263,7 @@ impl Content {
                 }
             }
         }
-        out.extend(worst[0].signal(Aspect::Values));
-        out.extend(worst[1].signal(Aspect::Headers));
+        out.extend(worst.iter().zip(OF_VALUES).filter_map(|(worst, aspect)| worst.signal(aspect)));
         out.push(Signal { aspect: Aspect::Sensitive, score: sensitive.0, level: sensitive.1, bet: sensitive.2 });
         if seen.endpoint.is_some() {
             let odd = self.structure(seen, live);

