@@ -57,11 +57,13 @@ pub enum Aspect {
     Certain,
     /// `content`: names of a caller's software and language.
     Client,
+    /// `content`: the same of a session that began under another name.
+    Renamed,
 }
 
 impl Aspect {
     /// All, in the order of their slots.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::Unseen,
         Self::Unauthenticated,
         Self::Leak,
@@ -86,6 +88,7 @@ impl Aspect {
         Self::Likeness,
         Self::Certain,
         Self::Client,
+        Self::Renamed,
     ];
 
     /// Name for reports.
@@ -116,6 +119,7 @@ impl Aspect {
             Self::Likeness => "values, by the network",
             Self::Certain => "step, where the network is sure",
             Self::Client => "names of clients",
+            Self::Renamed => "another client's name",
         }
     }
 
@@ -133,6 +137,7 @@ impl Aspect {
             Self::Unauthenticated
                 | Self::Headers
                 | Self::Client
+                | Self::Renamed
                 | Self::Enumeration
                 | Self::Function
                 | Self::Takeover
@@ -147,6 +152,12 @@ impl Aspect {
         if self == Self::Client { 6.0 } else { f64::INFINITY }
     }
 
+    /// The question whose answers on benign traffic it is measured by.
+    #[must_use]
+    pub fn measured_by(self) -> Self {
+        if self == Self::Renamed { Self::Client } else { self }
+    }
+
     /// The room that asks it.
     #[must_use]
     pub fn detector(self) -> DetectorKind {
@@ -154,7 +165,9 @@ impl Aspect {
             Self::Unseen | Self::Unauthenticated | Self::Leak => DetectorKind::Assets,
             Self::Step | Self::Skipped | Self::Foreseen | Self::Certain => DetectorKind::Sequence,
             Self::Count => DetectorKind::Volume,
-            Self::Values | Self::Headers | Self::Client | Self::Structure | Self::Sensitive | Self::Likeness => DetectorKind::Content,
+            Self::Values | Self::Headers | Self::Client | Self::Renamed | Self::Structure | Self::Sensitive | Self::Likeness => {
+                DetectorKind::Content
+            }
             Self::Amount | Self::Members => DetectorKind::Response,
             Self::Foreign | Self::Enumeration | Self::Function | Self::Role => DetectorKind::Access,
             Self::Repeat | Self::Takeover => DetectorKind::Replay,

@@ -17,7 +17,7 @@ impl Content {
     #[must_use]
     pub fn explain(&self, seen: &Seen<'_>, live: &Live<'_>, aspect: Aspect, scratch: &mut Scratch) -> Option<Explanation> {
         match aspect {
-            Aspect::Values | Aspect::Headers | Aspect::Client => self.explain_value(seen, live, aspect, scratch),
+            Aspect::Values | Aspect::Headers | Aspect::Client | Aspect::Renamed => self.explain_value(seen, live, aspect, scratch),
             Aspect::Structure => self.explain_structure(seen, live),
             Aspect::Sensitive => self.explain_sensitive(seen),
             _ => None,

@@ -125,15 +125,15 @@ const NAMED: [&str; 2] = ["user-agent", "accept-language"];
 /// Longest name, bytes.
 const LONGEST_NAME: usize = 512;
 /// Questions about values, by slot.
-const OF_VALUES: [Aspect; 3] = [Aspect::Values, Aspect::Headers, Aspect::Client];
+const OF_VALUES: [Aspect; 4] = [Aspect::Values, Aspect::Headers, Aspect::Client, Aspect::Renamed];
 
 impl Valued<'_> {
     /// Slot of the question that a value belongs to. Where a session goes on under another name than it began with, that is no new client
-    /// but another one, and is asked like any header.
+    /// but another one.
     fn question(&self, is_renamed: bool) -> usize {
         match self.field.place.is_of_endpoint() {
             true => 0,
-            false if self.is_name() && !is_renamed => 2,
+            false if self.is_name() => 2 + usize::from(is_renamed),
             false => 1,
         }
     }
@@ -242,7 +242,7 @@ impl Content {
         profile.is_small().then(|| self.profile(key)).flatten().map(|kind| (key, kind))
     }
 
-    /// Answers [`Aspect::Values`], [`Aspect::Headers`], [`Aspect::Client`], [`Aspect::Structure`] and [`Aspect::Sensitive`].
+    /// Answers [`Aspect::Values`], [`Aspect::Headers`], [`Aspect::Client`], [`Aspect::Renamed`], [`Aspect::Structure`] and [`Aspect::Sensitive`].
     /// Without live state, what is new is new to everybody.
     pub fn score(&self, seen: &Seen<'_>, live: Option<&Live<'_>>, scratch: &mut Scratch, out: &mut Vec<Signal>) {
         let mut worst = [Worst::default(); OF_VALUES.len()];
