@@ -42,7 +42,8 @@ wait_until() { # wait_until SECONDS WHAT COMMAND...: runs the command until it s
   done
 }
 
-newest_stage() { committed weir.status 5000 | grep -o '"stage":"[a-z]*"' | tail -n 1 | cut -d'"' -f4; }
+# Of the shop: other hosts of the simulation have too little traffic to be learned.
+newest_stage() { committed weir.status 5000 | grep -o '"api":"api.shop.example","stage":"[a-z]*"' | tail -n 1 | cut -d'"' -f8; }
 is_evaluating() {
   local stage
   stage="$(newest_stage)"
