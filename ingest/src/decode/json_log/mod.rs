@@ -237,9 +237,14 @@ impl<'r> Reader<'r> {
     }
 
     fn headers(&self, field: Field) -> Option<engine::Headers<'static>> {
+        // Some begin like headers and are none: `http_status`.
+        let is_other = |name: &str| {
+            let is_line = |field: &Field| matches!(field, Field::Method | Field::Path | Field::Uri | Field::Status);
+            self.profile.fields.iter().any(|(field, path)| *path == name && is_line(field))
+        };
         let prefixed = || {
             let prefixes = self.profile.fields.iter().filter(|(f, _)| *f == field);
-            prefixes.filter_map(|(_, path)| value::prefixed_headers(self.record, path.strip_suffix('*')?)).next()
+            prefixes.filter_map(|(_, path)| value::prefixed_headers(self.record, path.strip_suffix('*')?, is_other)).next()
         };
         self.values(move |f| f == field).find_map(|(_, value)| value::headers(value)).or_else(prefixed)
     }

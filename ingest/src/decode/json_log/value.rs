@@ -182,12 +182,13 @@ pub(super) fn headers(value: &Value) -> Option<Headers<'static>> {
     Some(headers)
 }
 
-/// Headers that stand at the top of a record, each under a prefix and its name; `None`: there is none.
-pub(super) fn prefixed_headers(record: &Value, prefix: &str) -> Option<Headers<'static>> {
+/// Headers that stand at the top of a record, each under a prefix and its name, in which nginx writes dashes as underscores; `None`: there is
+/// none. `is_other`: whether a field is something else.
+pub(super) fn prefixed_headers(record: &Value, prefix: &str, is_other: impl Fn(&str) -> bool) -> Option<Headers<'static>> {
     let mut headers = None;
-    for (name, value) in record.as_object()? {
-        if let (Some(name), Some(value)) = (name.strip_prefix(prefix), header_text(value)) {
-            headers.get_or_insert_with(Headers::new).push(name.to_owned(), value);
+    for (field, value) in record.as_object()?.iter().filter(|(field, _)| !is_other(field)) {
+        if let (Some(name), Some(value)) = (field.strip_prefix(prefix), header_text(value)) {
+            headers.get_or_insert_with(Headers::new).push(name.replace('_', "-"), value);
         }
     }
     headers
