@@ -14,6 +14,8 @@ const MIN_SCALE: f64 = 0.35;
 const SHRINKAGE: f64 = 300.0;
 /// Above this share of zeros a score counts as an event that mostly does not happen: the tail is fitted on the others.
 const MOSTLY_ZERO: f64 = 0.6;
+/// Benign cases over the bar of a gate.
+const FALSE_POSITIVES: f64 = 0.01;
 /// Nats beyond the bulk are kept in order but never promised further than this.
 const MAX_TAIL: f64 = 400.0;
 
@@ -133,6 +135,14 @@ impl Tail {
         };
         PValue::from_nats(base + (-rest.ln()).min(self.start_nats))
     }
+}
+
+/// The score that one in a hundred benign cases is over: what gates hold models to.
+pub(crate) fn bar(scores: impl Iterator<Item = f64>) -> f64 {
+    let mut sorted: Vec<f64> = scores.collect();
+    sorted.sort_unstable_by(f64::total_cmp);
+    let at = ((1.0 - FALSE_POSITIVES) * sorted.len() as f64) as usize;
+    sorted.get(at.min(sorted.len().saturating_sub(1))).copied().unwrap_or(0.0)
 }
 
 /// Quantile of a sorted sample, by linear interpolation.

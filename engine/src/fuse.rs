@@ -299,6 +299,15 @@ pub fn combine(calibrated: &[Calibrated]) -> PValue {
     PValue::from_probability(0.5 - mean.atan() / std::f64::consts::PI)
 }
 
+/// −ln p of what several questions say together, each measured by its tail.
+pub(crate) fn together<const N: usize>(asked: [(Aspect, f32, &Tail); N]) -> f64 {
+    let one = |(aspect, score, tail): (Aspect, f32, &Tail)| Calibrated {
+        signal: Signal { aspect, score, level: Level::Own, bet: 0 },
+        p: tail.p(f64::from(score)),
+    };
+    combine(&asked.map(one)).nats()
+}
+
 /// tan((½ − p)π), at least 0; divided by that of the largest when p is small enough for 1/(πp).
 fn cauchy(nats: f64, largest: f64) -> f64 {
     if largest > 18.0 {

@@ -53,8 +53,13 @@ impl Origin {
     /// Whether two known clients have nothing in common: neither agent nor network.
     #[must_use]
     pub fn is_elsewhere(self, other: Self) -> bool {
-        let differ = |a: u32, b: u32| a != 0 && b != 0 && a != b;
-        differ(self.agent, other.agent) && differ(self.network, other.network)
+        self.is_renamed(other) && differ(self.network, other.network)
+    }
+
+    /// Whether both agents are known, and differ.
+    #[must_use]
+    pub fn is_renamed(self, other: Self) -> bool {
+        differ(self.agent, other.agent)
     }
 
     /// Origin of an exchange.
@@ -63,6 +68,10 @@ impl Origin {
         let network = features.source.map_or(0, |s: SourceId| mix(s.network().0, 0x6e) as u32 | 1);
         Self { agent: if features.agent == 0 { 0 } else { features.agent as u32 | 1 }, network }
     }
+}
+
+fn differ(a: u32, b: u32) -> bool {
+    a != 0 && b != 0 && a != b
 }
 
 /// How a credential came to be.

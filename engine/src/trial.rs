@@ -2,6 +2,7 @@
 //! finds odd once their order is lost, and how many requests with a piece of code where a number or a name should be. What comes of it is
 //! a decision with its reason.
 
+use crate::calibrate::bar;
 use crate::content::CODE;
 use crate::features::hash::mix;
 use crate::features::{Features, Field, ValueKind};
@@ -22,8 +23,6 @@ const TYPED: [ValueKind; 8] =
     [ValueKind::Bool, ValueKind::Int, ValueKind::Float, ValueKind::Uuid, ValueKind::Date, ValueKind::Email, ValueKind::Ip, ValueKind::Hex];
 /// Exchanges of a session that can lose its order, at least.
 const STEPS: usize = 5;
-/// Benign sessions over the bar.
-const FALSE_POSITIVES: f64 = 0.01;
 /// Times the champion's alert rate that an endpoint may have, and alerts of one endpoint that are too few to say so.
 const ALERTS: f64 = 5.0;
 const FEW_ALERTS: u64 = 5;
@@ -207,14 +206,6 @@ fn injected(history: &[&Features]) -> Vec<Features> {
         injected
     };
     all.iter().step_by(step).enumerate().map(with_code).collect()
-}
-
-/// The score that so many sessions are over.
-fn bar(scores: impl Iterator<Item = f64>) -> f64 {
-    let mut sorted: Vec<f64> = scores.collect();
-    sorted.sort_unstable_by(f64::total_cmp);
-    let at = ((1.0 - FALSE_POSITIVES) * sorted.len() as f64) as usize;
-    sorted.get(at.min(sorted.len().saturating_sub(1))).copied().unwrap_or(0.0)
 }
 
 #[cfg(test)]

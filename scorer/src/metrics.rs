@@ -39,6 +39,9 @@ impl Metrics {
         let histogram = |name, unit, what, bounds: &[f64]| {
             meter.f64_histogram(name).with_unit(unit).with_description(what).with_boundaries(bounds.to_vec()).build()
         };
+        let sizes = |name, unit, what, bounds: &[f64]| {
+            meter.u64_histogram(name).with_unit(unit).with_description(what).with_boundaries(bounds.to_vec()).build()
+        };
         let aborted = counter("weir.transactions.aborted", "{transaction}", "Transactions that were aborted and done again");
         // What has not happened yet is shown as 0, so that its first time is a rise.
         aborted.add(0, &[]);
@@ -48,23 +51,13 @@ impl Metrics {
             blind: counter("weir.detector.blind", "{verdict}", "Verdicts by API and detector that could not look"),
             p_value: histogram("weir.verdict.p_value", "1", "p-values of verdicts that are not `insufficient`", &P_VALUES),
             latency: histogram("weir.verdict.latency", "s", "From the append of an exchange to the commit of its verdict", &SECONDS),
-            batch: meter
-                .u64_histogram("weir.batch.size")
-                .with_unit("{record}")
-                .with_description("Records of a committed batch")
-                .with_boundaries(RECORDS.to_vec())
-                .build(),
+            batch: sizes("weir.batch.size", "{record}", "Records of a committed batch", &RECORDS),
             alerts: counter("weir.alerts", "{alert}", "New incidents by family, muted ones not counted"),
             muted: counter("weir.alerts.muted", "{alert}", "Alerts that feedback muted"),
             dead_letters: counter("weir.dead_letters", "{record}", "Records that could not be read, by stage and reason"),
             aborted,
             restore_time: histogram("weir.restore.duration", "s", "From the assignment of a partition to its first record", &SECONDS),
-            restore_size: meter
-                .u64_histogram("weir.restore.size")
-                .with_unit("By")
-                .with_description("State and exchanges that restoring a partition read")
-                .with_boundaries(BYTES.to_vec())
-                .build(),
+            restore_size: sizes("weir.restore.size", "By", "State and exchanges that restoring a partition read", &BYTES),
         }
     }
 

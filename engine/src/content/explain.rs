@@ -41,31 +41,15 @@ impl Content {
         let strongest = profile.tails()?.strongest(&scores);
         let unseen = profile.unseen_chars(&v.value);
         let (from, to) = profile.oddest_part(&v.value, self.pool(), scratch);
-        let family = if is_code(&v, profile, strongest) { Family::Injection } else { Family::Unknown };
-        let odd = excerpt(&v, from, to, family == Family::Injection, |t| profile.knows_token(t));
         let what = if unseen > 0 { format!("{unseen} characters never seen here") } else { format!("unusual {}", SCORE_NAMES[strongest]) };
-        Some(Explanation {
-            family,
-            place: self.place(seen, &v),
-            observed: format!("{what}: {odd}"),
-            expected: expected(profile, level),
-            support: profile.n as u64,
-        })
+        Some(explanation(&v, (profile, level), strongest, (from, to), &what))
     }
 
     /// Explains a value in which another judge than its profile found a part odd that stands at a byte.
     pub(crate) fn explain_part(&self, seen: &Seen<'_>, v: &Valued<'_>, at: usize, scratch: &mut Scratch) -> Option<Explanation> {
         let (_, profile, level) = self.profile_for(seen.endpoint, &v.field)?;
         let strongest = profile.tails()?.strongest(&profile.scores(&v.value, v.field.kind, self.pool(), scratch));
-        let family = if is_code(v, profile, strongest) { Family::Injection } else { Family::Unknown };
-        let odd = excerpt(v, at, at, family == Family::Injection, |t| profile.knows_token(t));
-        Some(Explanation {
-            family,
-            place: self.place(seen, v),
-            observed: format!("a part unlike this field's values: {odd}"),
-            expected: expected(profile, level),
-            support: profile.n as u64,
-        })
+        Some(explanation(v, (profile, level), strongest, (at, at), "a part unlike this field's values"))
     }
 
     fn explain_structure(&self, seen: &Seen<'_>, live: &Live<'_>) -> Option<Explanation> {
@@ -127,17 +111,30 @@ impl Content {
         let kinds: Vec<&str> = v.field.sensitive.iter().map(crate::features::sensitive::SensitiveKind::name).collect();
         Some(Explanation {
             family: Family::SensitiveData,
-            place: self.place(seen, &v),
+            place: place(&v),
             observed: kinds.join(", "),
             expected: "a field that never carried it".to_owned(),
             support: n as u64,
         })
     }
+}
 
-    #[allow(clippy::unused_self, reason = "reads as a part of the room")]
-    fn place(&self, _seen: &Seen<'_>, v: &Valued<'_>) -> String {
-        format!("{}.{}", v.field.place.prefix(), masked_name(&v.name))
-    }
+/// What is odd about a value: by its profile, which score of it most, between which bytes.
+fn explanation(
+    v: &Valued<'_>,
+    (profile, level): (&FieldProfile, Level),
+    strongest: usize,
+    (from, to): (usize, usize),
+    what: &str,
+) -> Explanation {
+    let family = if is_code(v, profile, strongest) { Family::Injection } else { Family::Unknown };
+    let odd = excerpt(v, from, to, family == Family::Injection, |t| profile.knows_token(t));
+    let (observed, expected) = (format!("{what}: {odd}"), expected(profile, level));
+    Explanation { family, place: place(v), observed, expected, support: profile.n as u64 }
+}
+
+fn place(v: &Valued<'_>) -> String {
+    format!("{}.{}", v.field.place.prefix(), masked_name(&v.name))
 }
 
 /// What a field's values are like, and by whose values that is known.

@@ -13,6 +13,7 @@ mod text;
 
 pub use field::Scratch;
 pub(crate) use learn::{Learned, learn};
+pub(crate) use text::{letter, shape};
 
 use crate::detect::{Aspect, Level, Seen, Signal};
 use crate::features::hash::mix;
@@ -150,8 +151,7 @@ impl Valued<'_> {
 
 /// Whether a session goes on in another program than the one that brought its credential first.
 fn is_renamed(seen: &Seen<'_>, live: Option<&Live<'_>>) -> bool {
-    let (now, first) = (Origin::of(seen.features), live.and_then(|live| live.session.beginnings.first()));
-    first.is_some_and(|first| first.agent != 0 && now.agent != 0 && first.agent != now.agent)
+    live.and_then(|live| live.session.beginnings.first()).is_some_and(|first| first.is_renamed(Origin::of(seen.features)))
 }
 
 /// All request fields of an exchange, path variables first.

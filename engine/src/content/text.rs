@@ -22,13 +22,23 @@ pub(super) fn char_slot(c: char) -> usize {
 }
 
 pub(super) fn text_symbols(value: &str, most: usize) -> impl Iterator<Item = u8> + '_ {
-    value.as_bytes()[..value.floor_char_boundary(most)].iter().map(|b| if b.is_ascii_digit() { b'0' } else { b.to_ascii_lowercase() })
+    value.as_bytes()[..value.floor_char_boundary(most)].iter().copied().map(letter)
 }
 
-/// Letter runs as `w`, digit runs as `0`, white space as one space, all else as it is.
+/// Case folded; all digits are one.
+pub(crate) fn letter(byte: u8) -> u8 {
+    if byte.is_ascii_digit() { b'0' } else { byte.to_ascii_lowercase() }
+}
+
+/// Symbols of a value's shape.
 pub(super) fn shape_symbols(value: &str) -> impl Iterator<Item = u8> + '_ {
+    shape(value.char_indices().take(SCORE_CHARS)).map(|(_, symbol)| symbol)
+}
+
+/// Letter runs as `w`, digit runs as `0`, white space as one space, all else as it is; with the byte where each begins.
+pub(crate) fn shape(chars: impl Iterator<Item = (usize, char)>) -> impl Iterator<Item = (usize, u8)> {
     let mut last = 0u8;
-    value.chars().take(SCORE_CHARS).filter_map(move |c| {
+    chars.filter_map(move |(at, c)| {
         let symbol = match c {
             _ if c.is_alphabetic() => b'w',
             '0'..='9' => b'0',
@@ -38,7 +48,7 @@ pub(super) fn shape_symbols(value: &str) -> impl Iterator<Item = u8> + '_ {
         };
         let is_run = matches!(symbol, b'w' | b'0' | b' ') && symbol == last;
         last = symbol;
-        (!is_run).then_some(symbol)
+        (!is_run).then_some((at, symbol))
     })
 }
 

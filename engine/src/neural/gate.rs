@@ -3,10 +3,10 @@
 
 use super::learn::{Event, walk_all};
 use super::{Foresight, HeadError, Heads};
-use crate::calibrate::{Shape, Tail};
-use crate::detect::{Aspect, Level, Signal};
+use crate::calibrate::{Shape, Tail, bar};
+use crate::detect::Aspect;
 use crate::features::hash::mix;
-use crate::fuse::{Calibrated, combine};
+use crate::fuse::together;
 use crate::sequence::{Sequence, Trace};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
@@ -15,8 +15,6 @@ use serde::{Deserialize, Serialize};
 const MOST_SESSIONS: usize = 2_000;
 /// Steps of a session that is tampered with, at least and at most.
 const STEPS: std::ops::Range<usize> = 5..200;
-/// Benign sessions over the bar.
-const FALSE_POSITIVES: f64 = 0.01;
 
 /// How a held-out session is tampered with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -147,7 +145,9 @@ pub(super) fn compare(
     let oddest = |by_chain: &Scores, by_head: &Scores, n: usize| {
         let alone = by_chain.against[n].iter().map(|s| chain_tail.p(f64::from(*s)).nats()).fold(0.0, f64::max);
         let steps = by_chain.against[n].iter().zip(&by_head.against[n]);
-        let both = steps.map(|(chain, head)| together(*chain, &chain_tail, *head, &head_tail)).fold(0.0, f64::max);
+        let both = steps
+            .map(|(chain, head)| together([(Aspect::Step, *chain, &chain_tail), (Aspect::Foreseen, *head, &head_tail)]))
+            .fold(0.0, f64::max);
         (alone, both)
     };
     let chosen: Vec<usize> = (0..sessions.len()).filter(|n| STEPS.contains(&by_chain.against[*n].len())).take(MOST_SESSIONS).collect();
@@ -170,23 +170,6 @@ pub(super) fn compare(
         });
     }
     Ok(figures)
-}
-
-/// The score that so many benign sessions are over.
-fn bar(scores: impl Iterator<Item = f64>) -> f64 {
-    let mut sorted: Vec<f64> = scores.collect();
-    sorted.sort_unstable_by(f64::total_cmp);
-    let at = ((1.0 - FALSE_POSITIVES) * sorted.len() as f64) as usize;
-    sorted.get(at.min(sorted.len().saturating_sub(1))).copied().unwrap_or(0.0)
-}
-
-/// −ln p of a step by both.
-fn together(chain: f32, chain_tail: &Tail, head: f32, head_tail: &Tail) -> f64 {
-    let one = |aspect, score: f32, tail: &Tail| Calibrated {
-        signal: Signal { aspect, score, level: Level::Own, bet: 0 },
-        p: tail.p(f64::from(score)),
-    };
-    combine(&[one(Aspect::Step, chain, chain_tail), one(Aspect::Foreseen, head, head_tail)]).nats()
 }
 
 fn chain_scores(chain: &Sequence, sessions: &[&[Event]]) -> Scores {

@@ -191,7 +191,7 @@ impl Kind for Rebuilding {
         fill(&mut self.kinds, asks, size, |a| i32::from(a.kind));
         self.grams.clear();
         for ask in asks {
-            self.grams.extend((0..BINS).map(|bin| f32::from(u8::from(ask.grams >> bin & 1 == 1))));
+            self.grams.extend(ask.bins().map(|there| f32::from(u8::from(there))));
         }
         self.grams.resize(size * BINS, 0.0);
         let [field, kind, grams] = REBUILDING_IN;
@@ -209,7 +209,7 @@ impl Kind for Rebuilding {
         }
         answers.extend(asks.iter().zip(nats.chunks_exact(BINS)).map(|(ask, nats)| {
             // What is there is what a person can be shown.
-            let there = (0..BINS).filter(|bin| ask.grams >> bin & 1 == 1);
+            let there = ask.bins().enumerate().filter(|(_, there)| *there).map(|(bin, _)| bin);
             let odd = there.max_by(|a, b| nats[*a].total_cmp(&nats[*b])).unwrap_or(0);
             Rebuilt { nats: nats.iter().sum(), odd: odd as u8 }
         }));

@@ -42,11 +42,10 @@ pub(super) struct Batch {
 
 impl Batch {
     fn of(values: &[(Sketch, f32)]) -> Self {
-        let bits = |grams: u128| (0..BINS).map(move |bin| f32::from(u8::from(grams >> bin & 1 == 1)));
         Self {
             fields: values.iter().map(|(sketch, _)| u32::from(sketch.field)).collect(),
             kinds: values.iter().map(|(sketch, _)| u32::from(sketch.kind)).collect(),
-            grams: values.iter().flat_map(|(sketch, _)| bits(sketch.grams)).collect(),
+            grams: values.iter().flat_map(|(sketch, _)| sketch.bins()).map(|there| f32::from(u8::from(there))).collect(),
             weights: values.iter().map(|(_, weight)| *weight).collect(),
         }
     }

@@ -5,12 +5,12 @@ use super::learn::answer;
 use super::likeness::{Likeness, questions};
 use super::sketch::{Fields, Sketch};
 use super::{Appraisal, MOST};
-use crate::calibrate::{Shape, Tail};
+use crate::calibrate::{Shape, Tail, bar};
 use crate::content::{CODE, Content, Scratch};
-use crate::detect::{Aspect, Level, Signal};
+use crate::detect::{Aspect, Signal};
 use crate::features::Features;
 use crate::features::hash::mix;
-use crate::fuse::{Calibrated, combine};
+use crate::fuse::together;
 use crate::learn::Row;
 use crate::neural::learn::HELD_OUT;
 use crate::neural::{Head, HeadError, Heads};
@@ -19,8 +19,6 @@ use smallvec::SmallVec;
 
 /// Requests that are tampered with, at most.
 const MOST_REQUESTS: usize = 2_000;
-/// Benign requests over the bar.
-const FALSE_POSITIVES: f64 = 0.01;
 /// Share that must be found on top: one more voice costs the others weight and brings false alarms of its own. Where it was one point, it
 /// was paid for by more than twice as many benign sessions with an alert.
 const GAIN: f64 = 0.05;
@@ -178,7 +176,7 @@ pub(super) fn compare(panel: &Panel<'_>, heads: &mut dyn Heads, profiles: &Conte
     let tail = |score: fn(&Scores) -> f32| Tail::fit_as(benign.iter().map(score).collect(), 1, Shape::LIKELIHOODS);
     let (Some(of_profiles), Some(of_network)) = (tail(|s| s.profiles), tail(|s| s.network)) else { return Ok(figures) };
     let alone = |s: &Scores| of_profiles.p(f64::from(s.profiles)).nats();
-    let both = |s: &Scores| together(s, &of_profiles, &of_network);
+    let both = |s: &Scores| together([(Aspect::Values, s.profiles, &of_profiles), (Aspect::Likeness, s.network, &of_network)]);
     let (bar_alone, bar_both) = (bar(benign.iter().map(alone)), bar(benign.iter().map(both)));
     let mut tampered_all = Vec::new();
     for mutation in Mutation::ALL {
@@ -269,23 +267,6 @@ fn tamper(mutation: Mutation, rows: &[(usize, &Row<'_>)], chosen: &[usize], seed
         (new != value).then(|| (*n, features.with_value(at, &new)))
     });
     tampered.collect()
-}
-
-/// −ln p of a request by both.
-fn together(scores: &Scores, of_profiles: &Tail, of_network: &Tail) -> f64 {
-    let one = |aspect, score: f32, tail: &Tail| Calibrated {
-        signal: Signal { aspect, score, level: Level::Own, bet: 0 },
-        p: tail.p(f64::from(score)),
-    };
-    combine(&[one(Aspect::Values, scores.profiles, of_profiles), one(Aspect::Likeness, scores.network, of_network)]).nats()
-}
-
-/// The score that so many benign requests are over.
-fn bar(scores: impl Iterator<Item = f64>) -> f64 {
-    let mut sorted: Vec<f64> = scores.collect();
-    sorted.sort_unstable_by(f64::total_cmp);
-    let at = ((1.0 - FALSE_POSITIVES) * sorted.len() as f64) as usize;
-    sorted.get(at.min(sorted.len().saturating_sub(1))).copied().unwrap_or(0.0)
 }
 
 /// How often one of the second is larger than one of the first; ties count half.

@@ -1,5 +1,6 @@
 //! What the network sees of a value: where it stands, its kind, and which n-grams it has.
 
+use crate::content::{letter, shape};
 use crate::features::ValueKind;
 use crate::features::hash::mix;
 use serde::{Deserialize, Serialize};
@@ -35,6 +36,11 @@ impl Sketch {
         let mut grams = 0u128;
         each_gram(value, |bin, _| grams |= 1 << bin);
         Self { field, kind: kind as u8, grams }
+    }
+
+    /// By bin: whether the value has an n-gram of it.
+    pub fn bins(self) -> impl Iterator<Item = bool> {
+        (0..BINS).map(move |bin| self.grams >> bin & 1 == 1)
     }
 
     /// The same value in a field that nothing is known of.
@@ -101,7 +107,7 @@ pub(super) fn place_of(bin: u8, value: &str) -> Option<usize> {
 /// Tells the bin of every run of three letters and of three signs, and the byte in the middle of it.
 fn each_gram(value: &str, mut tell: impl FnMut(u8, usize)) {
     each_three(value.bytes().map(letter).enumerate(), |symbols, at| tell(bin(symbols, 1), at));
-    each_three(signs(value), |symbols, at| tell(HALF + bin(symbols, 2), at));
+    each_three(shape(value.char_indices()), |symbols, at| tell(HALF + bin(symbols, 2), at));
 }
 
 fn each_three(symbols: impl Iterator<Item = (usize, u8)>, mut tell: impl FnMut([u8; 3], usize)) {
@@ -119,28 +125,6 @@ fn each_three(symbols: impl Iterator<Item = (usize, u8)>, mut tell: impl FnMut([
 
 fn bin([a, b, c]: [u8; 3], salt: u64) -> u8 {
     (mix(u64::from(a) << 16 | u64::from(b) << 8 | u64::from(c), salt) >> 58) as u8
-}
-
-/// Case folded; all digits are one.
-fn letter(byte: u8) -> u8 {
-    if byte.is_ascii_digit() { b'0' } else { byte.to_ascii_lowercase() }
-}
-
-/// Runs of letters as `w`, of digits as `0`, of white space as one space, all else as it is; with the byte where each begins.
-fn signs(value: &str) -> impl Iterator<Item = (usize, u8)> + '_ {
-    let mut last = EDGE;
-    value.char_indices().filter_map(move |(at, c)| {
-        let symbol = match c {
-            _ if c.is_alphabetic() => b'w',
-            '0'..='9' => b'0',
-            _ if c.is_whitespace() => b' ',
-            _ if c.is_ascii() => (c as u8).max(4),
-            _ => 128 + (c as u32 % 100) as u8,
-        };
-        let is_run = matches!(symbol, b'w' | b'0' | b' ') && symbol == last;
-        last = symbol;
-        (!is_run).then_some((at, symbol))
-    })
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use engine::{Offset, TopicPartition};
 use rdkafka::config::RDKafkaLogLevel as Level;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
-use rdkafka::metadata::MetadataTopic;
+use rdkafka::metadata::{MetadataPartition, MetadataTopic};
 use rdkafka::producer::{DeliveryResult, ProducerContext};
 use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::types::RDKafkaRespErr;
@@ -229,14 +229,13 @@ fn ask<C: ConsumerContext>(
 
 /// Why a client knows a partition not: brokers that stop in good order leave it without a leader, and then without metadata, which passes.
 fn unknown<C: ConsumerContext>(consumer: &BaseConsumer<C>, partitions: &[TopicPartition], error: KafkaError) -> KafkaError {
-    for at in partitions {
-        let metadata = match consumer.fetch_metadata(Some(&at.topic), ANSWER_LIMIT) {
+    for of_topic in partitions.chunk_by(|a, b| a.topic == b.topic) {
+        let metadata = match consumer.fetch_metadata(Some(&of_topic[0].topic), ANSWER_LIMIT) {
             Ok(metadata) => metadata,
             Err(away) => return away,
         };
-        let named =
-            metadata.topics().iter().flat_map(MetadataTopic::partitions).any(|partition| partition.id() == convert::to_kafka(at.partition));
-        if !named {
+        let named: Vec<i32> = metadata.topics().iter().flat_map(MetadataTopic::partitions).map(MetadataPartition::id).collect();
+        if of_topic.iter().any(|at| !named.contains(&convert::to_kafka(at.partition))) {
             return error;
         }
     }
