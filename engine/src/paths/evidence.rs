@@ -1,12 +1,18 @@
 //! What speaks for a path segment being a value, and what for its being a name: log odds per child of a node.
 //!
-//! Weights measured on recorded SDK traffic with known routes; each alone is weak, their sum is not.
+//! Weights measured on recorded SDK traffic with known routes, and on traffic made from the routes of public APIs; each alone is weak, their sum is not.
 
 use super::learn::Rows;
+use super::token::{has_number, is_mixed, is_word};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 use std::fmt;
+
+/// So many siblings are few.
+const FEW: usize = 6;
+/// Ends of names that say what a resource is written in.
+const EXTENSIONS: [&str; 8] = ["json", "xml", "html", "htm", "php", "csv", "txt", "js"];
 
 /// One thing that speaks for or against a path segment being a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -33,6 +39,14 @@ pub enum Clue {
     First,
     /// It is a version (`v2`) where versions stand.
     Version,
+    /// It has many siblings and all are used alike; or each is used in its own way.
+    Use,
+    /// It is of letters alone, where its siblings have digits or signs.
+    Contrast,
+    /// It has few siblings, and is seen often.
+    Few,
+    /// Nothing stands between two slashes.
+    Empty,
     /// Most of its siblings are values, or names; or it is rare where siblings are surely values.
     Siblings,
     /// The configuration says so.
@@ -56,6 +70,10 @@ impl fmt::Display for Clue {
             Self::TypedSibling => "typed siblings",
             Self::First => "first segment",
             Self::Version => "a version",
+            Self::Use => "how it and its siblings are used",
+            Self::Contrast => "letters alone among digits and signs",
+            Self::Few => "few siblings, seen often",
+            Self::Empty => "nothing between slashes",
             Self::Siblings => "what its siblings are",
             Self::Pinned => "pinned in the configuration",
         })
@@ -101,6 +119,10 @@ pub(super) struct Siblings {
     pub(super) typed: Traits,
     /// Echo over all children, typed ones included.
     pub(super) echo: (u32, u32),
+    /// Distinct segments with digits or signs, and all distinct ones.
+    pub(super) signs: (u32, u32),
+    /// Whether all are used alike.
+    pub(super) used: Use,
 }
 
 /// What speaks for a word being a value (above 0) and for its being a name (below 0), before its siblings have their say.
@@ -132,8 +154,7 @@ pub(super) fn clues(rows: &Rows<'_>, child: &Child<'_>, siblings: &Siblings) -> 
     }
     weigh(Clue::SubTree, sub_tree(child, siblings));
     weigh(Clue::Answers, answers(child, siblings));
-    let looks = child.word.bytes().any(|b| b.is_ascii_digit() || b.is_ascii_uppercase() || matches!(b, b'.' | b'%' | b'~' | b'@' | b':'));
-    weigh(Clue::Looks, if looks { 1.0 } else { -0.7 });
+    weigh(Clue::Looks, looks(child.word));
     if rows.parents_of(child.word) >= 3 && !child.word.bytes().any(|b| b.is_ascii_digit() || b.is_ascii_uppercase()) {
         weigh(Clue::Parents, -0.7);
     }
@@ -143,10 +164,103 @@ pub(super) fn clues(rows: &Rows<'_>, child: &Child<'_>, siblings: &Siblings) -> 
     if !siblings.typed.is_empty() {
         weigh(Clue::TypedSibling, 1.0);
     }
+    weigh(Clue::Use, used(child.word, siblings));
+    weigh(Clue::Contrast, contrast(child.word, siblings));
+    if siblings.words <= FEW && child.successes.len() >= 20 {
+        weigh(Clue::Few, -1.5);
+    }
     if siblings.depth == 0 {
         weigh(Clue::First, -4.0);
     }
     clues
+}
+
+/// Does it look like a value? Digits and signs are of values, letters alone of names, codes like `DE` of either.
+fn looks(word: &str) -> f64 {
+    let is_code = word.len() <= 3 && word.bytes().all(|b| b.is_ascii_uppercase());
+    match (is_plain(word), is_code) {
+        (false, _) => 1.0,
+        (true, true) => 0.0,
+        (true, false) => -0.7,
+    }
+}
+
+/// Whether a word is of letters alone, joined or not, as names are. An extension does not count, nor does a digit in a long one (`response_time_95p`).
+pub(super) fn is_plain(word: &str) -> bool {
+    let stem = match word.rsplit_once('.') {
+        Some((stem, end)) if EXTENSIONS.iter().any(|e| e.eq_ignore_ascii_case(end)) => stem,
+        _ => word,
+    }
+    .as_bytes();
+    let digits = stem.iter().filter(|b| b.is_ascii_digit()).count();
+    let has_digits = digits > 0 && (stem.len() <= 16 || digits * 7 >= stem.len() || has_number(stem));
+    !has_digits && !is_mixed(stem) && !stem.iter().any(|b| matches!(b, b'.' | b'%' | b'~' | b'@' | b':'))
+}
+
+/// Do all siblings serve the same purpose, as values do?
+fn used(word: &str, siblings: &Siblings) -> f64 {
+    if siblings.words < 8 {
+        return 0.0;
+    }
+    let many = (1.5 * (siblings.words as f64 / 24.0).log2()).clamp(0.0, 3.0);
+    match siblings.used {
+        Use::Same => many,
+        Use::Differs(by) if by < 0.15 => 2.5 + many,
+        Use::Differs(by) if is_plain(word) => (2.5 - 8.0 * by).max(-1.5),
+        Use::Differs(_) | Use::Unclear => 0.0,
+    }
+}
+
+/// Is it one of few words of letters alone beside identifiers, like `search` beside `{id}`?
+fn contrast(word: &str, siblings: &Siblings) -> f64 {
+    let (signs, distinct) = siblings.signs;
+    if signs < 5 || signs * 10 < distinct.saturating_sub(1) * 9 || !is_plain(word) {
+        return 0.0;
+    }
+    match distinct - signs {
+        ..=3 => -4.0,
+        ..=6 => -1.5,
+        _ => 0.0,
+    }
+}
+
+/// Whether it matters to what is done below which of the children it is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Use {
+    /// The same is done with all.
+    Same,
+    /// Mutual information of child and use, as a share of the entropy of use.
+    Differs(f64),
+    /// Too few requests to say.
+    Unclear,
+}
+
+impl Use {
+    /// From what is done with each child, with counts.
+    pub(super) fn of(uses: &[FxHashMap<u64, u32>]) -> Self {
+        let mut all: FxHashMap<u64, u32> = FxHashMap::default();
+        for (to, n) in uses.iter().flatten() {
+            *all.entry(*to).or_default() += n;
+        }
+        let total = f64::from(all.values().sum::<u32>());
+        let entropy = |uses: &FxHashMap<u64, u32>| {
+            let n = f64::from(uses.values().sum::<u32>());
+            let mut sizes: Vec<u32> = uses.values().copied().collect();
+            sizes.sort_unstable();
+            (n, -sizes.iter().map(|k| f64::from(*k) / n).map(|p| p * p.ln()).sum::<f64>())
+        };
+        let of_all = entropy(&all).1;
+        if of_all < 0.2 {
+            return Self::Same;
+        }
+        // Of uses that do not depend on the child, so much seems to.
+        let bias = (uses.len() as f64 - 1.0) * (all.len() as f64 - 1.0) / (2.0 * total);
+        if bias > 0.2 * of_all {
+            return Self::Unclear;
+        }
+        let of_each: f64 = uses.iter().map(entropy).map(|(n, h)| n / total * h).sum();
+        Self::Differs((of_all - of_each - bias).max(0.0) / of_all)
+    }
 }
 
 /// Their sum.
@@ -156,11 +270,12 @@ pub(super) fn odds(clues: &Clues) -> f64 {
 
 /// Does the same follow it as follows its siblings?
 fn sub_tree(child: &Child<'_>, siblings: &Siblings) -> f64 {
-    let enough = if siblings.words <= 6 { 2 } else { 3 };
+    let enough = if siblings.words <= FEW { 2 } else { 3 };
     let mut total = 0u32;
     let mut shared = 0u32;
     for (t, count) in &child.traits {
-        if matches!(t, Trait::Answer(..)) {
+        // A value may follow a name as well as a value: it tells nothing.
+        if !matches!(t, Trait::EndsAfterTwo(_)) && !matches!(t, Trait::Segment(_, key) if is_word(*key)) {
             continue;
         }
         total += count;

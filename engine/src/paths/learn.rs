@@ -1,11 +1,11 @@
 //! Discovery of templates from a history: a tree of segments per host, each word decided by its own evidence.
 
-use super::evidence::{Child, Clue, Clues, Siblings, Trait, Traits, clues, hear_siblings, odds};
+use super::evidence::{Child, Clue, Clues, Siblings, Trait, Traits, Use, clues, hear_siblings, is_plain, odds};
 use super::pins::{Pinned, Pins};
 use super::places::Place;
-use super::token::{Form, key};
+use super::token::{Form, is_word, key};
 use super::{Endpoint, EndpointIndex, Names, Node, Paths, Variable, declared_key, end_key, route_variables};
-use crate::features::hash::{hash, hash_folded};
+use crate::features::hash::{hash, hash_folded, mix};
 use crate::features::{Features, decode};
 use crate::record::EndpointId;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -15,6 +15,8 @@ use std::collections::BTreeMap;
 const SAMPLE: usize = 200;
 /// Rows of typed siblings looked at.
 const TYPED_SAMPLE: usize = 400;
+/// Children by which it is seen whether all are used alike: those seen most.
+const OFTEN: usize = 32;
 /// Most endpoints of one API; rarer ones stay unseen.
 pub(super) const MAX_ENDPOINTS: usize = 20_000;
 
@@ -79,7 +81,7 @@ impl<'h> Rows<'h> {
                 pool.extend(own);
                 let mut parent = 0;
                 for (segment, form, key) in &segments {
-                    if *form == Form::Word && (parent == 0 || parent >> 63 == 1) {
+                    if *form == Form::Word && (parent == 0 || is_word(parent)) {
                         parents.entry(hash(segment.as_bytes())).or_default().insert(parent);
                     }
                     parent = *key;
@@ -117,6 +119,18 @@ impl<'h> Rows<'h> {
     /// Under how many different literals the word stands.
     pub(super) fn parents_of(&self, word: &str) -> usize {
         self.parents.get(&hash(word.as_bytes())).map_or(0, FxHashSet::len)
+    }
+
+    /// What is done below a child: method, whether a value follows, the first name that follows, and how far it goes.
+    fn uses(&self, rows: &[u32], depth: usize) -> FxHashMap<u64, u32> {
+        let mut out = FxHashMap::default();
+        for row in rows.iter().take(SAMPLE).map(|r| &self.rows[*r as usize]) {
+            let rest = row.segments.get(depth..).unwrap_or_default();
+            let value = rest.first().is_some_and(|(_, form, _)| form.is_typed());
+            let name = rest.iter().take(3).find(|(_, form, _)| !form.is_typed()).map_or(0, |(_, _, key)| *key);
+            *out.entry(mix(row.method, mix(name, rest.len().min(3) as u64 * 2 + u64::from(value)))).or_default() += 1;
+        }
+        out
     }
 
     fn traits(&self, rows: &[u32], depth: usize) -> Traits {
@@ -306,8 +320,11 @@ impl<'h> Tree<'h> {
             let sample = &successes[..successes.len().min(SAMPLE)];
             let (traits, echo) = (self.rows.traits(sample, depth + 1), self.rows.echo_of(sample, depth));
             keys.push(*key);
-            let version = (form == Form::Version && depth <= 2).then_some((Clue::Version, -99.0));
-            fixed.push(pinned.odds(word).map(|odds| (Clue::Pinned, odds)).or(version));
+            let certain = match form {
+                Form::Version if depth <= 2 => Some((Clue::Version, -99.0)),
+                _ => word.is_empty().then_some((Clue::Empty, -99.0)),
+            };
+            fixed.push(pinned.odds(word).map(|odds| (Clue::Pinned, odds)).or(certain));
             children.push(Child { word, successes, traits, echo });
         }
         let mut spread = Traits::default();
@@ -317,7 +334,13 @@ impl<'h> Tree<'h> {
         let echo =
             children.iter().map(|c| c.echo).chain([self.rows.echo_of(&typed_ok, depth)]).fold((0, 0), |(a, b), (x, y)| (a + x, b + y));
         let once = children.iter().filter(|c| c.successes.len() == 1).count();
-        let siblings = Siblings { depth, words: children.len(), once, spread, typed, echo };
+        let mut forms: FxHashSet<&str> = children.iter().map(|c| c.word).collect();
+        forms.extend(typed_ok.iter().map(|r| self.rows.rows[*r as usize].segments[depth].0));
+        let signs = (forms.iter().filter(|word| !is_plain(word)).count() as u32, forms.len() as u32);
+        let mut often: Vec<&Child<'_>> = children.iter().collect();
+        often.sort_by_key(|c| (std::cmp::Reverse(c.successes.len()), c.word));
+        let uses: Vec<FxHashMap<u64, u32>> = often.iter().take(OFTEN).map(|c| self.rows.uses(&c.successes, depth + 1)).collect();
+        let siblings = Siblings { depth, words: children.len(), once, spread, typed, echo, signs, used: Use::of(&uses) };
         let mut clues: Vec<Clues> = children
             .iter()
             .zip(&fixed)

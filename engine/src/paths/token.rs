@@ -62,6 +62,11 @@ pub(crate) fn key(segment: &str, form: Form) -> u64 {
     if form.is_typed() { form as u64 } else { hash_folded(segment) | 1 << 63 }
 }
 
+/// Whether a key is of a word.
+pub(super) fn is_word(key: u64) -> bool {
+    key >> 63 == 1
+}
+
 fn simple(s: &str) -> Form {
     let b = s.as_bytes();
     if b.is_empty() {
@@ -88,7 +93,7 @@ fn simple(s: &str) -> Form {
     }
     let alpha = b.iter().any(u8::is_ascii_alphabetic);
     let plain = b.iter().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'_' | b'-'));
-    if plain && digits > 0 && alpha && b.len() >= 20 {
+    if plain && digits > 0 && alpha && b.len() >= 20 && (digits * 10 >= b.len() || is_mixed(b) || has_number(b)) {
         return Form::Token;
     }
     if b.windows(3).any(|w| w[0] == b'%' && w[1].is_ascii_hexdigit() && w[2].is_ascii_hexdigit()) || !s.is_ascii() {
@@ -101,6 +106,17 @@ fn simple(s: &str) -> Form {
         return Form::Grouped;
     }
     Form::Word
+}
+
+/// Whether letters are of both cases as in random tokens, not as in words joined by capitals.
+pub(super) fn is_mixed(b: &[u8]) -> bool {
+    let capitals = b.iter().filter(|c| c.is_ascii_uppercase()).count();
+    b.len() >= 8 && capitals * 10 >= b.len() * 3 && b.iter().any(u8::is_ascii_lowercase)
+}
+
+/// Whether a part between dashes or underscores is a number.
+pub(super) fn has_number(b: &[u8]) -> bool {
+    b.split(|c| matches!(c, b'-' | b'_')).any(|part| !part.is_empty() && part.iter().all(u8::is_ascii_digit))
 }
 
 fn is_version(b: &[u8]) -> bool {
@@ -161,6 +177,8 @@ mod tests {
             ("AQAAAYDiB_Ol8PbzFAAAAABB", Form::Token),
             ("a%20b", Form::Encoded),
             ("abc-12d-ef3", Form::Grouped),
+            ("alder-slippers-walnut-10", Form::Token),
+            ("droplets_http_response_time_95p", Form::Word),
             ("main...dev", Form::Compound),
             ("key:42", Form::Compound),
             ("user-profile", Form::Word),

@@ -10,6 +10,7 @@ mod damage;
 mod drift;
 mod explain;
 mod golden;
+mod grouping;
 mod learning;
 mod levels;
 mod replay;

@@ -42,17 +42,29 @@ fn child_that_is_killed() {
     }
 }
 
-/// Whether a transaction is open in partition 0 of a topic: what is committed ends before what is written.
-fn is_open(topic: &str) -> bool {
-    let end = |isolation: &str| {
-        let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", Broker::shared().brokers()).set("isolation.level", isolation);
-        let client: BaseConsumer = config.create().unwrap();
-        client.fetch_watermarks(topic, 0, PATIENCE).unwrap().1
-    };
-    // In this order: a commit in between makes the first smaller, never the second.
-    let (committed, written) = (end("read_committed"), end("read_uncommitted"));
-    committed < written && end("read_committed") == committed
+/// Sees whether a transaction is open in partition 0 of a topic. Connections are kept: a transaction is open for a moment only.
+struct Watch {
+    committed: BaseConsumer,
+    written: BaseConsumer,
+}
+
+impl Watch {
+    fn new() -> Self {
+        let client = |isolation: &str| {
+            let mut config = ClientConfig::new();
+            config.set("bootstrap.servers", Broker::shared().brokers()).set("isolation.level", isolation);
+            config.create().unwrap()
+        };
+        Self { committed: client("read_committed"), written: client("read_uncommitted") }
+    }
+
+    /// What is committed ends before what is written.
+    fn is_open(&self, topic: &str) -> bool {
+        let end = |client: &BaseConsumer| client.fetch_watermarks(topic, 0, PATIENCE).unwrap().1;
+        // In this order: a commit in between makes the first smaller, never the second.
+        let (committed, written) = (end(&self.committed), end(&self.written));
+        committed < written && end(&self.committed) == committed
+    }
 }
 
 #[test]
@@ -68,8 +80,8 @@ fn a_successor_of_the_same_name_goes_on_after_kill_9_in_a_transaction() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let began = Instant::now();
-    while !is_open("crash.out") {
+    let (watch, began) = (Watch::new(), Instant::now());
+    while !watch.is_open("crash.out") {
         assert!(began.elapsed() < PATIENCE, "the child opens no transaction");
         assert!(child.try_wait().unwrap().is_none(), "the child has ended by itself");
     }
@@ -77,7 +89,7 @@ fn a_successor_of_the_same_name_goes_on_after_kill_9_in_a_transaction() {
     child.wait().unwrap();
     let spec = member("crash", &input, "killed");
     let mut worker = log.worker(&spec).unwrap();
-    assert!(!is_open("crash.out"), "the open transaction was not aborted when its name was taken over");
+    assert!(!watch.is_open("crash.out"), "the open transaction was not aborted when its name was taken over");
     let began = Instant::now();
     while committed(&log, "crash", &input) < 20_000 {
         assert!(began.elapsed() < PATIENCE, "the successor does not get through");

@@ -1,0 +1,108 @@
+//! Paths of access logs, without bodies, are grouped as those who made them would.
+
+use crate::traffic::learned;
+use engine::Model;
+use engine::paths::Taken;
+use engine::record::{Client, Exchange, Response, Text};
+
+const HOST: &str = "api.telephony.example";
+
+/// A request as an access log has it, from one of many clients.
+fn line(n: usize, method: &'static str, path: String) -> Exchange<'static> {
+    Exchange {
+        time: Some(1_767_700_000_000 + n as i64 * 1_000),
+        method: method.into(),
+        path: Text::from(path),
+        host: Some(HOST.into()),
+        client: Client { ip: Some(Text::from(format!("203.0.{}.{}", n % 50, n % 7))), user_agent: Some("okhttp/4.12.0".into()) },
+        response: Response { status: Some(200), ..Response::default() },
+        ..Exchange::default()
+    }
+}
+
+/// A number without pattern, the same every time.
+fn scattered(n: usize) -> u64 {
+    (n as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29)
+}
+
+fn sid(kind: &str, n: usize) -> String {
+    format!("{kind}{:016x}{:016x}", scattered(n), scattered(n + 7))
+}
+
+fn model(lines: Vec<(&'static str, String)>) -> Model {
+    let lines: Vec<_> = lines.into_iter().enumerate().map(|(n, (method, path))| line(n, method, path)).collect();
+    learned(&lines, "v1")
+}
+
+/// What the last segment of a path is.
+fn last(model: &Model, path: &str) -> Taken {
+    let walk = model.api(HOST).expect("the API").paths.walk(HOST, path).expect("a host that was learned");
+    assert_eq!(walk.turns.len(), path.split('/').count() - 1, "{path} leads nowhere");
+    walk.turns.last().expect("a segment").taken
+}
+
+fn templates(model: &Model) -> Vec<String> {
+    let endpoints = model.api(HOST).expect("the API").paths.endpoints().iter();
+    let mut all: Vec<String> = endpoints.map(|e| format!("{} {}", e.method, e.template)).collect();
+    all.sort();
+    all
+}
+
+#[test]
+fn collections_with_capitals_stay_apart() {
+    let names = ["Services", "Rooms", "Calls", "Users", "Flows", "Sims", "Workers", "Queues", "Messages", "SupportingDocumentTypes"];
+    let below = ["Bindings", "Participants", "Recordings", "Roles", "Executions", "Usage", "Tasks", "Entries", "Media", "Fields"];
+    let lines = (0..3_000).map(|n| {
+        let which = n % names.len();
+        let (name, one) = (names[which], format!("/v1/{}/{}", names[which], sid("AB", n % 400)));
+        // Each is used in its own way: some are listed, some opened, some looked into.
+        match scattered(n) as usize % 10 {
+            part if part < which => ("POST", format!("/v1/{name}")),
+            part if part % 2 == 0 => ("GET", one),
+            _ => ("GET", format!("{one}/{}", below[which])),
+        }
+    });
+    let model = model(lines.collect());
+    for name in names {
+        assert_eq!(last(&model, &format!("/v1/{name}")), Taken::Name);
+        assert_eq!(last(&model, &format!("/v1/{name}/{}", sid("AB", 9_999))), Taken::Value);
+    }
+}
+
+#[test]
+fn a_name_beside_identifiers_stays_a_name() {
+    let lines = (0..1_000).map(|n| match n % 10 {
+        0 => ("GET", "/v1/Workers/Statistics".to_owned()),
+        1 => ("GET", "/v1/Workers/search".to_owned()),
+        _ => ("GET", format!("/v1/Workers/{}", sid("WK", n))),
+    });
+    let model = model(lines.collect());
+    assert_eq!(templates(&model), ["GET /v1/Workers/Statistics", "GET /v1/Workers/search", "GET /v1/Workers/{id}"]);
+}
+
+#[test]
+fn names_with_an_extension_are_names() {
+    let names = ["lookup", "show", "create", "destroy", "update", "outgoing", "incoming", "list"];
+    let lines = (0..800).map(|n| ("GET", format!("/1.1/friendships/{}.json", names[n % names.len()])));
+    let model = model(lines.collect());
+    assert_eq!(templates(&model).len(), names.len());
+    assert_eq!(last(&model, "/1.1/friendships/show.json"), Taken::Name);
+}
+
+#[test]
+fn many_words_used_alike_are_values_and_few_are_names() {
+    let syllables = ["ba", "cor", "del", "fen", "gar", "hol", "im", "jun", "kel", "mor"];
+    let word = |n: usize| format!("{}{}", syllables[n / 10 % 10], syllables[n % 10]);
+    let methods = ["GET", "PUT", "DELETE"];
+    let tools = (0..2_400).map(|n| (methods[scattered(n) as usize % 3], format!("/v2/tools/{}", word(n % 80))));
+    let reports = (0..600).map(|n| ("GET", format!("/v2/reports/{}", word(n % 12))));
+    let model = model(tools.chain(reports).collect());
+    assert_eq!(last(&model, "/v2/tools/bacor"), Taken::Value);
+    assert_eq!(last(&model, "/v2/reports/bacor"), Taken::Name);
+}
+
+#[test]
+fn nothing_between_slashes_is_no_value() {
+    let lines = (0..600).map(|n| ("GET", format!("/v2/items/{}", if n % 6 == 0 { String::new() } else { (n * 7).to_string() })));
+    assert_eq!(templates(&model(lines.collect())), ["GET /v2/items/", "GET /v2/items/{id}"]);
+}
