@@ -219,7 +219,7 @@ fn contrast(word: &str, siblings: &Siblings) -> f64 {
     }
     match distinct - signs {
         ..=3 => -4.0,
-        ..=6 => -1.5,
+        4..=6 => -1.5,
         _ => 0.0,
     }
 }
