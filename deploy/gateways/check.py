@@ -2,7 +2,7 @@
 """Sends requests through real gateways, set up by the files beside this one, and looks whether Weir has a verdict for each, tells callers apart, and
 knows of headers and bodies what the table in the README says.
 
-    check.py [--weir target/release/weir] [--requests 200] nginx envoy envoy-log envoy-tap haproxy caddy traefik opentelemetry
+    check.py [--weir target/release/weir] [--requests 200] nginx nginx-bodies envoy envoy-log envoy-tap haproxy caddy traefik opentelemetry
 
 Needed besides Weir: the programs of the gateways that are named (`opentelemetry`: a collector, by its path in OTELCOL).
 Everything runs on free ports of 127.0.0.1 and in a folder that goes afterwards.
@@ -158,17 +158,24 @@ class Check:
         self.api.shutdown()
 
 
-def nginx(check):
-    log = check.config("nginx/weir.conf", {"/var/log/nginx/weir.json": check.log})
+def nginx(check, name="weir.conf", load="", location="", changes=None):
+    log = check.config(f"nginx/{name}", {"/var/log/nginx/weir.json": check.log} | (changes or {}))
     (check.folder / "nginx.conf").write_text(
-        f"daemon off; pid {check.folder}/nginx.pid; error_log {check.folder}/error.log; events {{}} http {{ include {log};"
+        f"{load} daemon off; pid {check.folder}/nginx.pid; error_log {check.folder}/error.log; events {{}} http {{ include {log};"
         f" client_body_temp_path {check.folder}/body; proxy_temp_path {check.folder}/proxy; fastcgi_temp_path {check.folder}/f;"
         f" uwsgi_temp_path {check.folder}/u; scgi_temp_path {check.folder}/s;"
-        f" server {{ listen 127.0.0.1:{check.gateway}; location / {{ proxy_pass http://127.0.0.1:{check.api_port}; }} }} }}"
+        f" server {{ listen 127.0.0.1:{check.gateway}; location / {{ {location} proxy_pass http://127.0.0.1:{check.api_port}; }} }} }}"
     )
     check.start_weir(check.follow())
     check.start("nginx", "-e", check.folder / "error.log", "-p", check.folder, "-c", check.folder / "nginx.conf")
     return check.play(check.options.requests)
+
+
+def nginx_bodies(check):
+    check.config("nginx/weir.js", {})
+    module = "load_module /usr/lib/nginx/modules/ngx_http_js_module.so;"
+    keep = "js_body_filter weir.keep buffer_type=buffer;"
+    return nginx(check, "weir-bodies.conf", module, keep, {"/etc/nginx/njs": check.folder})
 
 
 ENVOY = {"port_value: 10000": "port_value: {gateway}", "port_value: 8080": "port_value: {api_port}"}
@@ -266,6 +273,7 @@ BODIES = {"request body", "response body"}
 # How each is checked, and what of headers and bodies it tells.
 GATEWAYS = {
     "nginx": (nginx, HEADERS | {"request body"}),
+    "nginx-bodies": (nginx_bodies, HEADERS | BODIES),
     "envoy": (envoy, HEADERS | BODIES),
     "envoy-log": (envoy_log, HEADERS),
     "envoy-tap": (envoy_tap, HEADERS | BODIES),

@@ -62,6 +62,13 @@ pub enum Aspect {
 }
 
 impl Aspect {
+    /// Whether it is about what a caller does and nearly nobody ever does: where one or two of many did it while a model was learned, they
+    /// may have been attackers.
+    pub(crate) fn is_deed(self) -> bool {
+        use Aspect::{Foreign, Function, Leak, Repeat, Role};
+        matches!(self, Leak | Foreign | Function | Role | Repeat)
+    }
+
     /// All, in the order of their slots.
     pub const ALL: [Self; 25] = [
         Self::Unseen,
@@ -149,7 +156,11 @@ impl Aspect {
     /// The largest −ln p that an answer may have by itself: new versions and devices come every day, whatever was seen before.
     #[must_use]
     pub fn at_most(self) -> f64 {
-        if self == Self::Client { 6.0 } else { f64::INFINITY }
+        match self {
+            Self::Client => 6.0,
+            Self::Members => 12.0,
+            _ => f64::INFINITY,
+        }
     }
 
     /// The question whose answers on benign traffic it is measured by.

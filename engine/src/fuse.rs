@@ -5,8 +5,9 @@ use crate::ablation::{Ablation, Plan, Step};
 use crate::calibrate::{Shape, Tail};
 use crate::detect::{Aspect, Class, Level, Signal};
 use crate::features::hash::mix;
+use crate::learn::Census;
 use crate::paths::EndpointIndex;
-use crate::record::PValue;
+use crate::record::{NetworkId, PValue};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -86,11 +87,13 @@ pub(crate) struct Held<'r> {
     pub(crate) time: i64,
     /// Whether rates are measured on it: one caller's habits are not everybody's.
     pub(crate) counts: bool,
+    pub(crate) unit: u64,
+    pub(crate) network: Option<NetworkId>,
     pub(crate) signals: &'r [Signal],
 }
 
 impl Held<'_> {
-    fn peers(&self) -> Peers {
+    pub(crate) fn peers(&self) -> Peers {
         Peers { class: self.class, has_free_text: self.has_free_text, is_known: self.endpoint.is_some() }
     }
 }
@@ -112,8 +115,13 @@ pub struct Calibrated {
 impl Calibration {
     /// Fits everything on held-out rows, which stand in time order.
     pub(crate) fn fit(rows: &[Held<'_>], plan: Plan) -> Self {
+        Self::fit_wary(rows, plan, Aspect::is_deed)
+    }
+
+    /// The same where some aspects, if only one or two callers of many gave them cause, count as if nobody had.
+    pub(crate) fn fit_wary(rows: &[Held<'_>], plan: Plan, is_wary: fn(Aspect) -> bool) -> Self {
         let mut calibration = Self {
-            aspects: Aspect::ALL.iter().map(|a| AspectTails::fit(rows, *a, plan)).collect(),
+            aspects: Aspect::ALL.iter().map(|a| AspectTails::fit(rows, *a, plan, is_wary(*a))).collect(),
             fused: vec![None; Peers::COUNT],
             fused_all: [None, None],
             sessions: vec![None; BUCKETS],
@@ -201,6 +209,17 @@ impl Calibration {
         Some(tail.p(wealth.ln))
     }
 
+    /// Combined p of each row by itself, with the strongest aspect behind it.
+    pub(crate) fn each(&self, rows: &[Held<'_>]) -> Vec<(PValue, Option<Aspect>)> {
+        let mut scratch = Vec::new();
+        let one = |row: &Held<'_>| {
+            self.calibrate(row.endpoint, row.class, row.signals, &mut scratch);
+            let strongest = scratch.iter().max_by(|a, b| a.p.nats().total_cmp(&b.p.nats())).map(|c| c.signal.aspect);
+            (combine(&scratch), strongest)
+        };
+        rows.iter().map(one).collect()
+    }
+
     /// Smallest level that the data of a request's peers can support: 1/(10 × rows).
     #[must_use]
     pub fn least_alpha(&self, peers: Peers) -> f64 {
@@ -210,24 +229,24 @@ impl Calibration {
 }
 
 impl AspectTails {
-    fn fit(rows: &[Held<'_>], aspect: Aspect, plan: Plan) -> Self {
-        let mut endpoints: FxHashMap<EndpointIndex, Vec<f32>> = FxHashMap::default();
-        let mut classes: Vec<Vec<f32>> = vec![Vec::new(); Class::COUNT * 2];
-        let mut all = Vec::new();
+    fn fit(rows: &[Held<'_>], aspect: Aspect, plan: Plan, is_wary: bool) -> Self {
+        let mut endpoints: FxHashMap<EndpointIndex, Sample> = FxHashMap::default();
+        let mut classes: Vec<Sample> = vec![Sample::default(); Class::COUNT * 2];
+        let mut all = Sample::default();
         for row in rows.iter().filter(|r| r.counts) {
             for signal in row.signals.iter().filter(|s| s.aspect == aspect) {
-                all.push(signal.score);
+                all.push(signal.score, row);
                 if aspect.is_pooled() {
                     continue;
                 }
-                classes[class_slot(row.class, false)].push(signal.score);
+                classes[class_slot(row.class, false)].push(signal.score, row);
                 if let Some(endpoint) = row.endpoint {
-                    classes[class_slot(row.class, true)].push(signal.score);
-                    endpoints.entry(endpoint).or_default().push(signal.score);
+                    classes[class_slot(row.class, true)].push(signal.score, row);
+                    endpoints.entry(endpoint).or_default().push(signal.score, row);
                 }
             }
         }
-        let fit = |sample, least| Tail::fit_as(sample, least, plan.shape(Shape::LIKELIHOODS));
+        let fit = |sample: Sample, least| Tail::fit_as(sample.scores(is_wary), least, plan.shape(Shape::LIKELIHOODS));
         let shrunk = |mut tail: Tail, to: Option<&Tail>| {
             if let Some(to) = to.filter(|_| plan.takes(Step::Shrinkage)) {
                 tail.shrink_to(to);
@@ -257,6 +276,28 @@ impl AspectTails {
             Some(tail) => tail.p(score),
             None => PValue::from_nats(score),
         }
+    }
+}
+
+/// Scores of one question, with who had any.
+#[derive(Debug, Clone, Default)]
+struct Sample {
+    scores: Vec<f32>,
+    census: Census,
+}
+
+impl Sample {
+    fn push(&mut self, score: f32, row: &Held<'_>) {
+        self.scores.push(score);
+        self.census.note(row.unit, row.network, score > 0.0);
+    }
+
+    /// If wary, what only one or two of many did counts as never done.
+    fn scores(mut self, is_wary: bool) -> Vec<f32> {
+        if is_wary && self.census.is_of_few() {
+            self.scores.iter_mut().for_each(|score| *score = score.min(0.0));
+        }
+        self.scores
     }
 }
 
@@ -416,6 +457,8 @@ mod tests {
                 session: None,
                 time: 0,
                 counts: true,
+                unit: 0,
+                network: None,
                 signals,
             };
             let mut rows: Vec<Held<'_>> = (0..800).map(|n| held(n % 2, &quiet[..])).collect();

@@ -83,6 +83,7 @@ struct Stats {
     from: Option<i64>,
     until: Option<i64>,
     breadth_known: bool,
+    set_aside: u64,
 }
 
 /// Why parts are no model.
@@ -230,6 +231,12 @@ impl Model {
         self.apis.iter().map(|a| (&a.name, a.rooms.sequence.size(&a.paths)))
     }
 
+    /// Requests of the history that were too odd to be learned from.
+    #[must_use]
+    pub fn set_aside(&self) -> u64 {
+        self.apis.iter().map(|a| a.stats.set_aside).sum()
+    }
+
     /// Discovered endpoints, for `weir endpoints`.
     #[must_use]
     pub fn endpoints(&self) -> Vec<EndpointView> {
@@ -260,6 +267,8 @@ pub(crate) struct Knowledge {
     pub(crate) calibration: Calibration,
     pub(crate) network: Report<neural::Figures>,
     pub(crate) value_network: Report<values::Figures>,
+    /// Requests that were too odd to be learned from.
+    pub(crate) set_aside: u64,
 }
 
 impl ApiModel {
@@ -276,7 +285,7 @@ impl ApiModel {
     }
 
     pub(crate) fn new(name: ApiName, alpha: f64, paths: Paths, knowledge: Knowledge, rows: &[Row<'_>]) -> Self {
-        let Knowledge { facts, rooms, calibration, network, value_network } = knowledge;
+        let Knowledge { facts, rooms, calibration, network, value_network, set_aside } = knowledge;
         let mut responses: Vec<BTreeSet<(u16, String)>> = vec![BTreeSet::new(); facts.len()];
         for row in rows {
             let Some(EndpointIndex(e)) = row.route.endpoint else { continue };
@@ -296,6 +305,7 @@ impl ApiModel {
             from: times().min(),
             until: times().max(),
             breadth_known: rows.iter().any(|r| r.network.is_some() || r.features.subject.is_some()),
+            set_aside,
         };
         let response_fields = responses.into_iter().map(|set| set.into_iter().collect()).collect();
         Self { name, alpha, paths, facts, rooms, calibration, free_text, network, value_network, stats, response_fields }
@@ -324,6 +334,7 @@ impl ApiModel {
         let known = self.facts.iter().filter(|f| f.is_known).count();
         serde_json::json!({
             "requests": self.stats.requests,
+            "set_aside": self.stats.set_aside,
             "sessions": self.stats.sessions,
             "from": self.stats.from.map(crate::time::rfc3339),
             "until": self.stats.until.map(crate::time::rfc3339),

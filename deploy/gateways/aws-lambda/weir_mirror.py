@@ -54,6 +54,9 @@ def _send(event, response, took_ms):
             _connection.request("POST", PATH, record.encode(), headers)
             _connection.getresponse().read()
             return
+        except TimeoutError:
+            _connection = None
+            return
         except (OSError, http.client.HTTPException):
             _connection = None
 

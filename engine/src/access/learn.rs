@@ -6,7 +6,7 @@ use super::{Access, EXCEPTIONS, Habit, MIRRORED, Mirror, Param, Slot, Watched, f
 use crate::calibrate::Tail;
 use crate::features::hash::{hash, mix};
 use crate::features::{Place, ValueKind};
-use crate::learn::{Play, Row};
+use crate::learn::{Census, Play, Row};
 use crate::links::{Links, short};
 use crate::paths::{EndpointIndex, Paths};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -107,14 +107,14 @@ impl Access {
     /// Plays the rows through live state and counts how often ties hold, and how many objects sessions ask for.
     fn learn_ties(&mut self, rows: &[&Row<'_>], paths: &Paths, links: &Links) {
         let mut play = Play::default();
-        let mut mirrors: FxHashMap<(u32, u64), Habit> = FxHashMap::default();
+        let mut mirrors: FxHashMap<(u32, u64), Tally> = FxHashMap::default();
         let mut distinct: FxHashMap<(u32, u64), f32> = FxHashMap::default();
         // While ties are counted every parameter counts as private, or no object would have an owner.
         let open = Habit { cases: u32::MAX / 2, exceptions: 0 };
         for param in self.endpoints.iter_mut().flat_map(|w| &mut w.params) {
             param.owned = open;
         }
-        let mut habits: FxHashMap<u32, [Habit; 3]> = FxHashMap::default();
+        let mut habits: FxHashMap<u32, [Tally; 3]> = FxHashMap::default();
         for row in rows {
             let Some(EndpointIndex(endpoint)) = row.endpoint else { continue };
             play.step(row, |seen, live| {
@@ -134,13 +134,13 @@ impl Access {
                         let [named, issued, owned] = habits.entry(key).or_default();
                         // An owner that this history knows may be unknown later: it excuses no missing tie.
                         if ties.has_names {
-                            named.note(!ties.is_linked);
+                            named.note(!ties.is_linked, row);
                         }
                         if ties.was_shown {
-                            issued.note(!ties.is_linked);
+                            issued.note(!ties.is_linked, row);
                         }
                         if ties.has_owner {
-                            owned.note(!ties.is_own && !ties.is_linked);
+                            owned.note(!ties.is_own && !ties.is_linked, row);
                         }
                     }
                 }
@@ -154,15 +154,16 @@ impl Access {
                         }
                     }
                     for (key, is_name) in members {
-                        mirrors.entry((endpoint, key)).or_default().note(!is_name);
+                        mirrors.entry((endpoint, key)).or_default().note(!is_name, row);
                     }
                 }
                 self.observe(seen, live);
                 links.observe(seen, live);
             });
         }
+        let habits = habits.into_iter().map(|(key, tallies)| (key, tallies.map(Tally::habit))).collect();
         self.settle(&habits, distinct, paths);
-        self.keep_mirrors(mirrors, rows);
+        self.keep_mirrors(mirrors.into_iter().map(|(key, tally)| (key, tally.habit())).collect(), rows);
     }
 
     fn settle(&mut self, habits: &FxHashMap<u32, [Habit; 3]>, distinct: FxHashMap<(u32, u64), f32>, paths: &Paths) {
@@ -202,6 +203,27 @@ impl Access {
                 mirrors.push(Mirror { key, name, habit });
             }
         }
+    }
+}
+
+/// A habit in the making, with who made exceptions.
+#[derive(Debug, Clone, Default)]
+struct Tally {
+    habit: Habit,
+    census: Census,
+}
+
+impl Tally {
+    fn note(&mut self, is_exception: bool, row: &Row<'_>) {
+        self.habit.cases += 1;
+        self.habit.exceptions += u32::from(is_exception);
+        self.census.note(row.unit, row.network, is_exception);
+    }
+
+    /// What only one or two of many did otherwise is no exception to it.
+    fn habit(self) -> Habit {
+        let Habit { cases, exceptions } = self.habit;
+        if self.census.is_of_few() { Habit { cases: cases - exceptions, exceptions: 0 } } else { self.habit }
     }
 }
 

@@ -83,11 +83,6 @@ struct Habit {
 }
 
 impl Habit {
-    fn note(&mut self, is_exception: bool) {
-        self.cases += 1;
-        self.exceptions += u32::from(is_exception);
-    }
-
     fn holds(self) -> bool {
         self.cases >= CASES && self.exceptions as f32 <= EXCEPTIONS * self.cases as f32
     }

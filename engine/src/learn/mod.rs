@@ -1,8 +1,11 @@
 //! From history to a model: templates, rows, rooms, held-out scores, calibration — one API after the other.
 
+mod breadth;
 mod play;
+mod quarantine;
 mod rows;
 
+pub(crate) use breadth::Census;
 pub(crate) use play::Play;
 pub use rows::EndpointFacts;
 pub(crate) use rows::{FOLDS, Row, UNIT_SHARE, UNSEEN, class_of, has_password, is_password, session_of, source_of};
@@ -20,7 +23,7 @@ use crate::history::History;
 use crate::links::Links;
 use crate::model::{ApiModel, Calibrations, Knowledge, Model};
 use crate::neural::{self, Epoch, NoTeacher, Teacher, values};
-use crate::paths::{self, Pins};
+use crate::paths::{self, Paths, Pins};
 use crate::probe::Probe;
 use crate::record::ApiName;
 use crate::replay::Replay;
@@ -170,23 +173,21 @@ fn learn_api<C: FnOnce(&[Held<'_>]) -> Calibration>(
     report: &mut Report<'_>,
 ) -> ApiModel {
     let Told { alpha, pins, calibrate, teacher } = told;
-    report("finding endpoints", 0.0, None);
     let mut in_time: Vec<&Features> = history.to_vec();
     in_time.sort_by_key(|f| f.time.unwrap_or(i64::MIN));
-    let paths = paths::learn(&in_time, pins);
-    report("arranging rows", 0.1, None);
-    let (rows, facts) = rows::rows(&in_time, &paths);
+    let draft = Draft::new(&in_time, pins, &mut |phase, part| report(phase, 0.4 * part, None));
+    let odd = quarantine::odd(&draft.rows, &draft.held(), alpha);
+    let set_aside = odd.iter().filter(|odd| **odd).count() as u64;
+    let draft = if set_aside == 0 {
+        draft
+    } else {
+        drop(draft);
+        let mut odd = odd.into_iter();
+        in_time.retain(|_| !odd.next().unwrap_or(false));
+        Draft::new(&in_time, pins, &mut |phase, part| report(phase, 0.4 + 0.2 * part, None))
+    };
+    let Draft { paths, rows, facts, content, mut signals, ties, networks_known } = draft;
     let endpoints = facts.len();
-    let networks_known = rows.iter().filter(|r| r.network.is_some()).count() * 2 > rows.len();
-    report("learning fields", 0.15, None);
-    let content::Learned { content, held_out: mut signals } = content::learn(&rows, endpoints, networks_known);
-    report("learning sessions", 0.4, None);
-    let all: Vec<&Row<'_>> = rows.iter().collect();
-    let links = Links::learn(all.iter().copied());
-    let ties = Ties { access: Access::learn(&all, &paths, &links), links };
-    let without: Vec<Rooms> = (0..FOLDS).map(|fold| stateful(&rows, Some(fold), endpoints, &ties)).collect();
-    replay(&without, &rows, &mut signals);
-    drop(without);
     report("teaching a network", 0.6, None);
     let mut taught = |epoch: Epoch| report("teaching the network of steps", 0.6 + 0.2 * epoch.done, Some(epoch));
     let neural::Learned { foresight, report: network, signals: foreseen } = neural::learn(&rows, &name.0, teacher, &mut taught);
@@ -201,22 +202,64 @@ fn learn_api<C: FnOnce(&[Held<'_>]) -> Calibration>(
     }
     let rooms = Rooms { content, foresight, likeness, ..stateful(&rows, None, endpoints, &ties) };
     report("calibrating", 0.9, None);
-    let held: Vec<Held<'_>> = rows
-        .iter()
-        .zip(&signals)
+    let held = held(&rows, &signals, &rooms.content);
+    let calibration = calibrate(&held);
+    report("done", 1.0, None);
+    ApiModel::new(name, alpha, paths, Knowledge { facts, rooms, calibration, network, value_network, set_aside }, &rows)
+}
+
+/// What is learned before networks are taught, with what each row's fold would have said of it.
+struct Draft<'h> {
+    paths: Paths,
+    rows: Vec<Row<'h>>,
+    facts: Vec<EndpointFacts>,
+    content: content::Content,
+    /// By row: what the rooms say that were learned without its fold.
+    signals: Vec<Vec<Signal>>,
+    ties: Ties,
+    networks_known: bool,
+}
+
+impl<'h> Draft<'h> {
+    fn new(in_time: &[&'h Features], pins: &Pins, report: &mut dyn FnMut(&'static str, f64)) -> Self {
+        report("finding endpoints", 0.0);
+        let paths = paths::learn(in_time, pins);
+        report("arranging rows", 0.2);
+        let (rows, facts) = rows::rows(in_time, &paths);
+        let endpoints = facts.len();
+        let networks_known = rows.iter().filter(|r| r.network.is_some()).count() * 2 > rows.len();
+        report("learning fields", 0.3);
+        let content::Learned { content, held_out: mut signals } = content::learn(&rows, endpoints, networks_known);
+        report("learning sessions", 0.7);
+        let all: Vec<&Row<'_>> = rows.iter().collect();
+        let links = Links::learn(all.iter().copied());
+        let ties = Ties { access: Access::learn(&all, &paths, &links), links };
+        let without: Vec<Rooms> = (0..FOLDS).map(|fold| stateful(&rows, Some(fold), endpoints, &ties)).collect();
+        replay(&without, &rows, &mut signals);
+        Self { paths, rows, facts, content, signals, ties, networks_known }
+    }
+
+    fn held(&self) -> Vec<Held<'_>> {
+        held(&self.rows, &self.signals, &self.content)
+    }
+}
+
+/// Rows as calibration sees them.
+fn held<'r>(rows: &[Row<'_>], signals: &'r [Vec<Signal>], content: &content::Content) -> Vec<Held<'r>> {
+    rows.iter()
+        .zip(signals)
         .map(|(row, signals)| Held {
             endpoint: row.endpoint,
             class: row.class,
-            has_free_text: rooms.content.has_free_text(row.endpoint),
+            has_free_text: content.has_free_text(row.endpoint),
             session: row.session,
             time: row.features.time.unwrap_or(0),
             counts: row.counts,
+            unit: row.unit,
+            network: row.network,
             signals,
         })
-        .collect();
-    let calibration = calibrate(&held);
-    report("done", 1.0, None);
-    ApiModel::new(name, alpha, paths, Knowledge { facts, rooms, calibration, network, value_network }, &rows)
+        .collect()
 }
 
 /// What is learned once, from all rows: which fields name callers and objects, and a few counts of each. Learned anew without each

@@ -13,6 +13,7 @@ mod golden;
 mod grouping;
 mod learning;
 mod levels;
+mod quarantine;
 mod replay;
 mod tape;
 mod traffic;

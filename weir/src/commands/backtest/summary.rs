@@ -55,6 +55,9 @@ impl Summary<'_> {
         }
         let _ = writeln!(text, "{}", paint.bold("Summary"));
         line(&mut text, "learned from", &self.learned());
+        if self.model.set_aside() > 0 {
+            line(&mut text, "set aside", &format!("{} of these, too odd to be learned from", count(self.model.set_aside())));
+        }
         line(&mut text, "judged", &format!("{} ({}/s)", read_of(&self.read), count(self.rate())));
         line(
             &mut text,

@@ -1,0 +1,56 @@
+//! What is too odd to be learned from: attackers do not wait until the learning time is over.
+//!
+//! Each row is judged by what was learned without its fold. Whose rows are anomalous for what attackers do (not for what
+//! newcomers bring) is left out when the history is learned again, unless several others from other networks did the same: then it is what
+//! people do here.
+
+use super::Row;
+use super::breadth::Breadth;
+use crate::ablation::Plan;
+use crate::detect::Aspect;
+use crate::fuse::{Calibration, Held};
+use crate::record::EndpointId;
+use rustc_hash::{FxHashMap, FxHashSet};
+
+/// Share of rows that are left out at most: the oddest.
+const MOST: f64 = 0.02;
+
+/// By row, whether it is left out.
+pub(super) fn odd(rows: &[Row<'_>], held: &[Held<'_>], alpha: f64) -> Vec<bool> {
+    let calibration = Calibration::fit_wary(held, Plan::default(), is_attack_like);
+    let judged = calibration.each(held);
+    let flagged = |at: usize| {
+        let (p, aspect) = judged[at];
+        aspect.is_some_and(is_attack_like) && p.nats() > -alpha.max(calibration.least_alpha(held[at].peers())).ln()
+    };
+    // Who did what that is odd.
+    let mut doers: FxHashMap<(EndpointId, Option<Aspect>), Breadth> = FxHashMap::default();
+    for at in (0..rows.len()).filter(|at| flagged(*at)) {
+        doers.entry((rows[at].id, judged[at].1)).or_default().note_row(&rows[at]);
+    }
+    let mut oddest: FxHashMap<u64, f64> = FxHashMap::default();
+    for at in (0..rows.len()).filter(|at| flagged(*at)) {
+        if !doers[&(rows[at].id, judged[at].1)].is_enough() {
+            let most = oddest.entry(rows[at].unit).or_default();
+            *most = most.max(judged[at].0.nats());
+        }
+    }
+    let mut sent: FxHashMap<u64, usize> = FxHashMap::default();
+    rows.iter().for_each(|row| *sent.entry(row.unit).or_default() += 1);
+    let mut by_oddness: Vec<(u64, f64)> = oddest.into_iter().collect();
+    by_oddness.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    let mut left = (MOST * rows.len() as f64) as usize;
+    let mut out: FxHashSet<u64> = FxHashSet::default();
+    for (unit, _) in by_oddness {
+        if sent[&unit] <= left {
+            left -= sent[&unit];
+            out.insert(unit);
+        }
+    }
+    rows.iter().map(|row| out.contains(&row.unit)).collect()
+}
+
+/// Whether it is rather an attacker's work than a newcomer's.
+fn is_attack_like(aspect: Aspect) -> bool {
+    aspect.is_deed() || matches!(aspect, Aspect::Structure | Aspect::Sensitive | Aspect::Skipped | Aspect::Enumeration)
+}
