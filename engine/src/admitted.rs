@@ -1,7 +1,8 @@
 //! What analysts said to be nothing, as a model has it: such oddities count as normal where they were found.
 //!
-//! Weakness: an endpoint is known by its template. One that a later training names otherwise is judged as before until somebody says it again.
+//! An endpoint is known by its template. Where a later training merges it into another, what was said of it holds for that one.
 
+use crate::model::ApiModel;
 use crate::record::Family;
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +42,12 @@ impl Admitted {
 }
 
 impl Admission {
+    /// By the name that its endpoint has in a model of these APIs.
+    pub(crate) fn renamed(&self, apis: &[ApiModel]) -> Self {
+        let now = apis.iter().find_map(|api| Some(api.paths.endpoint(api.paths.successor(&self.endpoint)?).name()));
+        Self { endpoint: now.unwrap_or_else(|| self.endpoint.clone()), ..self.clone() }
+    }
+
     /// Whether it speaks of a finding of this family at this part of the exchange.
     pub(crate) fn admits(&self, family: Family, place: &str) -> bool {
         self.family == family && self.place.as_deref().is_none_or(|own| own == place)

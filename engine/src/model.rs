@@ -128,6 +128,12 @@ impl Model {
         self.apis.iter().find(|a| a.name == name)
     }
 
+    /// An API by its name.
+    #[must_use]
+    pub fn api_named(&self, name: &ApiName) -> Option<&ApiModel> {
+        self.apis.iter().find(|a| a.name == *name)
+    }
+
     /// The API of a host as the model sees it.
     #[must_use]
     pub fn api_name(&self, host: &str) -> ApiName {
@@ -371,6 +377,7 @@ impl ApiModel {
                 response_fields: self.response_fields[at].clone(),
                 first_seen: self.rooms.assets.first_seen(EndpointIndex(at as u32)),
                 evidence: endpoint.variables.iter().map(|v| format!("{{{}}}: {}", v.name, v.evidence)).collect(),
+                formerly: self.paths.former().iter().filter(|f| f.now.0 == at as u32).map(|f| f.name.clone()).collect(),
             })
             .collect()
     }
@@ -407,6 +414,8 @@ pub struct EndpointView {
     pub first_seen: Option<i64>,
     /// Why each variable segment is one.
     pub evidence: Vec<String>,
+    /// Endpoints of earlier models that are part of it now.
+    pub formerly: Vec<String>,
 }
 
 /// One request field of an endpoint.

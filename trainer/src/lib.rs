@@ -21,7 +21,7 @@ pub use settings::{Settings, history_limits, learn_config};
 
 use apis::Apis;
 use engine::trial::Decision;
-use engine::{Admission, ApiName, Exchange, Features, Offset, SessionKey, TopicPartition};
+use engine::{Admission, ApiName, Exchange, Features, LearnConfig, Offset, SessionKey, TopicPartition};
 use memory::Memory;
 use metrics::Metrics;
 use publish::{PublishError, Publisher, Role};
@@ -232,7 +232,8 @@ impl<'a> Trainer<'a> {
             self.full_ms = Some(now);
         }
         let network = self.settings.network.clone();
-        let start = training::Start { config: self.settings.learn_config(apis, label, admitted), network, champion, is_full };
+        let config = LearnConfig { before: champion.clone(), ..self.settings.learn_config(apis, label, admitted) };
+        let start = training::Start { config, network, champion, is_full };
         self.training = Some(Training::start(start, history)?);
         Ok(())
     }

@@ -191,6 +191,7 @@ mod tests {
             response_fields: vec![(200, "id".to_owned())],
             first_seen: None,
             evidence: Vec::new(),
+            formerly: Vec::new(),
         }
     }
 

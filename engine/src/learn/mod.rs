@@ -34,6 +34,7 @@ use crate::source::Accounts;
 use crate::volume::Volume;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// What training is told.
 #[derive(Debug, Clone)]
@@ -52,6 +53,8 @@ pub struct LearnConfig {
     pub label: String,
     /// Findings that analysts said to be nothing.
     pub admitted: Vec<Admission>,
+    /// The model before, by which endpoints that merged are known.
+    pub before: Option<Arc<Model>>,
 }
 
 impl Default for LearnConfig {
@@ -64,6 +67,7 @@ impl Default for LearnConfig {
             apis: None,
             label: "v1".to_owned(),
             admitted: Vec::new(),
+            before: None,
         }
     }
 }
@@ -148,11 +152,13 @@ pub fn learn_ablated(
             }
             Calibration::fit(held, Plan::default())
         };
-        let told = Told { alpha: alpha(config, &rows), pins: &pins, calibrate, teacher: &mut *teacher };
+        let before = config.before.as_ref().and_then(|model| model.api_named(&name)).map(|api| &api.paths);
+        let told = Told { alpha: alpha(config, &rows), pins: &pins, before, calibrate, teacher: &mut *teacher };
         apis.push(learn_api(name, &rows, told, &mut report));
         done += count;
     }
-    Ok((Model::new(config.label.clone(), hosts, apis, Admitted::new(config.admitted.clone())), ablated))
+    let admitted = config.admitted.iter().map(|admission| admission.renamed(&apis)).collect();
+    Ok((Model::new(config.label.clone(), hosts, apis, Admitted::new(admitted)), ablated))
 }
 
 /// Is told the phase, how much of the API is done, and how far a network is.
@@ -162,6 +168,7 @@ type Report<'r> = dyn FnMut(&'static str, f64, Option<Epoch>) + 'r;
 struct Told<'t, C> {
     alpha: f64,
     pins: &'t Pins,
+    before: Option<&'t Paths>,
     calibrate: C,
     teacher: &'t mut dyn Teacher,
 }
@@ -172,7 +179,7 @@ fn learn_api<C: FnOnce(&[Held<'_>]) -> Calibration>(
     told: Told<'_, C>,
     report: &mut Report<'_>,
 ) -> ApiModel {
-    let Told { alpha, pins, calibrate, teacher } = told;
+    let Told { alpha, pins, before, calibrate, teacher } = told;
     let mut in_time: Vec<&Features> = history.to_vec();
     in_time.sort_by_key(|f| f.time.unwrap_or(i64::MIN));
     let draft = Draft::new(&in_time, pins, &mut |phase, part| report(phase, 0.4 * part, None));
@@ -186,7 +193,10 @@ fn learn_api<C: FnOnce(&[Held<'_>]) -> Calibration>(
         in_time.retain(|_| !odd.next().unwrap_or(false));
         Draft::new(&in_time, pins, &mut |phase, part| report(phase, 0.4 + 0.2 * part, None))
     };
-    let Draft { paths, rows, facts, content, mut signals, ties, networks_known } = draft;
+    let Draft { mut paths, rows, facts, content, mut signals, ties, networks_known } = draft;
+    if let Some(before) = before {
+        paths.follow(before);
+    }
     let endpoints = facts.len();
     report("teaching a network", 0.6, None);
     let mut taught = |epoch: Epoch| report("teaching the network of steps", 0.6 + 0.2 * epoch.done, Some(epoch));

@@ -4,6 +4,7 @@
 
 mod evidence;
 mod explain;
+mod former;
 mod learn;
 mod pins;
 mod places;
@@ -11,6 +12,7 @@ mod token;
 
 pub use evidence::Clue;
 pub use explain::{Taken, Turn, Walk};
+pub use former::Former;
 pub(crate) use learn::learn;
 pub(crate) use pins::Pins;
 pub use places::{Name, Place, Values};
@@ -106,6 +108,8 @@ pub struct Paths {
     declared: Vec<(u64, EndpointIndex)>,
     /// Why nodes have the children that they have, by node. Nothing is judged by it.
     places: Vec<Place>,
+    /// What became of endpoints of earlier models.
+    former: Vec<Former>,
 }
 
 impl Paths {

@@ -1,9 +1,10 @@
 //! Paths of access logs, without bodies, are grouped as those who made them would.
 
-use crate::traffic::learned;
-use engine::Model;
+use crate::traffic::{history, learned};
 use engine::paths::Taken;
 use engine::record::{Client, Exchange, Response, Text};
+use engine::{Admission, Family, LearnConfig, Model, learn};
+use std::sync::Arc;
 
 const HOST: &str = "api.telephony.example";
 
@@ -99,6 +100,27 @@ fn many_words_used_alike_are_values_and_few_are_names() {
     let model = model(tools.chain(reports).collect());
     assert_eq!(last(&model, "/v2/tools/bacor"), Taken::Value);
     assert_eq!(last(&model, "/v2/reports/bacor"), Taken::Name);
+}
+
+#[test]
+fn endpoints_that_merge_are_known_by_what_they_were() {
+    let slug = |n: usize| format!("ham{:03}", n % 600);
+    let few = (0..400).map(|n| ("GET", format!("/v2/tags/{}", ["blue", "green", "red"][n % 3])));
+    let many = (0..3_000).map(|n| ("GET", format!("/v2/tags/{}", if n % 10 == 0 { "blue".to_owned() } else { slug(n) })));
+    let lines = |of: Vec<(&'static str, String)>| -> Vec<_> { of.into_iter().enumerate().map(|(n, (m, p))| line(n, m, p)).collect() };
+    let before = learned(&lines(few.collect()), "v1");
+    let old = "GET api.telephony.example/v2/tags/blue";
+    assert!(before.endpoints().iter().any(|e| format!("{} {}{}", e.method, e.host, e.template) == old));
+    let pins = vec!["/v2/tags/{tag}".to_owned()];
+    let admitted = vec![Admission { endpoint: old.to_owned(), family: Family::Volume, place: None }];
+    let config = LearnConfig { pins, admitted, before: Some(Arc::new(before)), ..LearnConfig::default() };
+    let after = learn(&history(&lines(many.collect())), &config, &mut |_| {}).expect("a history that is not empty");
+    let merged = after.endpoints().into_iter().find(|e| e.template == "/v2/tags/{id}").expect("one endpoint");
+    assert!(merged.formerly.contains(&old.to_owned()) && merged.formerly.len() == 3, "{:?}", merged.formerly);
+    // What was said of one holds for what it is part of.
+    assert_eq!(after.admissions()[0].endpoint, "GET api.telephony.example/v2/tags/{id}");
+    let read = Model::from_parts(&after.to_parts().expect("parts")).expect("a model");
+    assert_eq!(read.api(HOST).expect("the API").paths.former(), after.api(HOST).expect("the API").paths.former());
 }
 
 #[test]

@@ -120,6 +120,9 @@ fn table(endpoints: &[EndpointView], why: bool, paint: Paint) -> String {
         for evidence in endpoint.evidence.iter().filter(|_| why) {
             let _ = writeln!(text, "            {}", paint.dim(&clean(evidence)));
         }
+        for name in endpoint.formerly.iter().filter(|_| why) {
+            let _ = writeln!(text, "            {}", paint.dim(&clean(&format!("formerly {name}"))));
+        }
     }
     let _ = writeln!(text, "{} endpoints", count(endpoints.len() as u64));
     text
