@@ -1,6 +1,6 @@
-//! Champion and challenger on the same recent history: how often each calls it anomalous, endpoint by endpoint, how many sessions each
-//! finds odd once their order is lost, and how many requests with a piece of code where a number or a name should be. What comes of it is
-//! a decision with its reason.
+//! Champion and challenger on the same recent history: how often each calls it anomalous, endpoint by endpoint, whether its p-values are
+//! as small as they say, how many sessions each finds odd once their order is lost, and how many requests with a piece of code where a
+//! number or a name should be. What comes of it is a decision with its reason.
 
 use crate::calibrate::bar;
 use crate::content::CODE;
@@ -10,7 +10,8 @@ use crate::learn::session_of;
 use crate::model::Model;
 use crate::neural::{HeadError, Heads};
 use crate::partition::{Effect, Limits, Partition};
-use crate::record::{Label, TopicPartition};
+use crate::rate::Rate;
+use crate::record::{Label, TopicPartition, Verdict};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -26,6 +27,10 @@ const STEPS: usize = 5;
 /// Times the champion's alert rate that an endpoint may have, and alerts of one endpoint that are too few to say so.
 const ALERTS: f64 = 5.0;
 const FEW_ALERTS: u64 = 5;
+/// Levels that p-values are held to, by how many times they may be passed, and how sure that must be.
+const LEVELS: [f64; 2] = [0.01, 0.001];
+const TIMES: f64 = 2.0;
+const SURE: f64 = 0.95;
 /// Standard errors by which fewer disordered sessions may be found before it counts as fewer.
 const ERRORS: f64 = 2.0;
 /// Requests that get a piece of code, at most; and at least, to hold a model to them.
@@ -43,6 +48,9 @@ pub struct Trial {
     pub exchanges: u64,
     /// Of these called anomalous.
     pub anomalous: u64,
+    /// Exchanges with p at or below 1 % and 0.1 %.
+    #[serde(default)]
+    pub below: [u64; 2],
     /// By endpoint: exchanges, and how many were called anomalous.
     pub endpoints: BTreeMap<String, (u64, u64)>,
     /// Sessions that lost their order.
@@ -77,6 +85,7 @@ impl Trial {
             model: model.label.clone(),
             exchanges: recent.len() as u64,
             anomalous: 0,
+            below: [0; 2],
             endpoints: BTreeMap::new(),
             disordered: 0,
             found: 0,
@@ -84,22 +93,25 @@ impl Trial {
             caught: 0,
         };
         let as_it_was: Vec<Features> = recent.iter().map(|f| (*f).clone()).collect();
-        let mut benign = oddest(model, &as_it_was, heads, &mut |endpoint, label| {
-            let is_anomalous = u64::from(label == Label::Anomalous);
+        let mut benign = oddest(model, &as_it_was, heads, &mut |verdict| {
+            let is_anomalous = u64::from(verdict.label == Label::Anomalous);
             trial.anomalous += is_anomalous;
-            let counts = trial.endpoints.entry(endpoint).or_default();
+            for (below, level) in trial.below.iter_mut().zip(LEVELS) {
+                *below += u64::from(verdict.p <= level);
+            }
+            let counts = trial.endpoints.entry(verdict.endpoint).or_default();
             *counts = (counts.0 + 1, counts.1 + is_anomalous);
         })?;
         let long = long_sessions(recent);
         benign.retain(|session, _| long.contains_key(session));
         let bar = bar(benign.values().copied());
-        let disordered = oddest(model, &disordered(recent, &long), heads, &mut |_, _| {})?;
+        let disordered = oddest(model, &disordered(recent, &long), heads, &mut |_| {})?;
         let scores: Vec<f64> = disordered.iter().filter(|(session, _)| long.contains_key(session)).map(|(_, score)| *score).collect();
         trial.disordered = scores.len() as u64;
         trial.found = scores.iter().filter(|score| **score > bar).count() as u64;
-        oddest(model, &injected(recent), heads, &mut |_, label| {
+        oddest(model, &injected(recent), heads, &mut |verdict| {
             trial.injected += 1;
-            trial.caught += u64::from(label == Label::Anomalous);
+            trial.caught += u64::from(verdict.label == Label::Anomalous);
         })?;
         Ok(trial)
     }
@@ -115,6 +127,17 @@ impl Trial {
                 return Decision::Refuse(format!(
                     "{endpoint}: {anomalous} of {n} known requests are called anomalous, {before} of {before_n} by {}",
                     self.model
+                ));
+            }
+        }
+        for (at, level) in LEVELS.into_iter().enumerate() {
+            let [before, now] = [self, challenger].map(|trial| Rate { events: trial.below[at], of: trial.exchanges });
+            let surely = now.interval(SURE).0;
+            if level >= now.least_level() && surely > TIMES * level && surely > before.high(SURE) {
+                let [before, now] = [before, now].map(|rate| 100.0 * rate.share());
+                return Decision::Refuse(format!(
+                    "{now:.2} % of {} known requests have p at or below {level}, {before:.2} % by {}",
+                    challenger.exchanges, self.model
                 ));
             }
         }
@@ -137,12 +160,12 @@ fn less_found((found, of): (u64, u64), (now_found, now_of): (u64, u64)) -> Optio
     (after < before - ERRORS * error).then_some((now_of, after, before))
 }
 
-/// By session: the largest score. `tell` is told endpoint and label of each exchange.
+/// By session: the largest score. `tell` is told the verdict on each exchange.
 fn oddest(
     model: &Arc<Model>,
     history: &[Features],
     heads: &mut dyn Heads,
-    tell: &mut dyn FnMut(String, Label),
+    tell: &mut dyn FnMut(Verdict),
 ) -> Result<FxHashMap<u64, f64>, HeadError> {
     let mut partition = Partition::new(TopicPartition::new("trial", 0), Limits::default());
     partition.apply(Effect::Model(Arc::clone(model)));
@@ -153,7 +176,7 @@ fn oddest(
                 let most = oddest.entry(session).or_default();
                 *most = most.max(judged.verdict.score);
             }
-            tell(judged.verdict.endpoint, judged.verdict.label);
+            tell(judged.verdict);
         }
     }
     Ok(oddest)
@@ -214,7 +237,8 @@ mod tests {
 
     fn trial(anomalous: u64, found: u64) -> Trial {
         let endpoints = BTreeMap::from([("GET /a".to_owned(), (1_000, anomalous))]);
-        Trial { model: "v1".to_owned(), exchanges: 1_000, anomalous, endpoints, disordered: 400, found, injected: 100, caught: 98 }
+        let below = [10, 1];
+        Trial { model: "v1".to_owned(), exchanges: 1_000, anomalous, below, endpoints, disordered: 400, found, injected: 100, caught: 98 }
     }
 
     #[test]
@@ -227,5 +251,11 @@ mod tests {
         let taught = Trial { caught: 60, ..trial(2, 200) };
         assert!(matches!(champion.decide(&taught), Decision::Refuse(why) if why.contains("code in a typed field 60.0 %")));
         assert_eq!(champion.decide(&Trial { injected: 40, ..taught }), Decision::Promote, "too few to say so");
+        let loud = Trial { below: [60, 20], ..trial(2, 200) };
+        assert!(
+            matches!(champion.decide(&loud), Decision::Refuse(why) if why.contains("6.00 % of 1000 known requests have p at or below 0.01, 1.00 %"))
+        );
+        assert_eq!(champion.decide(&Trial { below: [25, 20], ..loud.clone() }), Decision::Promote, "not surely, and too few for 0.1 %");
+        assert_eq!(loud.decide(&loud), Decision::Promote, "no louder than the champion");
     }
 }

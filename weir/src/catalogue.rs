@@ -88,10 +88,11 @@ fn report(contest: &Contest) -> std::io::Result<Vec<u8>> {
     for trial in [champion, challenger] {
         writeln!(
             out,
-            "{:<8}  {} of {} known requests called anomalous; found {} of {} sessions in disorder, {} of {} requests with code in a typed field",
+            "{:<8}  {} of {} known requests called anomalous, {} with p at or below 1 %; found {} of {} sessions in disorder, {} of {} requests with code in a typed field",
             clean(&trial.model),
             trial.anomalous,
             trial.exchanges,
+            trial.below[0],
             trial.found,
             trial.disordered,
             trial.caught,
