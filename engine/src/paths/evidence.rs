@@ -113,6 +113,8 @@ pub(super) struct Siblings {
     pub(super) words: usize,
     /// Words seen once.
     pub(super) once: usize,
+    /// Words that are short codes.
+    pub(super) codes: usize,
     /// In how many children each trait occurs.
     pub(super) spread: Traits,
     /// Traits of typed siblings.
@@ -154,7 +156,7 @@ pub(super) fn clues(rows: &Rows<'_>, child: &Child<'_>, siblings: &Siblings) -> 
     }
     weigh(Clue::SubTree, sub_tree(child, siblings));
     weigh(Clue::Answers, answers(child, siblings));
-    weigh(Clue::Looks, looks(child.word));
+    weigh(Clue::Looks, looks(child.word, siblings));
     if rows.parents_of(child.word) >= 3 && !child.word.bytes().any(|b| b.is_ascii_digit() || b.is_ascii_uppercase()) {
         weigh(Clue::Parents, -0.7);
     }
@@ -175,13 +177,24 @@ pub(super) fn clues(rows: &Rows<'_>, child: &Child<'_>, siblings: &Siblings) -> 
     clues
 }
 
-/// Does it look like a value? Digits and signs are of values, letters alone of names, codes like `DE` of either.
-fn looks(word: &str) -> f64 {
-    let is_code = word.len() <= 3 && word.bytes().all(|b| b.is_ascii_uppercase());
-    match (is_plain(word), is_code) {
+/// Does it look like a value? Digits and signs are of values, letters alone of names; short codes (`DE`, `en`, `USD`) of values where there are several.
+fn looks(word: &str, siblings: &Siblings) -> f64 {
+    let among_codes = siblings.codes >= 5 && siblings.codes * 5 >= siblings.words * 4;
+    match (is_plain(word), is_code(word)) {
         (false, _) => 1.0,
-        (true, true) => 0.0,
-        (true, false) => -0.7,
+        (true, true) if among_codes => 1.5,
+        (true, true) if word.as_bytes()[0].is_ascii_uppercase() => 0.0,
+        (true, _) => -0.7,
+    }
+}
+
+/// Two letters, or three capitals: a code of a country, language or currency.
+pub(super) fn is_code(word: &str) -> bool {
+    let of_case = |is: fn(&u8) -> bool| word.as_bytes().iter().all(is);
+    match word.len() {
+        2 => of_case(u8::is_ascii_uppercase) || of_case(u8::is_ascii_lowercase),
+        3 => of_case(u8::is_ascii_uppercase),
+        _ => false,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Discovery of templates from a history: a tree of segments per host, each word decided by its own evidence.
 
-use super::evidence::{Child, Clue, Clues, Siblings, Trait, Traits, Use, clues, hear_siblings, is_plain, odds};
+use super::evidence::{Child, Clue, Clues, Siblings, Trait, Traits, Use, clues, hear_siblings, is_code, is_plain, odds};
 use super::pins::{Pinned, Pins};
 use super::places::Place;
 use super::token::{Form, is_word, key};
@@ -340,7 +340,8 @@ impl<'h> Tree<'h> {
         let mut often: Vec<&Child<'_>> = children.iter().collect();
         often.sort_by_key(|c| (std::cmp::Reverse(c.successes.len()), c.word));
         let uses: Vec<FxHashMap<u64, u32>> = often.iter().take(OFTEN).map(|c| self.rows.uses(&c.successes, depth + 1)).collect();
-        let siblings = Siblings { depth, words: children.len(), once, spread, typed, echo, signs, used: Use::of(&uses) };
+        let codes = children.iter().filter(|c| is_code(c.word)).count();
+        let siblings = Siblings { depth, words: children.len(), once, codes, spread, typed, echo, signs, used: Use::of(&uses) };
         let mut clues: Vec<Clues> = children
             .iter()
             .zip(&fixed)

@@ -97,8 +97,11 @@ fn many_words_used_alike_are_values_and_few_are_names() {
     let methods = ["GET", "PUT", "DELETE"];
     let tools = (0..2_400).map(|n| (methods[scattered(n) as usize % 3], format!("/v2/tools/{}", word(n % 80))));
     let reports = (0..600).map(|n| ("GET", format!("/v2/reports/{}", word(n % 12))));
-    let model = model(tools.chain(reports).collect());
+    let codes = ["DE", "US", "GB", "FR", "ES", "IT", "NL", "SE", "NO", "DK"];
+    let countries = (0..600).map(|n| ("GET", format!("/v2/countries/{}", codes[n % codes.len()])));
+    let model = model(tools.chain(reports).chain(countries).collect());
     assert_eq!(last(&model, "/v2/tools/bacor"), Taken::Value);
+    assert_eq!(last(&model, "/v2/countries/PL"), Taken::Value);
     assert_eq!(last(&model, "/v2/reports/bacor"), Taken::Name);
 }
 
