@@ -215,12 +215,12 @@ fn used(word: &str, siblings: &Siblings) -> f64 {
     if siblings.words < 8 {
         return 0.0;
     }
-    let many = (1.5 * (siblings.words as f64 / 24.0).log2()).clamp(0.0, 3.0);
+    let more_than = |few: f64| (1.5 * (siblings.words as f64 / few).log2()).clamp(0.0, 3.0);
     match siblings.used {
-        Use::Same => many,
-        Use::Differs(by) if by < 0.15 => 2.5 + many,
-        Use::Differs(by) if is_plain(word) => (2.5 - 8.0 * by).max(-1.5),
-        Use::Differs(_) | Use::Unclear => 0.0,
+        Use::Same => more_than(24.0),
+        Use::Differs(by) if by < 0.15 => 2.5 + more_than(24.0),
+        Use::Differs(by) if is_plain(word) => (2.5 - 8.0 * by).max(-1.5) + more_than(96.0),
+        Use::Differs(_) | Use::Unclear => more_than(96.0),
     }
 }
 

@@ -121,13 +121,16 @@ impl<'h> Rows<'h> {
         self.parents.get(&hash(word.as_bytes())).map_or(0, FxHashSet::len)
     }
 
-    /// What is done below a child: method, whether a value follows, the first name that follows, and how far it goes.
-    fn uses(&self, rows: &[u32], depth: usize) -> FxHashMap<u64, u32> {
+    /// What is done below a child: method, whether a value follows, which name (the first that follows other children too, else the first),
+    /// and how far it goes.
+    fn uses(&self, rows: &[u32], depth: usize, spread: &Traits) -> FxHashMap<u64, u32> {
         let mut out = FxHashMap::default();
         for row in rows.iter().take(SAMPLE).map(|r| &self.rows[*r as usize]) {
             let rest = row.segments.get(depth..).unwrap_or_default();
             let value = rest.first().is_some_and(|(_, form, _)| form.is_typed());
-            let name = rest.iter().take(3).find(|(_, form, _)| !form.is_typed()).map_or(0, |(_, _, key)| *key);
+            let mut names = rest.iter().take(3).enumerate().filter(|(_, (_, form, _))| !form.is_typed()).map(|(n, (_, _, key))| (n, *key));
+            let is_shared = |(n, key): &(usize, u64)| spread.get(&Trait::Segment(*n as u8, *key)).is_some_and(|children| *children >= 3);
+            let name = names.clone().find(is_shared).or_else(|| names.next()).map_or(0, |(_, key)| key);
             *out.entry(mix(row.method, mix(name, rest.len().min(3) as u64 * 2 + u64::from(value)))).or_default() += 1;
         }
         out
@@ -339,7 +342,7 @@ impl<'h> Tree<'h> {
         let signs = (forms.iter().filter(|word| !is_plain(word)).count() as u32, forms.len() as u32);
         let mut often: Vec<&Child<'_>> = children.iter().collect();
         often.sort_by_key(|c| (std::cmp::Reverse(c.successes.len()), c.word));
-        let uses: Vec<FxHashMap<u64, u32>> = often.iter().take(OFTEN).map(|c| self.rows.uses(&c.successes, depth + 1)).collect();
+        let uses: Vec<FxHashMap<u64, u32>> = often.iter().take(OFTEN).map(|c| self.rows.uses(&c.successes, depth + 1, &spread)).collect();
         let codes = children.iter().filter(|c| is_code(c.word)).count();
         let siblings = Siblings { depth, words: children.len(), once, codes, spread, typed, echo, signs, used: Use::of(&uses) };
         let mut clues: Vec<Clues> = children

@@ -106,6 +106,22 @@ fn many_words_used_alike_are_values_and_few_are_names() {
 }
 
 #[test]
+fn names_that_people_gave_are_values_one_below_another() {
+    let syllables = ["ba", "cor", "del", "fen", "gar", "hol", "im", "jun", "kel", "mor"];
+    let word = |n: usize| format!("{}{}{}", syllables[n / 100 % 10], syllables[n / 10 % 10], syllables[n % 10]);
+    let below = ["", "/issues", "/pulls", "/commits", "/branches", "/releases", "/labels"];
+    let lines = (0..6_000).map(|n| {
+        // Each of 150 owners has a few repositories of his own.
+        let owner = scattered(n) as usize % 150;
+        let repository = 200 + owner * 5 + scattered(n + 1) as usize % (1 + owner % 5);
+        ("GET", format!("/repos/{}/{}{}", word(owner), word(repository), below[scattered(n + 2) as usize % below.len()]))
+    });
+    let mut wanted: Vec<String> = below.iter().map(|rest| format!("GET /repos/{{id}}/{{id2}}{rest}")).collect();
+    wanted.sort();
+    assert_eq!(templates(&model(lines.collect())), wanted);
+}
+
+#[test]
 fn endpoints_that_merge_are_known_by_what_they_were() {
     let slug = |n: usize| format!("ham{:03}", n % 600);
     let few = (0..400).map(|n| ("GET", format!("/v2/tags/{}", ["blue", "green", "red"][n % 3])));
