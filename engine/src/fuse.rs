@@ -235,18 +235,18 @@ impl AspectTails {
         let mut all = Sample::default();
         for row in rows.iter().filter(|r| r.counts) {
             for signal in row.signals.iter().filter(|s| s.aspect == aspect) {
-                all.push(signal.score, row);
+                all.push(signal.score, row, is_wary);
                 if aspect.is_pooled() {
                     continue;
                 }
-                classes[class_slot(row.class, false)].push(signal.score, row);
+                classes[class_slot(row.class, false)].push(signal.score, row, is_wary);
                 if let Some(endpoint) = row.endpoint {
-                    classes[class_slot(row.class, true)].push(signal.score, row);
-                    endpoints.entry(endpoint).or_default().push(signal.score, row);
+                    classes[class_slot(row.class, true)].push(signal.score, row, is_wary);
+                    endpoints.entry(endpoint).or_default().push(signal.score, row, is_wary);
                 }
             }
         }
-        let fit = |sample: Sample, least| Tail::fit_as(sample.scores(is_wary), least, plan.shape(Shape::LIKELIHOODS));
+        let fit = |sample: Sample, least| Tail::fit_as(sample.scores(), least, plan.shape(Shape::LIKELIHOODS));
         let shrunk = |mut tail: Tail, to: Option<&Tail>| {
             if let Some(to) = to.filter(|_| plan.takes(Step::Shrinkage)) {
                 tail.shrink_to(to);
@@ -279,7 +279,7 @@ impl AspectTails {
     }
 }
 
-/// Scores of one question, with who had any.
+/// Scores of one question; if wary, with who had any.
 #[derive(Debug, Clone, Default)]
 struct Sample {
     scores: Vec<f32>,
@@ -287,14 +287,16 @@ struct Sample {
 }
 
 impl Sample {
-    fn push(&mut self, score: f32, row: &Held<'_>) {
+    fn push(&mut self, score: f32, row: &Held<'_>, is_wary: bool) {
         self.scores.push(score);
-        self.census.note(row.unit, row.network, score > 0.0);
+        if is_wary {
+            self.census.note(row.unit, row.network, score > 0.0);
+        }
     }
 
-    /// If wary, what only one or two of many did counts as never done.
-    fn scores(mut self, is_wary: bool) -> Vec<f32> {
-        if is_wary && self.census.is_of_few() {
+    /// What only one or two of many did counts as never done, where that was looked at.
+    fn scores(mut self) -> Vec<f32> {
+        if self.census.is_of_few() {
             self.scores.iter_mut().for_each(|score| *score = score.min(0.0));
         }
         self.scores

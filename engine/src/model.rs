@@ -124,8 +124,7 @@ impl Model {
     /// The model of a host's API, if the model has one; else that of `other`, if it has that.
     #[must_use]
     pub fn api(&self, host: &str) -> Option<&ApiModel> {
-        let name = self.hosts.api(host);
-        self.apis.iter().find(|a| a.name == name)
+        self.api_named(&self.hosts.api(host))
     }
 
     /// An API by its name.

@@ -1,6 +1,5 @@
 //! Breadth: what several callers from several networks did is what people do; what one or two did may be an attacker's work.
 
-use super::Row;
 use crate::record::NetworkId;
 use rustc_hash::FxHashSet;
 use smallvec::SmallVec;
@@ -29,11 +28,6 @@ impl Breadth {
             Some(_) => {}
             None => self.has_unknown = true,
         }
-    }
-
-    /// Notes who sent a row.
-    pub(crate) fn note_row(&mut self, row: &Row<'_>) {
-        self.note(row.unit, row.network);
     }
 
     /// Whether enough did it for it to be a habit.

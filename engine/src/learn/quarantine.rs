@@ -19,17 +19,18 @@ const MOST: f64 = 0.02;
 pub(super) fn odd(rows: &[Row<'_>], held: &[Held<'_>], alpha: f64) -> Vec<bool> {
     let calibration = Calibration::fit_wary(held, Plan::default(), is_attack_like);
     let judged = calibration.each(held);
-    let flagged = |at: usize| {
-        let (p, aspect) = judged[at];
-        aspect.is_some_and(is_attack_like) && p.nats() > -alpha.max(calibration.least_alpha(held[at].peers())).ln()
+    let is_flagged = |at: &usize| {
+        let (p, aspect) = judged[*at];
+        aspect.is_some_and(is_attack_like) && p.nats() > -alpha.max(calibration.least_alpha(held[*at].peers())).ln()
     };
+    let flagged: Vec<usize> = (0..rows.len()).filter(is_flagged).collect();
     // Who did what that is odd.
     let mut doers: FxHashMap<(EndpointId, Option<Aspect>), Breadth> = FxHashMap::default();
-    for at in (0..rows.len()).filter(|at| flagged(*at)) {
-        doers.entry((rows[at].id, judged[at].1)).or_default().note_row(&rows[at]);
+    for &at in &flagged {
+        doers.entry((rows[at].id, judged[at].1)).or_default().note(rows[at].unit, rows[at].network);
     }
     let mut oddest: FxHashMap<u64, f64> = FxHashMap::default();
-    for at in (0..rows.len()).filter(|at| flagged(*at)) {
+    for at in flagged {
         if !doers[&(rows[at].id, judged[at].1)].is_enough() {
             let most = oddest.entry(rows[at].unit).or_default();
             *most = most.max(judged[at].0.nats());

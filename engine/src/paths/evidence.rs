@@ -212,9 +212,6 @@ pub(super) fn is_plain(word: &str) -> bool {
 
 /// Do all siblings serve the same purpose, as values do?
 fn used(word: &str, siblings: &Siblings) -> f64 {
-    if siblings.words < 8 {
-        return 0.0;
-    }
     let more_than = |few: f64| (1.5 * (siblings.words as f64 / few).log2()).clamp(0.0, 3.0);
     match siblings.used {
         Use::Same => more_than(24.0),
@@ -244,13 +241,16 @@ pub(super) enum Use {
     Same,
     /// Mutual information of child and use, as a share of the entropy of use.
     Differs(f64),
-    /// Too few requests to say.
+    /// Too few requests or children to say.
     Unclear,
 }
 
 impl Use {
     /// From what is done with each child, with counts.
     pub(super) fn of(uses: &[FxHashMap<u64, u32>]) -> Self {
+        if uses.len() < 8 {
+            return Self::Unclear;
+        }
         let mut all: FxHashMap<u64, u32> = FxHashMap::default();
         for (to, n) in uses.iter().flatten() {
             *all.entry(*to).or_default() += n;
@@ -287,8 +287,13 @@ fn sub_tree(child: &Child<'_>, siblings: &Siblings) -> f64 {
     let mut total = 0u32;
     let mut shared = 0u32;
     for (t, count) in &child.traits {
-        // A value may follow a name as well as a value: it tells nothing.
-        if !matches!(t, Trait::EndsAfterTwo(_)) && !matches!(t, Trait::Segment(_, key) if is_word(*key)) {
+        let tells = match t {
+            Trait::EndsAfterTwo(_) => true,
+            // A value may follow a name as well as a value.
+            Trait::Segment(_, key) => is_word(*key),
+            Trait::Answer(..) => false,
+        };
+        if !tells {
             continue;
         }
         total += count;

@@ -1,8 +1,10 @@
 //! What became of the endpoints of an earlier model: templates merge and part as traffic tells more.
 
+use super::token::{Form, key};
 use super::{Endpoint, EndpointIndex, Paths, declared_key, end_key, find};
-use crate::features::hash::{hash, hash_folded};
+use crate::features::hash::hash;
 use crate::record::EndpointId;
+use rustc_hash::FxHashSet;
 use serde::{Deserialize, Serialize};
 
 /// Former endpoints remembered of one API.
@@ -42,7 +44,7 @@ impl Paths {
             if here.is_tail {
                 break;
             }
-            let literal = if segment.starts_with('{') { None } else { find(&here.literals, hash_folded(segment) | 1 << 63) };
+            let literal = if segment.starts_with('{') { None } else { find(&here.literals, key(segment, Form::Word)) };
             node = literal.or(here.variable)?;
         }
         find(&self.nodes.get(node as usize)?.ends, end_key(method, operation))
@@ -50,13 +52,11 @@ impl Paths {
 
     /// Remembers what became of the endpoints of the model before.
     pub(crate) fn follow(&mut self, before: &Self) {
-        let mut ids: Vec<EndpointId> = self.endpoints.iter().map(|e| e.id).collect();
-        ids.sort_unstable_by_key(|id| id.0);
-        let gone = |id: EndpointId| ids.binary_search_by_key(&id.0, |id| id.0).is_err();
+        let ids: FxHashSet<EndpointId> = self.endpoints.iter().map(|e| e.id).collect();
         let endpoints = before.endpoints.iter().map(|e| (e.id, Endpoint::name(e)));
         let earlier = before.former.iter().map(|f| (f.id, f.name.clone()));
-        let all = endpoints.chain(earlier).filter(|(id, _)| gone(*id));
-        let former = all.filter_map(|(id, name)| Some(Former { id, now: self.successor(&name)?, name })).take(MOST).collect();
+        let gone = endpoints.chain(earlier).filter(|(id, _)| !ids.contains(id));
+        let former = gone.filter_map(|(id, name)| Some(Former { id, now: self.successor(&name)?, name })).take(MOST).collect();
         self.former = former;
     }
 }

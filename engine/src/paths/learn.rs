@@ -310,7 +310,6 @@ impl<'h> Tree<'h> {
         });
         let typed_rows = variable.len();
         let typed_ok: Vec<u32> = variable.iter().copied().take(TYPED_SAMPLE).filter(|r| self.rows.rows[*r as usize].is_success).collect();
-        let typed = self.rows.traits(&typed_ok, depth + 1);
         let mut keys = Vec::new();
         let mut children: Vec<Child<'_>> = Vec::new();
         let mut fixed: Vec<Option<(Clue, f32)>> = Vec::new();
@@ -330,21 +329,7 @@ impl<'h> Tree<'h> {
             fixed.push(pinned.odds(word).map(|odds| (Clue::Pinned, odds)).or(certain));
             children.push(Child { word, successes, traits, echo });
         }
-        let mut spread = Traits::default();
-        for t in children.iter().flat_map(|c| c.traits.keys()) {
-            *spread.entry(*t).or_default() += 1;
-        }
-        let echo =
-            children.iter().map(|c| c.echo).chain([self.rows.echo_of(&typed_ok, depth)]).fold((0, 0), |(a, b), (x, y)| (a + x, b + y));
-        let once = children.iter().filter(|c| c.successes.len() == 1).count();
-        let mut forms: FxHashSet<&str> = children.iter().map(|c| c.word).collect();
-        forms.extend(typed_ok.iter().map(|r| self.rows.rows[*r as usize].segments[depth].0));
-        let signs = (forms.iter().filter(|word| !is_plain(word)).count() as u32, forms.len() as u32);
-        let mut often: Vec<&Child<'_>> = children.iter().collect();
-        often.sort_by_key(|c| (std::cmp::Reverse(c.successes.len()), c.word));
-        let uses: Vec<FxHashMap<u64, u32>> = often.iter().take(OFTEN).map(|c| self.rows.uses(&c.successes, depth + 1, &spread)).collect();
-        let codes = children.iter().filter(|c| is_code(c.word)).count();
-        let siblings = Siblings { depth, words: children.len(), once, codes, spread, typed, echo, signs, used: Use::of(&uses) };
+        let siblings = self.siblings(&children, &typed_ok, depth);
         let mut clues: Vec<Clues> = children
             .iter()
             .zip(&fixed)
@@ -366,6 +351,31 @@ impl<'h> Tree<'h> {
         variable.sort_unstable();
         let place = Place::new(typed_rows, siblings.echo, children.iter().map(|c| (c.word, c.successes.len())).zip(&clues));
         Split { literals: groups, variable, place }
+    }
+
+    /// What words and the typed segments beside them have in common.
+    fn siblings(&self, children: &[Child<'_>], typed: &[u32], depth: usize) -> Siblings {
+        let mut spread = Traits::default();
+        for t in children.iter().flat_map(|c| c.traits.keys()) {
+            *spread.entry(*t).or_default() += 1;
+        }
+        let echoes = children.iter().map(|c| c.echo).chain([self.rows.echo_of(typed, depth)]);
+        let mut segments: FxHashSet<&str> = children.iter().map(|c| c.word).collect();
+        segments.extend(typed.iter().map(|r| self.rows.rows[*r as usize].segments[depth].0));
+        let mut often: Vec<&Child<'_>> = children.iter().collect();
+        often.sort_by_key(|c| (std::cmp::Reverse(c.successes.len()), c.word));
+        let uses: Vec<FxHashMap<u64, u32>> = often.iter().take(OFTEN).map(|c| self.rows.uses(&c.successes, depth + 1, &spread)).collect();
+        Siblings {
+            depth,
+            words: children.len(),
+            once: children.iter().filter(|c| c.successes.len() == 1).count(),
+            codes: children.iter().filter(|c| is_code(c.word)).count(),
+            spread,
+            typed: self.rows.traits(typed, depth + 1),
+            echo: echoes.fold((0, 0), |(a, b), (x, y)| (a + x, b + y)),
+            signs: (segments.iter().filter(|word| !is_plain(word)).count() as u32, segments.len() as u32),
+            used: Use::of(&uses),
+        }
     }
 
     /// Whether one value fills the rest of the path, slashes included.
