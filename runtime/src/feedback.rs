@@ -2,7 +2,7 @@
 
 use engine::{Family, Incident, Verdict};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// What somebody says of a verdict. The newest record of a verdict holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,10 +90,32 @@ impl Feedback {
 /// What holds of all that was said: bounded, the oldest goes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Said {
-    /// By verdict: number of arrival, and the record.
-    by_verdict: BTreeMap<String, (u64, Feedback)>,
+    by_verdict: BTreeMap<String, Held>,
+    /// Verdicts of what reaches further than one incident, by endpoint: alerts may come by the thousand.
+    by_endpoint: BTreeMap<String, BTreeSet<String>>,
     arrivals: BTreeMap<u64, String>,
     arrived: u64,
+}
+
+/// One record that holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Held {
+    /// Number of arrival.
+    number: u64,
+    /// As in the record, epoch milliseconds.
+    until_ms: Option<i64>,
+    feedback: Feedback,
+}
+
+impl Held {
+    /// Whether it mutes at that time, epoch milliseconds.
+    fn mutes_at(&self, now: i64) -> bool {
+        self.feedback.say == Say::Benign && self.until_ms.is_none_or(|until| now < until)
+    }
+
+    fn reaches_further(&self) -> bool {
+        self.feedback.say == Say::Benign && self.feedback.scope != Scope::Once
+    }
 }
 
 /// Most verdicts of which something is said at one time.
@@ -106,50 +128,64 @@ impl Said {
     /// It is no feedback.
     pub fn take(&mut self, value: &[u8]) -> Result<(), serde_json::Error> {
         let feedback: Feedback = serde_json::from_slice(value)?;
-        if let Some((number, _)) = self.by_verdict.remove(&feedback.verdict) {
-            self.arrivals.remove(&number);
-        }
+        self.forget(&feedback.verdict);
         if feedback.say != Say::Undo {
-            self.arrived += 1;
-            self.arrivals.insert(self.arrived, feedback.verdict.clone());
-            self.by_verdict.insert(feedback.verdict.clone(), (self.arrived, feedback));
+            self.hold(feedback);
         }
         if self.arrivals.len() > MOST
-            && let Some((_, oldest)) = self.arrivals.pop_first()
+            && let Some(oldest) = self.arrivals.values().next().cloned()
         {
-            self.by_verdict.remove(&oldest);
+            self.forget(&oldest);
         }
         Ok(())
+    }
+
+    fn hold(&mut self, feedback: Feedback) {
+        self.arrived += 1;
+        self.arrivals.insert(self.arrived, feedback.verdict.clone());
+        let held = Held { number: self.arrived, until_ms: feedback.until_ms(), feedback };
+        let Feedback { endpoint, verdict, .. } = &held.feedback;
+        if held.reaches_further() {
+            self.by_endpoint.entry(endpoint.clone()).or_default().insert(verdict.clone());
+        }
+        self.by_verdict.insert(verdict.clone(), held);
+    }
+
+    fn forget(&mut self, verdict: &str) {
+        let Some(held) = self.by_verdict.remove(verdict) else { return };
+        self.arrivals.remove(&held.number);
+        if let Some(verdicts) = self.by_endpoint.get_mut(&held.feedback.endpoint) {
+            verdicts.remove(verdict);
+            if verdicts.is_empty() {
+                self.by_endpoint.remove(&held.feedback.endpoint);
+            }
+        }
     }
 
     /// Whether alerts of an incident are muted; `now`: epoch milliseconds.
     #[must_use]
     pub fn mutes(&self, incident: &Incident, now: i64) -> bool {
-        self.benign(now).any(|feedback| {
-            let is_family = feedback.family.is_none_or(|family| family == incident.family);
-            let is_endpoint = feedback.endpoint == incident.worst.endpoint;
-            let is_place = incident.worst.reasons.first().is_some_and(|reason| reason.place == feedback.place);
-            match feedback.scope {
-                Scope::Once => incident.verdict_ids.contains(&feedback.verdict),
-                Scope::EndpointField => is_family && is_endpoint && is_place,
-                Scope::Endpoint => is_family && is_endpoint,
-            }
-        })
+        let find = |verdict: &String| self.by_verdict.get(verdict).filter(|held| held.mutes_at(now)).map(|held| &held.feedback);
+        let mut once = incident.verdict_ids.iter().filter_map(find).filter(|feedback| feedback.scope == Scope::Once);
+        let mut further = self.by_endpoint.get(&incident.worst.endpoint).into_iter().flatten().filter_map(find);
+        once.next().is_some()
+            || further.any(|feedback| {
+                let is_family = feedback.family.is_none_or(|family| family == incident.family);
+                let is_place = incident.worst.reasons.first().is_some_and(|reason| reason.place == feedback.place);
+                is_family && (feedback.scope == Scope::Endpoint || is_place)
+            })
     }
 
     /// What mutes now.
     pub fn benign(&self, now: i64) -> impl Iterator<Item = &Feedback> {
-        self.all().filter(move |feedback| feedback.say == Say::Benign && feedback.until_ms().is_none_or(|until| now < until))
+        self.by_verdict.values().filter(move |held| held.mutes_at(now)).map(|held| &held.feedback)
     }
 
     /// Sessions of verdicts that are said to be attacks.
     #[must_use]
     pub fn attackers(&self) -> HashSet<&str> {
-        self.all().filter(|feedback| feedback.say == Say::Attack).filter_map(|feedback| feedback.session.as_deref()).collect()
-    }
-
-    fn all(&self) -> impl Iterator<Item = &Feedback> {
-        self.by_verdict.values().map(|(_, feedback)| feedback)
+        let attacks = self.by_verdict.values().map(|held| &held.feedback).filter(|feedback| feedback.say == Say::Attack);
+        attacks.filter_map(|feedback| feedback.session.as_deref()).collect()
     }
 }
 
@@ -220,7 +256,7 @@ mod tests {
         assert!(said_once.mutes(&incident, until - 1) && !said_once.mutes(&incident, until));
         let undo = Feedback { verdict: "v-0-1".to_owned(), ..Feedback::of(&of, Say::Undo, Scope::Once) };
         assert!(!said(&[&benign, &undo]).mutes(&incident, 0));
-        assert_eq!(said(&[&benign, &undo]).arrivals.len(), 0);
+        assert_eq!(said(&[&benign, &undo]), Said { arrived: 1, ..Said::default() }, "nothing is left of it");
         let attack = Feedback::of(&of, Say::Attack, Scope::Once);
         let said = said(&[&benign, &attack]);
         assert!(!said.mutes(&incident, 0) && said.attackers().contains("s1"));

@@ -2,7 +2,7 @@
 
 use crate::models::{ModelFeed, Models};
 use crate::notes::Notes;
-use crate::settings::Settings;
+use crate::settings::{Clock, Settings};
 use crate::state::Stages;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use runtime::feedback::Said;
@@ -40,6 +40,7 @@ pub(crate) struct Feed {
     reader: Box<dyn Reader>,
     status: Arc<str>,
     feedback: Arc<str>,
+    clock: Clock,
     models: ModelFeed,
     apis: BTreeMap<Vec<u8>, ApiStatus>,
     published: Published,
@@ -59,7 +60,7 @@ impl Feed {
             Published { models: models.clone(), notes: Notes::new(&topics.notes), said: Arc::default(), stages: Arc::default() };
         let models = ModelFeed::new(models, trusted);
         let (status, feedback) = (Arc::clone(&topics.status), Arc::clone(&topics.feedback));
-        let mut feed = Self { reader, status, feedback, models, apis: BTreeMap::new(), published };
+        let mut feed = Self { reader, status, feedback, clock: Arc::clone(&settings.clock), models, apis: BTreeMap::new(), published };
         let mut waiting = Vec::new();
         loop {
             let records = feed.read()?;
@@ -117,17 +118,17 @@ impl Feed {
     }
 
     fn take_feedback(&self, records: &[Record]) {
-        let mut values = records.iter().filter(|r| r.at.topic == self.feedback).filter_map(|r| r.value.as_deref()).peekable();
-        if values.peek().is_none() {
-            return;
-        }
+        let records: Vec<&Record> = records.iter().filter(|r| r.at.topic == self.feedback).collect();
+        let Some(newest) = records.last() else { return };
         let mut said = Said::clone(&self.published.said.load());
-        for value in values {
+        for value in records.iter().filter_map(|r| r.value.as_deref()) {
             if let Err(error) = said.take(value) {
                 tracing::warn!(%error, "a feedback record cannot be read");
             }
         }
         self.published.said.store(Arc::new(said));
+        let after_ms = (self.clock)().saturating_sub(newest.timestamp_ms);
+        tracing::info!(records = records.len(), newest_after_ms = after_ms, "feedback is in force");
     }
 
     fn publish_stages(&self) {
