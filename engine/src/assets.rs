@@ -1,9 +1,9 @@
 //! `assets`: which endpoints are live, with which authentication, and how talkative the server is.
 
 use crate::detect::{Aspect, Explanation, Level, Seen, Signal};
-use crate::features::hash::hash;
+use crate::features::hash::{hash, mix};
 use crate::features::{Credential, Features};
-use crate::learn::{Row, has_password};
+use crate::learn::{Row, Sole, has_password};
 use crate::newcomer;
 use crate::partition::Live;
 use crate::paths::{EndpointIndex, Paths, Route};
@@ -14,10 +14,6 @@ use std::collections::BTreeMap;
 /// Successful requests that an endpoint's habits rest on, at least.
 const SUPPORT: u32 = 30;
 
-/// What an unseen endpoint is odder for, nats: being of an older version of the API than the one in use, and taking passwords. Releases
-/// bring neither.
-const OLD: f32 = 2.0;
-const DOOR: f32 = 1.5;
 /// Segments that a version may stand in.
 const VERSIONED: usize = 3;
 
@@ -32,6 +28,32 @@ pub struct Assets {
     successes: u64,
     /// By hash of host: the version in its paths that most of its successes are to.
     versions: Vec<(u64, u32)>,
+    /// First segments of endpoints that succeeded, as [`place_of`] has them; ascending.
+    places: Vec<u64>,
+    traits: Traits,
+}
+
+/// How many endpoints that succeeded are of each sort: what few known ones are, a release hardly ever brings.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+struct Traits {
+    live: u32,
+    /// Of an older version of the API than the one that is in use.
+    old: u32,
+    /// Take passwords.
+    doors: u32,
+    /// Mostly called without a credential.
+    open: u32,
+    /// Were the first with their first segment.
+    first: u32,
+    /// Are for operators, by their words.
+    internal: u32,
+}
+
+impl Traits {
+    /// How much odder an endpoint is, nats, for a trait that so many known ones have.
+    fn odder(self, count: u32) -> f32 {
+        -((count as f32 + 0.5) / (self.live as f32 + 1.0)).ln()
+    }
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -43,15 +65,20 @@ struct Habits {
     requests: u32,
     leaks: [u32; 8],
     first_seen: Option<i64>,
+    /// The only caller that it ever had.
+    sole: Option<Sole>,
 }
 
 impl Assets {
     /// Learns from rows of one API.
-    pub(crate) fn learn<'r>(rows: impl Iterator<Item = &'r Row<'r>>, endpoints: usize) -> Self {
-        let mut assets = Self { endpoints: vec![Habits::default(); endpoints], ..Self::default() };
+    pub(crate) fn learn<'r>(rows: impl Iterator<Item = &'r Row<'r>>, soles: &[Option<Sole>]) -> Self {
+        let endpoints = soles.iter().map(|sole| Habits { sole: sole.clone(), ..Habits::default() }).collect();
+        let mut assets = Self { endpoints, ..Self::default() };
         let mut versions: BTreeMap<u64, BTreeMap<u32, u64>> = BTreeMap::new();
+        let mut live: BTreeMap<EndpointIndex, (&Features, u32)> = BTreeMap::new();
         for row in rows {
-            let Some(EndpointIndex(at)) = row.route.endpoint else { continue };
+            let Some(endpoint) = row.route.endpoint else { continue };
+            let EndpointIndex(at) = endpoint;
             let habits = &mut assets.endpoints[at as usize];
             habits.requests += 1;
             for (bit, count) in habits.leaks.iter_mut().enumerate() {
@@ -62,6 +89,7 @@ impl Assets {
                 if let Some(version) = version_of(row.features) {
                     *versions.entry(hash(row.features.host.as_bytes())).or_default().entry(version).or_default() += 1;
                 }
+                live.entry(endpoint).or_insert((row.features, 0)).1 += u32::from(has_password(row.features));
                 habits.successes += 1;
                 habits.with_credential += u32::from(row.features.credential != Credential::None);
                 habits.first_seen = habits.first_seen.into_iter().chain(row.features.time).min();
@@ -69,32 +97,57 @@ impl Assets {
         }
         let most = |counts: BTreeMap<u32, u64>| counts.into_iter().max_by_key(|(_, n)| *n).map(|(version, _)| version);
         assets.versions = versions.into_iter().filter_map(|(host, counts)| Some((host, most(counts)?))).collect();
+        let mut places: Vec<u64> = live.values().map(|(features, _)| place_of(features)).collect();
+        places.sort_unstable();
+        places.dedup();
+        assets.traits.first = places.len() as u32;
+        assets.places = places;
+        for (EndpointIndex(at), (features, passwords)) in live {
+            let Habits { successes, with_credential, .. } = assets.endpoints[at as usize];
+            let is_older = assets.is_older(features);
+            let traits = &mut assets.traits;
+            traits.live += 1;
+            traits.old += u32::from(is_older);
+            traits.internal += u32::from(is_internal(features));
+            traits.doors += u32::from(passwords * 2 > successes);
+            traits.open += u32::from(with_credential * 2 < successes);
+        }
         assets
+    }
+
+    /// How odd it is that an endpoint which never did succeeds, nats, by what known endpoints are like.
+    fn strangeness(&self, features: &Features) -> f32 {
+        let Traits { old, doors, open, first, internal, .. } = self.traits;
+        let given = |is_so: bool, count: u32| if is_so { self.traits.odder(count) } else { 0.0 };
+        // Each is about where it stands: the oddest counts.
+        let is_first = self.places.binary_search(&place_of(features)).is_err();
+        let place = given(self.is_older(features), old).max(given(is_first, first)).max(given(is_internal(features), internal));
+        let is_open = features.credential == Credential::None && features.succeeded().is_some();
+        place + given(has_password(features), doors) + given(is_open, open)
     }
 
     fn habits(&self, endpoint: Option<EndpointIndex>) -> Option<&Habits> {
         endpoint.and_then(|e| self.endpoints.get(e.0 as usize))
     }
 
-    /// Whether an endpoint succeeded often enough to be judged by.
-    fn is_live(&self, endpoint: Option<EndpointIndex>) -> bool {
-        self.habits(endpoint).is_some_and(|h| h.successes > 0)
+    /// Whether the endpoint succeeded before, and not for one other caller alone.
+    fn is_live(&self, seen: &Seen<'_>) -> bool {
+        let habits = self.habits(seen.route.endpoint).filter(|h| h.successes > 0);
+        habits.is_some_and(|h| !h.sole.as_ref().is_some_and(|sole| sole.is_other(seen.features)))
+    }
+
+    /// How odd it is that an endpoint succeeds which never did, nats beyond how seldom that is.
+    pub(crate) fn novelty(&self, features: &Features) -> f32 {
+        // An unknown status may have been a failure.
+        let doubt = if features.succeeded().is_none() { 0.7 } else { 0.0 };
+        1.2 - doubt + self.strangeness(features)
     }
 
     /// Answers [`Aspect::Unseen`], [`Aspect::Unauthenticated`] and [`Aspect::Leak`].
     pub fn score(&self, seen: &Seen<'_>, live: &Live<'_>, out: &mut Vec<Signal>) {
         let features = seen.features;
         if features.succeeded() != Some(false) {
-            let score = if self.is_live(seen.route.endpoint) || is_release(seen, live) {
-                0.0
-            } else {
-                // An unknown status may have been a failure.
-                let doubt = if features.succeeded().is_none() { 0.7 } else { 0.0 };
-                let open = if features.credential == Credential::None && features.succeeded().is_some() { 0.5 } else { 0.0 };
-                let old = if self.is_older(features) { OLD } else { 0.0 };
-                let door = if has_password(features) { DOOR } else { 0.0 };
-                2.0 - doubt + open + old + door
-            };
+            let score = if self.is_live(seen) || is_release(seen, live) { 0.0 } else { self.novelty(features) };
             out.push(Signal { aspect: Aspect::Unseen, score, level: Level::Own, bet: hash(features.path.as_bytes()) });
             if let Some(habits) = self.habits(seen.route.endpoint).filter(|h| h.successes >= SUPPORT) {
                 let without = habits.successes - habits.with_credential;
@@ -121,7 +174,7 @@ impl Assets {
 
     /// Takes note of an endpoint that never succeeded before and did.
     pub fn observe(&self, seen: &Seen<'_>, live: &mut Live<'_>) {
-        if seen.features.succeeded() == Some(true) && !self.is_live(seen.route.endpoint) {
+        if seen.features.succeeded() == Some(true) && !self.is_live(seen) {
             newcomer::note(seen, live, newcomer::path_key(seen));
         }
     }
@@ -141,6 +194,15 @@ impl Assets {
         let features = seen.features;
         match aspect {
             Aspect::Unseen => {
+                if let Some(habits) = self.habits(seen.route.endpoint).filter(|h| h.successes > 0) {
+                    return Some(Explanation {
+                        family: Family::ImproperAsset,
+                        place: "path".to_owned(),
+                        observed: "called by another than the only caller that it ever had".to_owned(),
+                        expected: format!("the caller of all {} successful requests", habits.successes),
+                        support: u64::from(habits.successes),
+                    });
+                }
                 let nearest = nearest(paths, features, seen.route);
                 Some(Explanation {
                     family: Family::ImproperAsset,
@@ -188,6 +250,11 @@ impl Assets {
     }
 }
 
+/// A host and the first segment of a path.
+fn place_of(features: &Features) -> u64 {
+    mix(hash(features.host.as_bytes()), hash(features.segments().next().unwrap_or_default().as_bytes()))
+}
+
 /// The version of the API in a path: 2 of `/v2/orders`.
 fn version_of(features: &Features) -> Option<u32> {
     features.segments().take(VERSIONED).find_map(|segment| segment.strip_prefix('v')?.split('.').next()?.parse().ok())
@@ -196,10 +263,12 @@ fn version_of(features: &Features) -> Option<u32> {
 /// Whether an unseen endpoint is one that a release of the API brings: callers with a credential use it from several networks. What is
 /// for operators, and what is open to anybody, is no release however many find it.
 fn is_release(seen: &Seen<'_>, live: &Live<'_>) -> bool {
-    let is_internal = |segment: &str| INTERNAL.iter().any(|word| segment.to_ascii_lowercase().contains(word));
-    seen.features.credential != Credential::None
-        && newcomer::is_usual(seen, live, newcomer::path_key(seen))
-        && !seen.features.segments().any(is_internal)
+    seen.features.credential != Credential::None && newcomer::is_usual(seen, live, newcomer::path_key(seen)) && !is_internal(seen.features)
+}
+
+/// Whether a path has a word that endpoints for operators have.
+fn is_internal(features: &Features) -> bool {
+    features.segments().any(|segment| INTERNAL.iter().any(|word| segment.to_ascii_lowercase().contains(word)))
 }
 
 /// The known endpoint that shares most with the path.

@@ -133,7 +133,7 @@ impl Aspect {
     /// Whether all endpoints are one sample: what the question is about is where a caller comes from, not what is called.
     #[must_use]
     pub fn is_pooled(self) -> bool {
-        self == Self::Certain
+        matches!(self, Self::Certain | Self::Repeat)
     }
 
     /// Whether an oddity of this sort is about who calls, whatever is called.

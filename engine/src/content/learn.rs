@@ -223,7 +223,13 @@ impl EndpointCounts {
         }
     }
 
+    /// Whether more than one caller is known; else breadth says nothing.
+    fn has_others(&self) -> bool {
+        self.fields.values().any(|c| c.units.len() > 1)
+    }
+
     fn compile(&self, api_rate: f32, networks_known: bool) -> EndpointFields {
+        let has_others = self.has_others();
         let mut fields: Vec<FieldFacts> = self
             .fields
             .iter()
@@ -233,19 +239,21 @@ impl EndpointCounts {
                 name: c.name.clone(),
                 n: c.n,
                 most: c.most,
-                is_rare: c.n < RARE * self.n && (!networks_known || c.networks.len() < 3),
+                is_rare: has_others && c.n < RARE * self.n && (!networks_known || c.networks.len() < 3),
             })
             .collect();
         fields.sort_unstable_by_key(|f| f.id);
         // Good–Turing over breadth units, drawn to the API's rate where there is little to go by.
-        let once = self.fields.values().filter(|c| c.units.len() <= 1).count() as f32;
+        let once = self.once();
         let own = self.n / (self.n + 30.0);
         let p = (once + 0.5 * own + 30.0 * api_rate) / (self.n + 31.0);
         EndpointFields { n: self.n, fields, new_field: -p.clamp(1e-9, 1.0).ln() }
     }
 
+    /// Fields that one caller sent, or, where there is but one, that were sent once.
     fn once(&self) -> f32 {
-        self.fields.values().filter(|c| c.units.len() <= 1).count() as f32
+        let has_others = self.has_others();
+        self.fields.values().filter(|c| if has_others { c.units.len() <= 1 } else { c.n <= 1.0 }).count() as f32
     }
 }
 

@@ -1,21 +1,27 @@
 //! From signals to one p-value: each aspect calibrated per endpoint (else class, else API), combined, calibrated again per class,
 //! and set beside what the session has shown before.
 
+mod tails;
+
 use crate::ablation::{Ablation, Plan, Step};
 use crate::calibrate::{Shape, Tail};
 use crate::detect::{Aspect, Class, Level, Signal};
 use crate::features::hash::mix;
-use crate::learn::Census;
 use crate::paths::EndpointIndex;
 use crate::record::{NetworkId, PValue};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use tails::AspectTails;
 
-/// Held-out answers that a tail of an endpoint's own rests on, at least.
+/// Requests that a tail of an endpoint's own, or of peers, rests on, at least.
 const OWN_SUPPORT: usize = 300;
-/// The same for a class.
+/// The same for a class, and for sessions of a length.
 const CLASS_SUPPORT: usize = 100;
+/// From here on, nats, a request is odd; and of one caller's requests that are odd for the same thing so many count: what one machine does
+/// all day says little of how often others do anything like it.
+const ODD: f32 = std::f32::consts::LN_10;
+const SAME: u32 = 2;
 /// Exponent of a bet.
 const KAPPA: f64 = 0.5;
 /// Length buckets of sessions: 1, 2–5, 6–20, more.
@@ -36,14 +42,6 @@ pub struct Calibration {
     /// What is left out to see what it contributes; never of a model file.
     #[serde(skip)]
     without: Option<Ablation>,
-}
-
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-struct AspectTails {
-    endpoints: Vec<(EndpointIndex, Tail)>,
-    /// By class, of known endpoints; then by class, of all.
-    classes: Vec<Option<Tail>>,
-    all: Option<Tail>,
 }
 
 /// Whom a request is compared with. Requests to endpoints that are not known keep out of what known ones are measured by: few callers
@@ -87,6 +85,8 @@ pub(crate) struct Held<'r> {
     pub(crate) time: i64,
     /// Whether rates are measured on it: one caller's habits are not everybody's.
     pub(crate) counts: bool,
+    /// Whether the endpoint has one caller: what it does is measured by its own habits.
+    pub(crate) is_sole: bool,
     pub(crate) unit: u64,
     pub(crate) network: Option<NetworkId>,
     pub(crate) signals: &'r [Signal],
@@ -137,7 +137,7 @@ impl Calibration {
             })
             .unzip();
         if plan.takes(Step::Second) {
-            calibration.fit_second(rows, &combined, plan);
+            calibration.fit_second(rows, &combined, &bets, plan);
         }
         if plan.takes(Step::Sessions) {
             calibration.fit_sessions(rows, &combined, &bets, plan);
@@ -146,10 +146,18 @@ impl Calibration {
     }
 
     /// Fits the tails of combined p-values.
-    fn fit_second(&mut self, rows: &[Held<'_>], combined: &[f32], plan: Plan) {
+    fn fit_second(&mut self, rows: &[Held<'_>], combined: &[f32], bets: &[u32], plan: Plan) {
+        let mut same: FxHashMap<(u64, u32), u32> = FxHashMap::default();
+        let is_more: Vec<bool> = (rows.iter().zip(combined).zip(bets))
+            .map(|((row, nats), bet)| {
+                let times = same.entry((row.unit, *bet)).or_default();
+                *times += u32::from(row.counts && *nats > ODD);
+                *nats > ODD && *times > SAME
+            })
+            .collect();
         let fit = |least, is_in: &dyn Fn(&Held<'_>) -> bool| {
-            let sample = rows.iter().zip(combined).filter(|(r, _)| is_in(r)).map(|(_, c)| *c).collect();
-            Tail::fit_as(sample, least, plan.shape(Shape::NATS))
+            let measured = rows.iter().zip(combined).zip(&is_more).filter(|((r, _), is_more)| is_in(r) && !**is_more);
+            Tail::fit_as(measured.map(|((_, c), _)| *c).collect(), least, plan.shape(Shape::NATS))
         };
         for peers in Peers::all() {
             let is_peer = |r: &Held<'_>| r.class == peers.class && r.has_free_text == peers.has_free_text && is_measure(r, peers.is_known);
@@ -226,85 +234,6 @@ impl Calibration {
         let rows = self.fused[peers.slot()].as_ref().map_or(self.rows, |t| u64::from(t.n));
         1.0 / (10.0 * rows.max(1) as f64)
     }
-}
-
-impl AspectTails {
-    fn fit(rows: &[Held<'_>], aspect: Aspect, plan: Plan, is_wary: bool) -> Self {
-        let mut endpoints: FxHashMap<EndpointIndex, Sample> = FxHashMap::default();
-        let mut classes: Vec<Sample> = vec![Sample::default(); Class::COUNT * 2];
-        let mut all = Sample::default();
-        for row in rows.iter().filter(|r| r.counts) {
-            for signal in row.signals.iter().filter(|s| s.aspect == aspect) {
-                all.push(signal.score, row, is_wary);
-                if aspect.is_pooled() {
-                    continue;
-                }
-                classes[class_slot(row.class, false)].push(signal.score, row, is_wary);
-                if let Some(endpoint) = row.endpoint {
-                    classes[class_slot(row.class, true)].push(signal.score, row, is_wary);
-                    endpoints.entry(endpoint).or_default().push(signal.score, row, is_wary);
-                }
-            }
-        }
-        let fit = |sample: Sample, least| Tail::fit_as(sample.scores(), least, plan.shape(Shape::LIKELIHOODS));
-        let shrunk = |mut tail: Tail, to: Option<&Tail>| {
-            if let Some(to) = to.filter(|_| plan.takes(Step::Shrinkage)) {
-                tail.shrink_to(to);
-            }
-            tail
-        };
-        let all = fit(all, 1);
-        let support = if plan.takes(Step::Classes) { CLASS_SUPPORT } else { usize::MAX };
-        let classes: Vec<Option<Tail>> = classes.into_iter().map(|sample| Some(shrunk(fit(sample, support)?, all.as_ref()))).collect();
-        let class_of: FxHashMap<EndpointIndex, Class> = rows.iter().filter_map(|r| Some((r.endpoint?, r.class))).collect();
-        let support = if plan.takes(Step::Endpoints) { OWN_SUPPORT } else { usize::MAX };
-        let mut own: Vec<(EndpointIndex, Tail)> = endpoints
-            .into_iter()
-            .filter_map(|(e, sample)| {
-                let class = class_of.get(&e).and_then(|c| classes[class_slot(*c, true)].as_ref());
-                Some((e, shrunk(fit(sample, support)?, class.or(all.as_ref()))))
-            })
-            .collect();
-        own.sort_unstable_by_key(|(e, _)| *e);
-        Self { endpoints: own, classes, all }
-    }
-
-    fn p(&self, endpoint: Option<EndpointIndex>, class: Class, score: f64) -> PValue {
-        let own = endpoint.and_then(|e| self.endpoints.binary_search_by_key(&e, |(k, _)| *k).ok()).map(|at| &self.endpoints[at].1);
-        let of_class = self.classes.get(class_slot(class, endpoint.is_some())).and_then(Option::as_ref);
-        match own.or(of_class).or(self.all.as_ref()) {
-            Some(tail) => tail.p(score),
-            None => PValue::from_nats(score),
-        }
-    }
-}
-
-/// Scores of one question; if wary, with who had any.
-#[derive(Debug, Clone, Default)]
-struct Sample {
-    scores: Vec<f32>,
-    census: Census,
-}
-
-impl Sample {
-    fn push(&mut self, score: f32, row: &Held<'_>, is_wary: bool) {
-        self.scores.push(score);
-        if is_wary {
-            self.census.note(row.unit, row.network, score > 0.0);
-        }
-    }
-
-    /// What only one or two of many did counts as never done, where that was looked at.
-    fn scores(mut self) -> Vec<f32> {
-        if self.census.is_of_few() {
-            self.scores.iter_mut().for_each(|score| *score = score.min(0.0));
-        }
-        self.scores
-    }
-}
-
-fn class_slot(class: Class, is_known: bool) -> usize {
-    class as usize + if is_known { 0 } else { Class::COUNT }
 }
 
 fn bucket(count: u32) -> usize {
@@ -459,6 +388,7 @@ mod tests {
                 session: None,
                 time: 0,
                 counts: true,
+                is_sole: false,
                 unit: 0,
                 network: None,
                 signals,
@@ -473,6 +403,32 @@ mod tests {
             })
         });
         assert!(both[0][0] == both[0][1] && both[1][0].nats() < both[1][1].nats(), "{both:?}");
+    }
+
+    #[test]
+    fn what_one_machine_does_all_day_hides_nothing_of_others() {
+        let [quiet, odd] = [0.0, 9.0].map(|score| [Signal { aspect: Aspect::Count, score, level: Level::Own, bet: 7 }]);
+        let held = |unit: u64, signals| Held {
+            endpoint: Some(EndpointIndex(0)),
+            class: Class::Read,
+            has_free_text: false,
+            session: None,
+            time: 0,
+            counts: true,
+            is_sole: false,
+            unit,
+            network: None,
+            signals,
+        };
+        let p = |machine: u64, others: u64| {
+            let mut rows: Vec<Held<'_>> = (0..5_000).map(|n| held(n, &quiet[..])).collect();
+            rows.extend((0..machine).map(|_| held(9_000, &odd[..])));
+            rows.extend((0..others).map(|n| held(10_000 + n, &odd[..])));
+            let peers = rows[0].peers();
+            Calibration::fit(&rows, Plan::default()).request(peers, PValue::from_nats(12.0)).nats()
+        };
+        assert!(p(200, 0) > p(0, 0) - 0.5, "{} {}", p(200, 0), p(0, 0));
+        assert!(p(0, 200) < p(0, 0) - 2.0, "{} {}", p(0, 200), p(0, 0));
     }
 
     #[test]

@@ -8,7 +8,9 @@ mod rows;
 pub(crate) use breadth::Census;
 pub(crate) use play::Play;
 pub use rows::EndpointFacts;
-pub(crate) use rows::{FOLDS, Row, UNIT_SHARE, UNSEEN, class_of, has_password, is_password, session_of, source_of};
+pub(crate) use rows::{
+    FAMILIAR, FOLDS, NOVELTIES, Row, Sole, UNIT_SHARE, UNSEEN, class_of, has_password, is_password, session_of, source_of,
+};
 
 use crate::ablation::{Ablation, Plan};
 use crate::access::Access;
@@ -16,14 +18,14 @@ use crate::admitted::{Admission, Admitted};
 use crate::api::{Directory, HostGroup};
 use crate::assets::Assets;
 use crate::content;
-use crate::detect::Signal;
+use crate::detect::{Aspect, Signal};
 use crate::features::Features;
 use crate::fuse::{Calibration, Held};
 use crate::history::History;
 use crate::links::Links;
 use crate::model::{ApiModel, Calibrations, Knowledge, Model};
 use crate::neural::{self, Epoch, NoTeacher, Teacher, values};
-use crate::paths::{self, Paths, Pins};
+use crate::paths::{self, EndpointIndex, Paths, Pins};
 use crate::probe::Probe;
 use crate::record::ApiName;
 use crate::replay::Replay;
@@ -32,6 +34,7 @@ use crate::rooms::Rooms;
 use crate::sequence::Sequence;
 use crate::source::Accounts;
 use crate::volume::Volume;
+use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -193,7 +196,7 @@ fn learn_api<C: FnOnce(&[Held<'_>]) -> Calibration>(
         in_time.retain(|_| !odd.next().unwrap_or(false));
         Draft::new(&in_time, pins, &mut |phase, part| report(phase, 0.4 + 0.2 * part, None))
     };
-    let Draft { mut paths, rows, facts, content, mut signals, ties, networks_known } = draft;
+    let Draft { mut paths, rows, facts, soles, content, mut signals, ties, networks_known } = draft;
     if let Some(before) = before {
         paths.follow(before);
     }
@@ -210,7 +213,7 @@ fn learn_api<C: FnOnce(&[Held<'_>]) -> Calibration>(
     for (at, signal) in appraised {
         signals[at].push(signal);
     }
-    let rooms = Rooms { content, foresight, likeness, ..stateful(&rows, None, endpoints, &ties) };
+    let rooms = Rooms { content, foresight, likeness, ..stateful(&rows, None, &soles, &ties) };
     report("calibrating", 0.9, None);
     let held = held(&rows, &signals, &rooms.content);
     let calibration = calibrate(&held);
@@ -223,6 +226,7 @@ struct Draft<'h> {
     paths: Paths,
     rows: Vec<Row<'h>>,
     facts: Vec<EndpointFacts>,
+    soles: Vec<Option<Sole>>,
     content: content::Content,
     /// By row: what the rooms say that were learned without its fold.
     signals: Vec<Vec<Signal>>,
@@ -235,7 +239,7 @@ impl<'h> Draft<'h> {
         report("finding endpoints", 0.0);
         let paths = paths::learn(in_time, pins);
         report("arranging rows", 0.2);
-        let (rows, facts) = rows::rows(in_time, &paths);
+        let (rows, facts, soles) = rows::rows(in_time, &paths);
         let endpoints = facts.len();
         let networks_known = rows.iter().filter(|r| r.network.is_some()).count() * 2 > rows.len();
         report("learning fields", 0.3);
@@ -244,9 +248,9 @@ impl<'h> Draft<'h> {
         let all: Vec<&Row<'_>> = rows.iter().collect();
         let links = Links::learn(all.iter().copied());
         let ties = Ties { access: Access::learn(&all, &paths, &links), links };
-        let without: Vec<Rooms> = (0..FOLDS).map(|fold| stateful(&rows, Some(fold), endpoints, &ties)).collect();
+        let without: Vec<Rooms> = (0..FOLDS).map(|fold| stateful(&rows, Some(fold), &soles, &ties)).collect();
         replay(&without, &rows, &mut signals);
-        Self { paths, rows, facts, content, signals, ties, networks_known }
+        Self { paths, rows, facts, soles, content, signals, ties, networks_known }
     }
 
     fn held(&self) -> Vec<Held<'_>> {
@@ -265,6 +269,7 @@ fn held<'r>(rows: &[Row<'_>], signals: &'r [Vec<Signal>], content: &content::Con
             session: row.session,
             time: row.features.time.unwrap_or(0),
             counts: row.counts,
+            is_sole: row.is_sole,
             unit: row.unit,
             network: row.network,
             signals,
@@ -280,11 +285,12 @@ struct Ties {
 }
 
 /// All rooms but `content`, learned from every fold but one.
-fn stateful(rows: &[Row<'_>], without: Option<u8>, endpoints: usize, ties: &Ties) -> Rooms {
+fn stateful(rows: &[Row<'_>], without: Option<u8>, soles: &[Option<Sole>], ties: &Ties) -> Rooms {
+    let endpoints = soles.len();
     let kept: Vec<&Row<'_>> = rows.iter().filter(|r| Some(r.fold) != without).collect();
     let rows = || kept.iter().copied();
     Rooms {
-        assets: Assets::learn(rows(), endpoints),
+        assets: Assets::learn(rows(), soles),
         sequence: Sequence::learn(rows()),
         foresight: None,
         likeness: None,
@@ -299,9 +305,11 @@ fn stateful(rows: &[Row<'_>], without: Option<u8>, endpoints: usize, ties: &Ties
     }
 }
 
-/// Plays all rows through live state and collects what the rooms say that were learned without each row's fold.
+/// Plays all rows through live state and collects what the rooms say that were learned without each row's fold. The first rows of a known
+/// endpoint that one caller calls are judged as if it were new: so often does somebody bring an endpoint that nobody else calls.
 fn replay(without: &[Rooms], rows: &[Row<'_>], signals: &mut [Vec<Signal>]) {
     let mut play = Play::default();
+    let mut told: FxHashMap<EndpointIndex, u32> = FxHashMap::default();
     for (row, out) in rows.iter().zip(signals) {
         let Some(rooms) = without.get(usize::from(row.fold)) else { continue };
         play.step(row, |seen, live| {
@@ -309,6 +317,14 @@ fn replay(without: &[Rooms], rows: &[Row<'_>], signals: &mut [Vec<Signal>]) {
             rooms.score_stateful(seen, live, out);
             rooms.observe(seen, live);
         });
+        let Some(endpoint) = row.endpoint.filter(|_| row.is_sole) else { continue };
+        for signal in out.iter_mut().filter(|s| s.aspect == Aspect::Unseen) {
+            let times = told.entry(endpoint).or_default();
+            *times += 1;
+            if *times <= NOVELTIES {
+                signal.score = rooms.assets.novelty(row.features);
+            }
+        }
     }
 }
 

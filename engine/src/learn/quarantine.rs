@@ -21,7 +21,8 @@ pub(super) fn odd(rows: &[Row<'_>], held: &[Held<'_>], alpha: f64) -> Vec<bool> 
     let judged = calibration.each(held);
     let is_flagged = |at: &usize| {
         let (p, aspect) = judged[*at];
-        aspect.is_some_and(is_attack_like) && p.nats() > -alpha.max(calibration.least_alpha(held[*at].peers())).ln()
+        // Where one caller is all there is, nobody else can have done the same.
+        !rows[*at].is_sole && aspect.is_some_and(is_attack_like) && p.nats() > -alpha.max(calibration.least_alpha(held[*at].peers())).ln()
     };
     let flagged: Vec<usize> = (0..rows.len()).filter(is_flagged).collect();
     // Who did what that is odd.

@@ -6,10 +6,15 @@ use crate::features::{Features, Place};
 use crate::paths::{EndpointIndex, Paths, Route};
 use crate::record::{EndpointId, NetworkId};
 use rustc_hash::{FxHashMap, FxHashSet};
+use smallvec::SmallVec;
 use std::net::IpAddr;
 
 /// Folds for held-out scores.
 pub(crate) const FOLDS: u8 = 5;
+/// Successes after which an endpoint is known that only one caller calls: a webhook, a nightly job.
+pub(crate) const FAMILIAR: usize = 100;
+/// Sessions and networks that one caller is known by.
+const MARKS: usize = 3;
 /// Records that stand for one unit where nothing tells callers apart.
 const BLOCK: usize = 64;
 /// An endpoint with fewer distinct contents is divided into folds row by row.
@@ -19,7 +24,7 @@ pub(crate) const UNIT_SHARE: f32 = 0.01;
 const NETWORK_SHARE: f32 = 0.05;
 
 /// An endpoint that is not known is a novelty in itself, however often its few callers call it: so many requests of each count.
-const NOVELTIES: u32 = 2;
+pub(crate) const NOVELTIES: u32 = 2;
 
 /// One exchange as learners see it.
 #[derive(Debug, Clone)]
@@ -38,6 +43,8 @@ pub(crate) struct Row<'h> {
     pub(crate) weight: f32,
     /// Whether it is one of the sample that rates are measured on: of a unit that weighs less than it sends, an even part.
     pub(crate) counts: bool,
+    /// Whether the endpoint has one caller, whose habits are the endpoint's and nobody else's.
+    pub(crate) is_sole: bool,
 }
 
 impl Row<'_> {
@@ -57,7 +64,7 @@ impl Row<'_> {
 /// What is known of an endpoint beside its template.
 #[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
 pub struct EndpointFacts {
-    /// At least 3 successes from at least 2 units.
+    /// At least 3 successes from at least 2 units, or at least 100 from one.
     pub is_known: bool,
     /// A password-like field in.
     pub is_authentication: bool,
@@ -67,6 +74,50 @@ pub struct EndpointFacts {
     pub successes: u64,
     /// Requests per status.
     pub statuses: Vec<(u16, u64)>,
+}
+
+/// The one caller of an endpoint, by what it is known again.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Sole {
+    sessions: SmallVec<[u64; MARKS]>,
+    networks: SmallVec<[NetworkId; MARKS]>,
+}
+
+impl Sole {
+    fn note(&mut self, features: &Features) {
+        if let Some(session) = session_of(features).filter(|s| self.sessions.len() < MARKS && !self.sessions.contains(s)) {
+            self.sessions.push(session);
+        }
+        let network = features.source.map(crate::record::SourceId::network);
+        if let Some(network) = network.filter(|n| self.networks.len() < MARKS && !self.networks.contains(n)) {
+            self.networks.push(network);
+        }
+    }
+
+    /// Whether a request is surely of another caller: its network is another, and its session, if it has one.
+    pub(crate) fn is_other(&self, features: &Features) -> bool {
+        let session = session_of(features);
+        let Some(network) = features.source.map(crate::record::SourceId::network) else { return false };
+        !self.networks.is_empty() && !self.networks.contains(&network) && !session.is_some_and(|s| self.sessions.contains(&s))
+    }
+}
+
+/// Who succeeded at an endpoint: as many as matter.
+#[derive(Debug, Default)]
+struct Callers {
+    units: SmallVec<[u64; 2]>,
+    sole: Sole,
+}
+
+impl Callers {
+    fn note(&mut self, unit: u64, features: &Features) {
+        if self.units.len() < 2 && !self.units.contains(&unit) {
+            self.units.push(unit);
+        }
+        if self.units.len() == 1 {
+            self.sole.note(features);
+        }
+    }
 }
 
 /// Identity shared by everything that is no endpoint.
@@ -111,11 +162,11 @@ pub(crate) fn source_of(features: &Features) -> Option<u64> {
     Some(mix(bits, 0x50_1ace).max(1))
 }
 
-/// Rows in time order, and what is known of each endpoint.
-pub(crate) fn rows<'h>(history: &[&'h Features], paths: &Paths) -> (Vec<Row<'h>>, Vec<EndpointFacts>) {
+/// Rows in time order, what is known of each endpoint, and who alone calls it.
+pub(crate) fn rows<'h>(history: &[&'h Features], paths: &Paths) -> (Vec<Row<'h>>, Vec<EndpointFacts>, Vec<Option<Sole>>) {
     let units = Units::of(history);
     let mut facts = vec![EndpointFacts::default(); paths.endpoints().len()];
-    let mut succeeded: Vec<FxHashSet<u64>> = vec![FxHashSet::default(); facts.len()];
+    let mut callers: Vec<Callers> = facts.iter().map(|_| Callers::default()).collect();
     let mut passwords = vec![0u64; facts.len()];
     let mut statuses: Vec<FxHashMap<u16, u64>> = vec![FxHashMap::default(); facts.len()];
     let mut rows: Vec<Row<'h>> = Vec::with_capacity(history.len());
@@ -129,9 +180,7 @@ pub(crate) fn rows<'h>(history: &[&'h Features], paths: &Paths) -> (Vec<Row<'h>>
             passwords[e] += u64::from(has_password(features));
             if features.status() < 400 {
                 facts[e].successes += 1;
-                if succeeded[e].len() < 3 {
-                    succeeded[e].insert(unit);
-                }
+                callers[e].note(unit, features);
             }
         }
         let id = route.endpoint.map_or(UNSEEN, |e| paths.endpoint(e).id);
@@ -148,22 +197,25 @@ pub(crate) fn rows<'h>(history: &[&'h Features], paths: &Paths) -> (Vec<Row<'h>>
             fold: 0,
             weight: 1.0,
             counts: true,
+            is_sole: false,
         });
     }
-    for (e, fact) in facts.iter_mut().enumerate() {
-        fact.is_known = fact.successes >= 3 && succeeded[e].len() >= 2;
+    for (e, (fact, callers)) in facts.iter_mut().zip(&callers).enumerate() {
+        fact.is_known = fact.successes >= 3 && callers.units.len() >= 2 || fact.successes >= FAMILIAR as u64;
         fact.is_authentication = passwords[e] * 2 > fact.requests;
         fact.statuses = statuses[e].drain().collect();
         fact.statuses.sort_unstable();
     }
+    let soles: Vec<Option<Sole>> = callers.into_iter().map(|c| Some(c.sole).filter(|_| c.units.len() == 1)).collect();
     for row in &mut rows {
         let facts = row.route.endpoint.map(|e| &facts[e.0 as usize]);
         row.class = class_of(&row.features.method, facts);
         row.endpoint = row.route.endpoint.filter(|_| facts.is_some_and(|f| f.is_known));
+        row.is_sole = row.endpoint.is_some_and(|e| soles[e.0 as usize].is_some());
     }
     weigh(&mut rows);
     units.divide(&mut rows);
-    (rows, facts)
+    (rows, facts, soles)
 }
 
 /// Caps what one unit and one network count for in each endpoint.
@@ -194,7 +246,7 @@ fn weigh(rows: &mut [Row<'_>]) {
         row.weight = weight;
         let (due, sent) = due.entry((row.id, row.unit)).or_insert((0.5, 0u32));
         (*due, *sent) = (*due + weight, *sent + 1);
-        row.counts = if row.endpoint.is_some() { *due >= 1.0 } else { *sent <= NOVELTIES };
+        row.counts = if row.endpoint.is_some() && !row.is_sole { *due >= 1.0 } else { *sent <= NOVELTIES };
         if row.counts {
             *due -= 1.0;
         }
@@ -230,14 +282,15 @@ impl Units {
         }
     }
 
-    /// Puts rows into folds: rows of one session share one. Where there are no sessions, rows of one content do, so that nothing is
-    /// judged by its own copy; endpoints with few contents are divided row by row, or a fold would hold all there is.
+    /// Puts rows into folds: rows of one session share one. Where there are no sessions, and at known endpoints of one caller, rows of
+    /// one content do, so that nothing is judged by its own copy; endpoints with few contents are divided row by row, or a fold would hold
+    /// all there is.
     fn divide(&self, rows: &mut [Row<'_>]) {
         let content = |f: &Features| {
             f.fields.iter().filter(|f| f.place.is_of_endpoint()).fold(hash(f.path.as_bytes()), |key, f| mix(key, f.value_hash))
         };
         let mut contents: FxHashMap<EndpointId, FxHashSet<u64>> = FxHashMap::default();
-        for row in rows.iter().filter(|r| !self.by_session || r.session.is_none()) {
+        for row in rows.iter().filter(|r| !self.by_session || r.session.is_none() || r.is_sole) {
             let known = contents.entry(row.id).or_default();
             if known.len() < FEW_CONTENTS {
                 known.insert(content(row.features));
@@ -245,7 +298,7 @@ impl Units {
         }
         for (at, row) in rows.iter_mut().enumerate() {
             let key = match row.session {
-                Some(session) if self.by_session => session,
+                Some(session) if self.by_session && !row.is_sole => session,
                 _ if contents.get(&row.id).is_some_and(|c| c.len() >= FEW_CONTENTS) => content(row.features),
                 _ => at as u64,
             };

@@ -5,6 +5,7 @@
 mod facts;
 mod probe;
 mod replay;
+mod sole;
 mod source;
 mod trial;
 
