@@ -15,8 +15,9 @@ const REMEMBERED: usize = 64;
 /// Values that a profile knows by hash, the most frequent ones.
 const MAX_KNOWN: usize = 512;
 
-/// Strange characters that a value may be explained without.
-const MAX_STRANGE: usize = 3;
+/// Strange letters, and signs, that a value may be explained without.
+const MAX_LETTERS: usize = 6;
+const MAX_SIGNS: usize = 3;
 /// Values below which a field is not judged by its own profile alone, and that weigh as much as all values of a kind do.
 const SMALL: f32 = 1_000.0;
 const TRUSTED: f32 = 300.0;
@@ -162,16 +163,31 @@ impl FieldProfile {
         ]
     }
 
-    /// A value of a free text without the few characters that the field never had, and what it costs to have them, nats: one
-    /// strange sign makes every score odd that looks at its neighbours, and people type one now and then. `None`: not such a value.
+    /// A value without the few characters that the field never had, and what it costs to have them, nats: one strange sign makes every
+    /// score odd that looks at its neighbours, and people type one now and then. Signs are let pass in free text alone, letters of other
+    /// languages anywhere: names have them, and who has one has others. `None`: not such a value.
     pub(super) fn plain(&self, value: &str) -> Option<(String, f32)> {
-        let unseen = self.unseen_chars(value);
-        if self.kinds[ValueKind::Free as usize] <= 0.3 * self.n || unseen == 0 || unseen > MAX_STRANGE {
+        let mut plain = String::with_capacity(value.len());
+        let mut met = [0u64; 4];
+        let (mut letters, mut signs, mut again) = (0usize, 0usize, 0usize);
+        for c in value.chars() {
+            let slot = char_slot(c);
+            let bit = 1 << (slot % 64);
+            if self.knows_char(c) || (self.is_password && c.is_alphanumeric()) {
+                plain.push(c);
+            } else if met[slot / 64] & bit != 0 {
+                again += 1;
+            } else {
+                met[slot / 64] |= bit;
+                if c.is_alphabetic() && !c.is_ascii() { letters += 1 } else { signs += 1 }
+            }
+        }
+        let is_free = self.kinds[ValueKind::Free as usize] > 0.3 * self.n;
+        if letters + signs == 0 || letters > MAX_LETTERS || signs > if is_free { MAX_SIGNS } else { 0 } {
             return None;
         }
-        let plain: String = value.chars().filter(|c| self.knows_char(*c)).collect();
-        let again = value.chars().count() - plain.chars().count() - unseen;
-        Some((plain, self.new_char * unseen as f32 + again as f32))
+        let new = signs + letters.min(1);
+        Some((plain, self.new_char * new as f32 + (letters.max(1) - 1 + again) as f32))
     }
 
     /// Distinct words that neither the field nor the pool knows, at most 6.
@@ -382,5 +398,22 @@ mod tests {
         assert!(profile.tails().is_some_and(|tails| tails.nats(&whole) > strange));
         assert!(nats(&profile, "red' OR 1=1--") > strange + 10.0);
         assert!(nats(&profile, "red## book##") > strange);
+    }
+
+    #[test]
+    fn letters_of_another_language_cost_what_one_new_letter_does_and_signs_pass_in_free_text_alone() {
+        let searched = searched();
+        let mut counts = FieldCounts::default();
+        for n in 0..2_000 {
+            let name = format!("anna.moore{n}@mail.example");
+            counts.add(&Field::of_path(0, &name), &name, 1.0);
+        }
+        let mail = FieldProfile::compile(&counts, None);
+        for profile in [&searched, &mail] {
+            let (plain, cost) = profile.plain("näöna").expect("two strange letters");
+            assert_eq!((plain.as_str(), cost), ("nna", profile.new_char + 1.0));
+            assert!(profile.plain("anna").is_none());
+        }
+        assert!(searched.plain("ann'a").is_some() && mail.plain("ann'a").is_none() && mail.plain("än'a").is_none());
     }
 }

@@ -28,9 +28,9 @@ pub enum ValueKind {
     Jwt,
     /// IPv4 address.
     Ip,
-    /// At least 20 characters of letters and digits, both.
+    /// At least 20 characters of letters and digits, both, and not words and numbers joined.
     Token,
-    /// Letters, digits, `_`, `-`, beginning with a letter.
+    /// Letters, digits, `_`, `-`, beginning with a letter: `hello_world`, `urban-parka-teal-31`.
     Ident,
     /// Dotted or slashed words.
     Path,
@@ -76,7 +76,7 @@ impl ValueKind {
             return Self::Jwt;
         }
         if has.other == 0 {
-            if b.len() >= 20 && has.digit > 0 && has.alpha > 0 {
+            if b.len() >= 20 && has.digit > 0 && has.alpha > 0 && !is_words(b) {
                 return Self::Token;
             }
             if b[0].is_ascii_alphabetic() || b[0] == b'_' {
@@ -208,6 +208,12 @@ fn number(b: &[u8]) -> ValueKind {
     }
 }
 
+/// Whether it is words and numbers with one `-` or `_` between two.
+fn is_words(b: &[u8]) -> bool {
+    let is_one = |part: &[u8]| !part.is_empty() && (part.iter().all(u8::is_ascii_alphabetic) || part.iter().all(u8::is_ascii_digit));
+    b.split(|c| matches!(c, b'-' | b'_')).all(is_one)
+}
+
 fn is_uuid(b: &[u8]) -> bool {
     b.iter().enumerate().all(|(i, c)| if matches!(i, 8 | 13 | 18 | 23) { *c == b'-' } else { c.is_ascii_hexdigit() })
 }
@@ -261,6 +267,8 @@ mod tests {
             ("https://example.com/a?b=c", ValueKind::Url),
             ("10.0.0.1", ValueKind::Ip),
             ("hello_world", ValueKind::Ident),
+            ("urban-parka-teal-31", ValueKind::Ident),
+            ("wind-proof-urban-parka-teal-31", ValueKind::Ident),
             ("a/b/c", ValueKind::Path),
             ("O'Brien", ValueKind::Free),
             ("../etc/passwd", ValueKind::Free),
