@@ -2,13 +2,17 @@
 
 use anyhow::Context as _;
 use serde::Deserialize;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
 /// The truth about exchanges, by their ids.
 #[derive(Debug, Default)]
-pub(crate) struct Labels(HashMap<String, Truth>);
+pub(crate) struct Labels {
+    truths: HashMap<String, Truth>,
+    /// Groups in which something is an attack.
+    attacking: HashSet<u64>,
+}
 
 /// The truth about one exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,14 +51,23 @@ impl Labels {
             };
             let mut hasher = DefaultHasher::new();
             (file, if group.is_empty() { &id } else { &group }).hash(&mut hasher);
-            self.0.insert(id, Truth { is_attack, group: hasher.finish() });
+            let group = hasher.finish();
+            if is_attack {
+                self.attacking.insert(group);
+            }
+            self.truths.insert(id, Truth { is_attack, group });
         }
         Ok(())
     }
 
     /// The truth about an exchange, if it is known.
     pub(crate) fn of(&self, id: Option<&str>) -> Option<Truth> {
-        self.0.get(id?).copied()
+        self.truths.get(id?).copied()
+    }
+
+    /// Whether an exchange is an attack, or belongs together with one.
+    pub(crate) fn is_of_attacker(&self, id: Option<&str>) -> bool {
+        self.of(id).is_some_and(|truth| self.attacking.contains(&truth.group))
     }
 }
 
@@ -75,6 +88,7 @@ mod tests {
         let of = |id| labels.of(Some(id)).unwrap();
         assert!(of("a").is_attack && !of("b").is_attack);
         assert!(of("a").group == of("b").group && of("b").group != of("c").group);
+        assert!(labels.is_of_attacker(Some("b")) && !labels.is_of_attacker(Some("c")) && !labels.is_of_attacker(Some("d")));
         assert_eq!(labels.of(Some("d")), None);
         assert_eq!(labels.of(None), None);
     }

@@ -44,7 +44,7 @@ pub(crate) struct Args {
     /// Judge with this model instead of learning one.
     #[arg(long, value_name = "IN.weir", conflicts_with = "train")]
     use_model: Option<PathBuf>,
-    /// Leave out what is an attack: CSV with the columns id and label (benign or attack).
+    /// Leave out what is an attack, or of a group with one: CSV with the columns id, label (benign or attack) and perhaps group.
     #[arg(long, num_args = 1.., value_name = "FILE.csv")]
     labels: Vec<PathBuf>,
     /// Write JSON.
@@ -98,8 +98,7 @@ fn judged(files: &[PathBuf], skipped: u64, config: &Config, model: &Arc<Model>, 
     let mut seen = 0;
     judge(files, config, model, |exchange, verdict| {
         seen += 1;
-        let is_attack = labels.of(exchange.id.as_deref()).is_some_and(|truth| truth.is_attack);
-        if seen <= skipped || is_attack {
+        if seen <= skipped || labels.is_of_attacker(exchange.id.as_deref()) {
             return Ok(());
         }
         match model.peers(&extractor.extract(exchange)) {
