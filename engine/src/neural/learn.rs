@@ -41,6 +41,16 @@ pub enum Report<F> {
 }
 
 impl<F> Report<F> {
+    /// For people: whether it judges, and if not why.
+    #[must_use]
+    pub fn outcome(&self) -> String {
+        match self {
+            Self::Off => "turned off".to_owned(),
+            Self::LeftOut { why, .. } => format!("left out ({why})"),
+            Self::Kept(_) => "judges".to_owned(),
+        }
+    }
+
     /// For the manifest.
     #[must_use]
     pub fn to_json(&self, to_json: fn(&F) -> serde_json::Value) -> serde_json::Value {

@@ -5,7 +5,7 @@ use super::ablate::{Contribution, table};
 use super::read_of;
 use super::tally::{Distinct, Tally};
 use crate::terminal::{Paint, count};
-use engine::Model;
+use engine::{ApiName, Model};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -64,12 +64,13 @@ impl Summary<'_> {
             "endpoints",
             &format!("{} discovered, {} in what was judged", self.model.endpoints().len(), distinct(tally.endpoints())),
         );
+        let of = |api: &ApiName| if self.model.apis().len() > 1 { format!(", {api}") } else { String::new() };
         for (api, chain) in self.model.chains() {
-            line(
-                &mut text,
-                "Markov chain",
-                &format!("{chain}{}", if self.model.apis().len() > 1 { format!(", {api}") } else { String::new() }),
-            );
+            line(&mut text, "Markov chain", &format!("{chain}{}", of(api)));
+        }
+        for api in self.model.apis() {
+            let (steps, values) = (api.network.outcome(), api.value_network.outcome());
+            line(&mut text, "networks", &format!("steps: {steps}; values: {values}{}", of(&api.name)));
         }
         line(&mut text, "sessions", &distinct(tally.sessions()));
         line(
