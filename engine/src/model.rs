@@ -4,7 +4,7 @@ use crate::admitted::{Admission, Admitted};
 use crate::api::HostMap;
 use crate::features::Features;
 use crate::fuse::{Calibration, Peers};
-use crate::learn::{EndpointFacts, Row, class_of};
+use crate::learn::{EndpointFacts, Row, class_of, session_of};
 use crate::neural::values::Likeness;
 use crate::neural::{self, Foresight, Report, values};
 use crate::paths::{EndpointIndex, Paths, Route};
@@ -62,6 +62,7 @@ pub struct ApiModel {
     pub paths: Paths,
     /// What is known of each endpoint.
     pub facts: Vec<EndpointFacts>,
+    crowd: Option<u64>,
     /// What each detector learned.
     pub rooms: Rooms,
     /// From scores to probabilities.
@@ -268,6 +269,8 @@ fn damaged(name: &str, why: &impl std::fmt::Display) -> ModelError {
 /// What learning gives besides the endpoints.
 pub(crate) struct Knowledge {
     pub(crate) facts: Vec<EndpointFacts>,
+    /// A session that is no caller's: most of everything has it.
+    pub(crate) crowd: Option<u64>,
     pub(crate) rooms: Rooms,
     pub(crate) calibration: Calibration,
     pub(crate) network: Report<neural::Figures>,
@@ -290,7 +293,7 @@ impl ApiModel {
     }
 
     pub(crate) fn new(name: ApiName, alpha: f64, paths: Paths, knowledge: Knowledge, rows: &[Row<'_>]) -> Self {
-        let Knowledge { facts, rooms, calibration, network, value_network, set_aside } = knowledge;
+        let Knowledge { facts, crowd, rooms, calibration, network, value_network, set_aside } = knowledge;
         let mut responses: Vec<BTreeSet<(u16, String)>> = vec![BTreeSet::new(); facts.len()];
         for row in rows {
             let Some(EndpointIndex(e)) = row.route.endpoint else { continue };
@@ -313,7 +316,12 @@ impl ApiModel {
             set_aside,
         };
         let response_fields = responses.into_iter().map(|set| set.into_iter().collect()).collect();
-        Self { name, alpha, paths, facts, rooms, calibration, free_text, network, value_network, stats, response_fields }
+        Self { name, alpha, paths, facts, crowd, rooms, calibration, free_text, network, value_network, stats, response_fields }
+    }
+
+    /// The session of a request, unless it tells no callers apart.
+    pub(crate) fn session_of(&self, features: &Features) -> Option<u64> {
+        session_of(features).filter(|session| self.crowd != Some(*session))
     }
 
     /// Whom a request with this route is compared with.
@@ -341,6 +349,7 @@ impl ApiModel {
             "requests": self.stats.requests,
             "set_aside": self.stats.set_aside,
             "sessions": self.stats.sessions,
+            "has_crowd": self.crowd.is_some(),
             "from": self.stats.from.map(crate::time::rfc3339),
             "until": self.stats.until.map(crate::time::rfc3339),
             "endpoints": self.facts.len(),

@@ -196,7 +196,7 @@ fn learn_api<C: FnOnce(&[Held<'_>]) -> Calibration>(
         in_time.retain(|_| !odd.next().unwrap_or(false));
         Draft::new(&in_time, pins, &mut |phase, part| report(phase, 0.4 + 0.2 * part, None))
     };
-    let Draft { mut paths, rows, facts, soles, content, mut signals, ties, networks_known } = draft;
+    let Draft { mut paths, rows, facts, soles, crowd, content, mut signals, ties, networks_known } = draft;
     if let Some(before) = before {
         paths.follow(before);
     }
@@ -218,7 +218,7 @@ fn learn_api<C: FnOnce(&[Held<'_>]) -> Calibration>(
     let held = held(&rows, &signals, &rooms.content);
     let calibration = calibrate(&held);
     report("done", 1.0, None);
-    ApiModel::new(name, alpha, paths, Knowledge { facts, rooms, calibration, network, value_network, set_aside }, &rows)
+    ApiModel::new(name, alpha, paths, Knowledge { facts, crowd, rooms, calibration, network, value_network, set_aside }, &rows)
 }
 
 /// What is learned before networks are taught, with what each row's fold would have said of it.
@@ -227,6 +227,7 @@ struct Draft<'h> {
     rows: Vec<Row<'h>>,
     facts: Vec<EndpointFacts>,
     soles: Vec<Option<Sole>>,
+    crowd: Option<u64>,
     content: content::Content,
     /// By row: what the rooms say that were learned without its fold.
     signals: Vec<Vec<Signal>>,
@@ -239,7 +240,7 @@ impl<'h> Draft<'h> {
         report("finding endpoints", 0.0);
         let paths = paths::learn(in_time, pins);
         report("arranging rows", 0.2);
-        let (rows, facts, soles) = rows::rows(in_time, &paths);
+        let rows::Arranged { rows, facts, soles, crowd } = rows::rows(in_time, &paths);
         let endpoints = facts.len();
         let networks_known = rows.iter().filter(|r| r.network.is_some()).count() * 2 > rows.len();
         report("learning fields", 0.3);
@@ -250,7 +251,7 @@ impl<'h> Draft<'h> {
         let ties = Ties { access: Access::learn(&all, &paths, &links), links };
         let without: Vec<Rooms> = (0..FOLDS).map(|fold| stateful(&rows, Some(fold), &soles, &ties)).collect();
         replay(&without, &rows, &mut signals);
-        Self { paths, rows, facts, soles, content, signals, ties, networks_known }
+        Self { paths, rows, facts, soles, crowd, content, signals, ties, networks_known }
     }
 
     fn held(&self) -> Vec<Held<'_>> {

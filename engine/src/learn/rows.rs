@@ -17,6 +17,8 @@ pub(crate) const FAMILIAR: usize = 100;
 const MARKS: usize = 3;
 /// Records that stand for one unit where nothing tells callers apart.
 const BLOCK: usize = 64;
+/// Records from which on one caller may be told to be a crowd.
+const CROWD: usize = 1_000;
 /// An endpoint with fewer distinct contents is divided into folds row by row.
 const FEW_CONTENTS: usize = 50;
 /// Most of a profile that one unit, and one network, may be.
@@ -162,9 +164,22 @@ pub(crate) fn source_of(features: &Features) -> Option<u64> {
     Some(mix(bits, 0x50_1ace).max(1))
 }
 
-/// Rows in time order, what is known of each endpoint, and who alone calls it.
-pub(crate) fn rows<'h>(history: &[&'h Features], paths: &Paths) -> (Vec<Row<'h>>, Vec<EndpointFacts>, Vec<Option<Sole>>) {
+/// A history, arranged.
+pub(crate) struct Arranged<'h> {
+    /// In time order.
+    pub(crate) rows: Vec<Row<'h>>,
+    /// By endpoint.
+    pub(crate) facts: Vec<EndpointFacts>,
+    /// By endpoint: who alone calls it.
+    pub(crate) soles: Vec<Option<Sole>>,
+    /// A session that more than half of everything has: a load balancer's address, say. Its rows are of no session.
+    pub(crate) crowd: Option<u64>,
+}
+
+/// Arranges a history in time order.
+pub(crate) fn rows<'h>(history: &[&'h Features], paths: &Paths) -> Arranged<'h> {
     let units = Units::of(history);
+    let crowd = most_of(history.iter().filter_map(|f| session_of(f)), history.len());
     let mut facts = vec![EndpointFacts::default(); paths.endpoints().len()];
     let mut callers: Vec<Callers> = facts.iter().map(|_| Callers::default()).collect();
     let mut passwords = vec![0u64; facts.len()];
@@ -184,14 +199,14 @@ pub(crate) fn rows<'h>(history: &[&'h Features], paths: &Paths) -> (Vec<Row<'h>>
             }
         }
         let id = route.endpoint.map_or(UNSEEN, |e| paths.endpoint(e).id);
-        let network = features.source.map(crate::record::SourceId::network);
+        let network = features.source.filter(|_| !units.is_crowd(features, at)).map(crate::record::SourceId::network);
         rows.push(Row {
             features,
             route,
             endpoint: None,
             id,
             class: Class::Read,
-            session: session_of(features),
+            session: session_of(features).filter(|session| crowd != Some(*session)),
             unit,
             network,
             fold: 0,
@@ -215,7 +230,14 @@ pub(crate) fn rows<'h>(history: &[&'h Features], paths: &Paths) -> (Vec<Row<'h>>
     }
     weigh(&mut rows);
     units.divide(&mut rows);
-    (rows, facts, soles)
+    Arranged { rows, facts, soles, crowd }
+}
+
+/// What more than half of many rows have, if any.
+fn most_of(keys: impl Iterator<Item = u64>, rows: usize) -> Option<u64> {
+    let mut counts: FxHashMap<u64, usize> = FxHashMap::default();
+    keys.for_each(|key| *counts.entry(key).or_default() += 1);
+    counts.into_iter().find(|(_, count)| rows >= CROWD && count * 2 > rows).map(|(key, _)| key)
 }
 
 /// Caps what one unit and one network count for in each endpoint.
@@ -256,6 +278,8 @@ fn weigh(rows: &mut [Row<'_>]) {
 /// What counts as one caller in this history.
 struct Units {
     by_session: bool,
+    /// Who sends most of everything: a load balancer that hides all callers, or the only one there is. Its requests stand for many.
+    crowd: Option<u64>,
 }
 
 impl Units {
@@ -266,10 +290,20 @@ impl Units {
             *counts.entry(session).or_default() += 1;
         }
         let repeated = counts.values().filter(|c| **c >= 2).count();
-        Self { by_session: !counts.is_empty() && repeated * 5 >= counts.len() }
+        let mut units = Self { by_session: !counts.is_empty() && repeated * 5 >= counts.len(), crowd: None };
+        units.crowd = most_of(history.iter().enumerate().map(|(at, features)| units.caller(features, at)), history.len());
+        units
+    }
+
+    fn is_crowd(&self, features: &Features, at: usize) -> bool {
+        self.crowd.is_some_and(|crowd| crowd == self.caller(features, at))
     }
 
     fn unit(&self, features: &Features, at: usize) -> u64 {
+        if self.is_crowd(features, at) { (at / BLOCK) as u64 } else { self.caller(features, at) }
+    }
+
+    fn caller(&self, features: &Features, at: usize) -> u64 {
         if let Some(subject) = features.subject {
             return subject.0 as u64;
         }
@@ -290,7 +324,8 @@ impl Units {
             f.fields.iter().filter(|f| f.place.is_of_endpoint()).fold(hash(f.path.as_bytes()), |key, f| mix(key, f.value_hash))
         };
         let mut contents: FxHashMap<EndpointId, FxHashSet<u64>> = FxHashMap::default();
-        for row in rows.iter().filter(|r| !self.by_session || r.session.is_none() || r.is_sole) {
+        let by_content = |at: usize, r: &Row<'_>| !self.by_session || r.session.is_none() || r.is_sole || self.is_crowd(r.features, at);
+        for row in rows.iter().enumerate().filter(|(at, row)| by_content(*at, row)).map(|(_, row)| row) {
             let known = contents.entry(row.id).or_default();
             if known.len() < FEW_CONTENTS {
                 known.insert(content(row.features));
@@ -298,7 +333,7 @@ impl Units {
         }
         for (at, row) in rows.iter_mut().enumerate() {
             let key = match row.session {
-                Some(session) if self.by_session && !row.is_sole => session,
+                Some(session) if !by_content(at, row) => session,
                 _ if contents.get(&row.id).is_some_and(|c| c.len() >= FEW_CONTENTS) => content(row.features),
                 _ => at as u64,
             };

@@ -4,10 +4,8 @@
 
 use super::{Incoming, Partition};
 use crate::features::Features;
-use crate::learn::session_of;
 use crate::model::{ApiModel, Model};
 use crate::neural::{Answer, Ask, Carried, Foresight, Heads};
-use crate::record::ApiName;
 use crate::sequence::{Trace, token};
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
@@ -39,16 +37,16 @@ struct Turn<'m> {
 }
 
 /// Key of a session of one API.
-pub(super) fn session_key(features: &Features, api: &ApiName) -> Option<u64> {
+pub(super) fn session_key(features: &Features, api: &ApiModel) -> Option<u64> {
     use crate::features::hash::{hash, mix};
-    session_of(features).map(|session| mix(session, hash(api.0.as_bytes())))
+    api.session_of(features).map(|session| mix(session, hash(api.name.0.as_bytes())))
 }
 
 /// The step that a record is to the network of its API, if both exist.
 fn step_of<'m>(model: &'m Model, features: &Features) -> Option<Step<'m>> {
     let api: &ApiModel = model.api(&features.host)?;
     let foresight = api.foresight()?;
-    let session = session_key(features, &api.name)?;
+    let session = session_key(features, api)?;
     let index = api.paths.route(features).endpoint.filter(|e| api.facts[e.0 as usize].is_known)?;
     Some(Step { foresight, session, token: token(api.paths.endpoint(index).id, features.status()) })
 }

@@ -98,7 +98,7 @@ impl Partition {
         let endpoint = route.endpoint.filter(|_| peers.is_known);
         let id = route.endpoint.map_or(UNSEEN, |e| api.paths.endpoint(e).id);
         let seen = Seen { features, route: &route, endpoint, id, class, now: self.meta.clock, is_timely };
-        let session_key = session_key(features, &api.name);
+        let session_key = session_key(features, api);
         let mut session = session_key.and_then(|key| self.sessions.take(&key)).unwrap_or_default();
         let source_key = source_of(features);
         let mut source = self.shared.take_source(source_key);

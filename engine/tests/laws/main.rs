@@ -6,6 +6,7 @@ mod ablation;
 mod admitted;
 mod arbitrary;
 mod caps;
+mod crowd;
 mod damage;
 mod drift;
 mod explain;
