@@ -99,9 +99,10 @@ impl Tail {
         let own = f64::from(self.n) / (f64::from(self.n) + SHRINKAGE);
         self.scale = (own * self.scale + (1.0 - own) * class.scale).max(MIN_SCALE);
         if let (Some(mine), Some(theirs)) = (self.positive, class.positive) {
-            // The half observation that stands for what was never seen is the class's to give.
+            // The half observation that stands for what was never seen is the class's to give; who never saw it knows no more than the class.
             let seen = (mine * (f64::from(self.n) + 1.0) - 0.5).max(0.0);
-            self.positive = Some((seen + SHRINKAGE * theirs) / (f64::from(self.n) + SHRINKAGE));
+            let shrunk = (seen + SHRINKAGE * theirs) / (f64::from(self.n) + SHRINKAGE);
+            self.positive = Some(if seen > 0.5 { shrunk } else { shrunk.max(theirs) });
         }
     }
 
@@ -189,6 +190,23 @@ mod tests {
         assert!((tail.p(1.0).probability() - 0.01).abs() < 0.002);
         assert!(tail.p(0.0).probability() > 0.99);
         assert!(tail.p(5.0).probability() < 1e-4);
+    }
+
+    #[test]
+    fn who_never_saw_an_event_claims_no_more_than_its_class() {
+        let never = |n: usize| Tail::fit(vec![0.0; n], 1).expect("enough");
+        let class = never(20_000);
+        for n in [100, 1_000, 10_000] {
+            let mut own = never(n);
+            own.shrink_to(&class);
+            assert!((own.p(1.0).nats() - class.p(1.0).nats()).abs() < 1e-9, "{n}");
+        }
+        let mut sample = vec![0.0; 990];
+        sample.extend([2.0; 10]);
+        let mut own = Tail::fit(sample, 1).expect("enough");
+        let alone = own.p(2.0).nats();
+        own.shrink_to(&class);
+        assert!(own.p(2.0).nats() > alone && own.p(2.0).nats() < class.p(2.0).nats());
     }
 
     #[test]

@@ -34,7 +34,7 @@ use crate::rooms::Rooms;
 use crate::sequence::Sequence;
 use crate::source::Accounts;
 use crate::volume::Volume;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -306,24 +306,31 @@ fn stateful(rows: &[Row<'_>], without: Option<u8>, soles: &[Option<Sole>], ties:
     }
 }
 
-/// Plays all rows through live state and collects what the rooms say that were learned without each row's fold. The first rows of a known
-/// endpoint that one caller calls are judged as if it were new: so often does somebody bring an endpoint that nobody else calls.
+/// Plays all rows through live state and collects what the rooms say that were learned without each row's fold.
+///
+/// How often an endpoint comes that nobody called before is counted over the last quarter: before, everything was new. The first rows of
+/// a known endpoint that one caller calls are judged as if it were new then.
 fn replay(without: &[Rooms], rows: &[Row<'_>], signals: &mut [Vec<Signal>]) {
     let mut play = Play::default();
     let mut told: FxHashMap<EndpointIndex, u32> = FxHashMap::default();
-    for (row, out) in rows.iter().zip(signals) {
+    let settled = rows.len() * 3 / 4;
+    let early: FxHashSet<EndpointIndex> = rows[..settled].iter().filter_map(|row| row.endpoint).collect();
+    for (at, (row, out)) in rows.iter().zip(signals).enumerate() {
         let Some(rooms) = without.get(usize::from(row.fold)) else { continue };
         play.step(row, |seen, live| {
             rooms.arrive(seen, live);
             rooms.score_stateful(seen, live, out);
             rooms.observe(seen, live);
         });
-        let Some(endpoint) = row.endpoint.filter(|_| row.is_sole) else { continue };
         for signal in out.iter_mut().filter(|s| s.aspect == Aspect::Unseen) {
-            let times = told.entry(endpoint).or_default();
-            *times += 1;
-            if *times <= NOVELTIES {
-                signal.score = rooms.assets.novelty(row.features);
+            if at < settled {
+                signal.score = 0.0;
+            } else if let Some(endpoint) = row.endpoint.filter(|e| row.is_sole && !early.contains(e)) {
+                let times = told.entry(endpoint).or_default();
+                *times += 1;
+                if *times <= NOVELTIES {
+                    signal.score = rooms.assets.novelty(row.features);
+                }
             }
         }
     }
