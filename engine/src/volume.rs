@@ -128,7 +128,7 @@ impl Volume {
         let mut sessions: FxHashMap<u64, Counters> = FxHashMap::default();
         let mut largest: FxHashMap<(u32, u64), ([f32; 3], Class)> = FxHashMap::default();
         for row in rows {
-            let (Some(session), Some(now), Some(EndpointIndex(endpoint))) = (row.session, row.features.time, row.endpoint) else {
+            let (Some(session), Some(now), Some(EndpointIndex(endpoint))) = (row.session, row.features.time, row.route.endpoint) else {
                 continue;
             };
             let counters = sessions.entry(session).or_default();
@@ -166,9 +166,10 @@ impl Volume {
         (0..3).map(|w| (nats(w), w)).max_by(|a, b| a.0.total_cmp(&b.0)).unwrap_or((0.0, 0))
     }
 
-    /// Answers [`Aspect::Count`]. An endpoint that is not known has no history, nor have its few callers.
+    /// Answers [`Aspect::Count`]; at an endpoint that is little known by what sessions do at others of its class. A path that leads nowhere
+    /// is `probe`'s.
     pub fn score(&self, seen: &Seen<'_>, live: &Live<'_>, out: &mut Vec<Signal>) {
-        if !live.has_session || !seen.is_timely || seen.endpoint.is_none() {
+        if !live.has_session || !seen.is_timely || seen.route.endpoint.is_none() {
             return;
         }
         let Some((tails, level)) = self.tails(seen) else { return };

@@ -170,7 +170,7 @@ pub(crate) struct Arranged<'h> {
     pub(crate) rows: Vec<Row<'h>>,
     /// By endpoint.
     pub(crate) facts: Vec<EndpointFacts>,
-    /// By endpoint: who alone calls it.
+    /// By endpoint: who alone calls it, and often.
     pub(crate) soles: Vec<Option<Sole>>,
     /// A session that more than half of everything has: a load balancer's address, say. Its rows are of no session.
     pub(crate) crowd: Option<u64>,
@@ -221,7 +221,11 @@ pub(crate) fn rows<'h>(history: &[&'h Features], paths: &Paths) -> Arranged<'h> 
         fact.statuses = statuses[e].drain().collect();
         fact.statuses.sort_unstable();
     }
-    let soles: Vec<Option<Sole>> = callers.into_iter().map(|c| Some(c.sole).filter(|_| c.units.len() == 1)).collect();
+    // What one caller did a few times, another may well do for the first time.
+    let alone = |(facts, callers): (&EndpointFacts, Callers)| {
+        Some(callers.sole).filter(|_| callers.units.len() == 1 && facts.successes >= FAMILIAR as u64)
+    };
+    let soles: Vec<Option<Sole>> = facts.iter().zip(callers).map(alone).collect();
     for row in &mut rows {
         let facts = row.route.endpoint.map(|e| &facts[e.0 as usize]);
         row.class = class_of(&row.features.method, facts);

@@ -34,6 +34,7 @@ fn customer(at: i64, n: usize) -> Call {
 /// Calls of 150 customers, and the one provider's.
 fn model() -> Arc<Model> {
     let mut calls: Vec<Call> = (0..6_000).map(|n| customer(n * 5_000, n as usize)).collect();
+    calls.extend((0..2).map(|n| call(n * 1_000_000 + 7, 11, "POST", "/v2/password-reset").sends(r#"{"email":"a@mail.example"}"#)));
     calls.extend((0..300).map(|n| hook(n * 100_000 + 5, n as u64)));
     calls.sort_by_key(|call| call.at);
     learned(&calls)
@@ -62,6 +63,18 @@ fn a_second_caller_of_a_webhook_is_told() {
     let verdict = judge.judge(&other);
     let told = verdict.reasons.iter().any(|r| r.observed == "called by another than the only caller that it ever had");
     assert!(told, "{verdict:#?}");
+}
+
+#[test]
+fn a_flood_at_an_endpoint_that_is_little_known_is_seen() {
+    let model = model();
+    let mut judge = Judge::new(&model);
+    let mut reset =
+        |n: i64| judge.judge(&call(40_000_000 + n * 500, 12, "POST", "/v2/password-reset").sends(r#"{"email":"a@mail.example"}"#));
+    assert_eq!(reset(0).label, Label::Benign);
+    let last = (1..80).map(&mut reset).last().expect("a verdict");
+    assert_eq!(last.label, Label::Anomalous, "{last:#?}");
+    assert_blamed(&last, Family::AccountTakeover, "session");
 }
 
 #[test]
