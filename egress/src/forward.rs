@@ -110,9 +110,11 @@ impl Forwarder {
                 self.settle(delivery)?;
             }
             self.hold()?;
-            self.tell_if_due()?;
+            if self.report.at.is_none_or(|at| at.elapsed() >= TELL_EVERY) {
+                self.tell()?;
+            }
         }
-        self.report.tell()
+        self.tell()
     }
 
     /// Reads what there is; while records wait, only stays in the group.
@@ -260,10 +262,8 @@ impl Forwarder {
         }
     }
 
-    fn tell_if_due(&mut self) -> Result<(), EgressError> {
-        if self.report.at.is_some_and(|at| at.elapsed() < TELL_EVERY) {
-            return Ok(());
-        }
+    /// Tells how things stand, with how far it is behind.
+    fn tell(&mut self) -> Result<(), EgressError> {
         self.report.at = Some(Instant::now());
         match self.worker.ends() {
             Ok(ends) => {
