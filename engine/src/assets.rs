@@ -268,7 +268,8 @@ fn is_release(seen: &Seen<'_>, live: &Live<'_>) -> bool {
 
 /// Whether a path has a word that endpoints for operators have.
 fn is_internal(features: &Features) -> bool {
-    features.segments().any(|segment| INTERNAL.iter().any(|word| segment.to_ascii_lowercase().contains(word)))
+    let path = features.path.to_ascii_lowercase();
+    INTERNAL.iter().any(|word| path.contains(word))
 }
 
 /// The known endpoint that shares most with the path.

@@ -167,6 +167,9 @@ impl FieldProfile {
     /// score odd that looks at its neighbours, and people type one now and then. Signs are let pass in free text alone, letters of other
     /// languages anywhere: names have them, and who has one has others. `None`: not such a value.
     pub(super) fn plain(&self, value: &str) -> Option<(String, f32)> {
+        if self.unseen_chars(value) == 0 {
+            return None;
+        }
         let mut plain = String::with_capacity(value.len());
         let mut met = [0u64; 4];
         let (mut letters, mut signs, mut again) = (0usize, 0usize, 0usize);
@@ -183,7 +186,7 @@ impl FieldProfile {
             }
         }
         let is_free = self.kinds[ValueKind::Free as usize] > 0.3 * self.n;
-        if letters + signs == 0 || letters > MAX_LETTERS || signs > if is_free { MAX_SIGNS } else { 0 } {
+        if letters > MAX_LETTERS || signs > if is_free { MAX_SIGNS } else { 0 } {
             return None;
         }
         let new = signs + letters.min(1);

@@ -375,26 +375,30 @@ mod tests {
             .collect()
     }
 
+    /// A read of an endpoint by a caller.
+    fn held(endpoint: u32, unit: u64, signals: &[Signal]) -> Held<'_> {
+        Held {
+            endpoint: Some(EndpointIndex(endpoint)),
+            class: Class::Read,
+            has_free_text: false,
+            session: None,
+            time: 0,
+            counts: true,
+            is_sole: false,
+            unit,
+            network: None,
+            signals,
+        }
+    }
+
     #[test]
     fn a_pooled_question_is_calibrated_over_all_endpoints() {
         let signal = |aspect| Signal { aspect, score: 1.0, level: Level::Own, bet: 0 };
         let quiet = |aspect| [Signal { score: 0.0, ..signal(aspect) }];
         let both = [Aspect::Certain, Aspect::Step].map(|aspect| {
             let (quiet, odd) = (quiet(aspect), [signal(aspect)]);
-            let held = |endpoint: u32, signals| Held {
-                endpoint: Some(EndpointIndex(endpoint)),
-                class: Class::Read,
-                has_free_text: false,
-                session: None,
-                time: 0,
-                counts: true,
-                is_sole: false,
-                unit: 0,
-                network: None,
-                signals,
-            };
-            let mut rows: Vec<Held<'_>> = (0..800).map(|n| held(n % 2, &quiet[..])).collect();
-            rows.extend((0..200).map(|_| held(0, &odd[..])));
+            let mut rows: Vec<Held<'_>> = (0..800).map(|n| held(n % 2, 0, &quiet[..])).collect();
+            rows.extend((0..200).map(|_| held(0, 0, &odd[..])));
             let calibration = Calibration::fit(&rows, Plan::default());
             [0, 1].map(|endpoint| {
                 let mut out = Vec::new();
@@ -408,22 +412,10 @@ mod tests {
     #[test]
     fn what_one_machine_does_all_day_hides_nothing_of_others() {
         let [quiet, odd] = [0.0, 9.0].map(|score| [Signal { aspect: Aspect::Count, score, level: Level::Own, bet: 7 }]);
-        let held = |unit: u64, signals| Held {
-            endpoint: Some(EndpointIndex(0)),
-            class: Class::Read,
-            has_free_text: false,
-            session: None,
-            time: 0,
-            counts: true,
-            is_sole: false,
-            unit,
-            network: None,
-            signals,
-        };
         let p = |machine: u64, others: u64| {
-            let mut rows: Vec<Held<'_>> = (0..5_000).map(|n| held(n, &quiet[..])).collect();
-            rows.extend((0..machine).map(|_| held(9_000, &odd[..])));
-            rows.extend((0..others).map(|n| held(10_000 + n, &odd[..])));
+            let mut rows: Vec<Held<'_>> = (0..5_000).map(|n| held(0, n, &quiet[..])).collect();
+            rows.extend((0..machine).map(|_| held(0, 9_000, &odd[..])));
+            rows.extend((0..others).map(|n| held(0, 10_000 + n, &odd[..])));
             let peers = rows[0].peers();
             Calibration::fit(&rows, Plan::default()).request(peers, PValue::from_nats(12.0)).nats()
         };

@@ -9,6 +9,13 @@ const ENOUGH: usize = 3;
 /// So many callers are many: one or two of them are few.
 const MANY: usize = 20;
 
+/// Remembers something new, as long as there is room for it.
+pub(super) fn remember<T: PartialEq, const ROOM: usize>(known: &mut SmallVec<[T; ROOM]>, new: T) {
+    if known.len() < ROOM && !known.contains(&new) {
+        known.push(new);
+    }
+}
+
 /// Who did something: as many of them as matter.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Breadth {
@@ -20,12 +27,9 @@ pub(crate) struct Breadth {
 impl Breadth {
     /// Notes who did it.
     pub(crate) fn note(&mut self, unit: u64, network: Option<NetworkId>) {
-        if self.units.len() < ENOUGH && !self.units.contains(&unit) {
-            self.units.push(unit);
-        }
+        remember(&mut self.units, unit);
         match network {
-            Some(network) if self.networks.len() < ENOUGH && !self.networks.contains(&network) => self.networks.push(network),
-            Some(_) => {}
+            Some(network) => remember(&mut self.networks, network),
             None => self.has_unknown = true,
         }
     }

@@ -1,10 +1,11 @@
 //! The training view of a history: rows with endpoint, breadth unit, fold and weight.
 
+use super::breadth::remember;
 use crate::detect::{Class, Seen};
 use crate::features::hash::{hash, mix};
 use crate::features::{Features, Place};
 use crate::paths::{EndpointIndex, Paths, Route};
-use crate::record::{EndpointId, NetworkId};
+use crate::record::{EndpointId, NetworkId, SourceId};
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 use std::net::IpAddr;
@@ -87,19 +88,14 @@ pub(crate) struct Sole {
 
 impl Sole {
     fn note(&mut self, features: &Features) {
-        if let Some(session) = session_of(features).filter(|s| self.sessions.len() < MARKS && !self.sessions.contains(s)) {
-            self.sessions.push(session);
-        }
-        let network = features.source.map(crate::record::SourceId::network);
-        if let Some(network) = network.filter(|n| self.networks.len() < MARKS && !self.networks.contains(n)) {
-            self.networks.push(network);
-        }
+        session_of(features).into_iter().for_each(|session| remember(&mut self.sessions, session));
+        network_of(features).into_iter().for_each(|network| remember(&mut self.networks, network));
     }
 
     /// Whether a request is surely of another caller: its network is another, and its session, if it has one.
     pub(crate) fn is_other(&self, features: &Features) -> bool {
         let session = session_of(features);
-        let Some(network) = features.source.map(crate::record::SourceId::network) else { return false };
+        let Some(network) = network_of(features) else { return false };
         !self.networks.is_empty() && !self.networks.contains(&network) && !session.is_some_and(|s| self.sessions.contains(&s))
     }
 }
@@ -113,9 +109,7 @@ struct Callers {
 
 impl Callers {
     fn note(&mut self, unit: u64, features: &Features) {
-        if self.units.len() < 2 && !self.units.contains(&unit) {
-            self.units.push(unit);
-        }
+        remember(&mut self.units, unit);
         if self.units.len() == 1 {
             self.sole.note(features);
         }
@@ -129,6 +123,11 @@ pub(crate) const UNSEEN: EndpointId = EndpointId(0);
 pub(crate) fn session_of(features: &Features) -> Option<u64> {
     let key = features.session?.0;
     Some((key >> 64) as u64 ^ key as u64)
+}
+
+/// Network that a request came from.
+fn network_of(features: &Features) -> Option<NetworkId> {
+    features.source.map(SourceId::network)
 }
 
 /// Class of a request.
@@ -179,7 +178,7 @@ pub(crate) struct Arranged<'h> {
 /// Arranges a history in time order.
 pub(crate) fn rows<'h>(history: &[&'h Features], paths: &Paths) -> Arranged<'h> {
     let units = Units::of(history);
-    let crowd = most_of(history.iter().filter_map(|f| session_of(f)), history.len());
+    let crowd = units.crowd_session;
     let mut facts = vec![EndpointFacts::default(); paths.endpoints().len()];
     let mut callers: Vec<Callers> = facts.iter().map(|_| Callers::default()).collect();
     let mut passwords = vec![0u64; facts.len()];
@@ -187,7 +186,7 @@ pub(crate) fn rows<'h>(history: &[&'h Features], paths: &Paths) -> Arranged<'h> 
     let mut rows: Vec<Row<'h>> = Vec::with_capacity(history.len());
     for (at, features) in history.iter().enumerate() {
         let route = paths.route(features);
-        let unit = units.unit(features, at);
+        let unit = units.unit(at);
         if let Some(EndpointIndex(e)) = route.endpoint {
             let e = e as usize;
             facts[e].requests += 1;
@@ -199,7 +198,7 @@ pub(crate) fn rows<'h>(history: &[&'h Features], paths: &Paths) -> Arranged<'h> 
             }
         }
         let id = route.endpoint.map_or(UNSEEN, |e| paths.endpoint(e).id);
-        let network = features.source.filter(|_| !units.is_crowd(features, at)).map(crate::record::SourceId::network);
+        let network = network_of(features).filter(|_| !units.is_crowd(at));
         rows.push(Row {
             features,
             route,
@@ -237,11 +236,29 @@ pub(crate) fn rows<'h>(history: &[&'h Features], paths: &Paths) -> Arranged<'h> 
     Arranged { rows, facts, soles, crowd }
 }
 
-/// What more than half of many rows have, if any.
-fn most_of(keys: impl Iterator<Item = u64>, rows: usize) -> Option<u64> {
-    let mut counts: FxHashMap<u64, usize> = FxHashMap::default();
+/// Whose a record is, as well as it tells.
+fn caller(features: &Features, by_session: bool, at: usize) -> u64 {
+    if let Some(subject) = features.subject {
+        return subject.0 as u64;
+    }
+    if let (true, Some(session)) = (by_session, session_of(features)) {
+        return session;
+    }
+    match features.source {
+        Some(source) => mix(hash(source.0.to_string().as_bytes()), features.agent),
+        None => (at / BLOCK) as u64,
+    }
+}
+
+fn counted(keys: impl Iterator<Item = u64>) -> FxHashMap<u64, usize> {
+    let mut counts = FxHashMap::default();
     keys.for_each(|key| *counts.entry(key).or_default() += 1);
-    counts.into_iter().find(|(_, count)| rows >= CROWD && count * 2 > rows).map(|(key, _)| key)
+    counts
+}
+
+/// What more than half of many rows have, if any.
+fn most_of(counts: &FxHashMap<u64, usize>, rows: usize) -> Option<u64> {
+    counts.iter().find(|(_, count)| rows >= CROWD && *count * 2 > rows).map(|(key, _)| *key)
 }
 
 /// Caps what one unit and one network count for in each endpoint.
@@ -282,6 +299,10 @@ fn weigh(rows: &mut [Row<'_>]) {
 /// What counts as one caller in this history.
 struct Units {
     by_session: bool,
+    /// A session that more than half of everything has.
+    crowd_session: Option<u64>,
+    /// By record.
+    callers: Vec<u64>,
     /// Who sends most of everything: a load balancer that hides all callers, or the only one there is. Its requests stand for many.
     crowd: Option<u64>,
 }
@@ -289,35 +310,20 @@ struct Units {
 impl Units {
     /// Sessions tell callers apart where at least a fifth of them have two requests.
     fn of(history: &[&Features]) -> Self {
-        let mut counts: FxHashMap<u64, u32> = FxHashMap::default();
-        for session in history.iter().filter_map(|f| session_of(f)) {
-            *counts.entry(session).or_default() += 1;
-        }
-        let repeated = counts.values().filter(|c| **c >= 2).count();
-        let mut units = Self { by_session: !counts.is_empty() && repeated * 5 >= counts.len(), crowd: None };
-        units.crowd = most_of(history.iter().enumerate().map(|(at, features)| units.caller(features, at)), history.len());
-        units
+        let sessions = counted(history.iter().filter_map(|f| session_of(f)));
+        let repeated = sessions.values().filter(|c| **c >= 2).count();
+        let by_session = !sessions.is_empty() && repeated * 5 >= sessions.len();
+        let callers: Vec<u64> = history.iter().enumerate().map(|(at, features)| caller(features, by_session, at)).collect();
+        let crowd = most_of(&counted(callers.iter().copied()), history.len());
+        Self { by_session, crowd_session: most_of(&sessions, history.len()), callers, crowd }
     }
 
-    fn is_crowd(&self, features: &Features, at: usize) -> bool {
-        self.crowd.is_some_and(|crowd| crowd == self.caller(features, at))
+    fn is_crowd(&self, at: usize) -> bool {
+        self.crowd == Some(self.callers[at])
     }
 
-    fn unit(&self, features: &Features, at: usize) -> u64 {
-        if self.is_crowd(features, at) { (at / BLOCK) as u64 } else { self.caller(features, at) }
-    }
-
-    fn caller(&self, features: &Features, at: usize) -> u64 {
-        if let Some(subject) = features.subject {
-            return subject.0 as u64;
-        }
-        if let (true, Some(session)) = (self.by_session, session_of(features)) {
-            return session;
-        }
-        match features.source {
-            Some(source) => mix(hash(source.0.to_string().as_bytes()), features.agent),
-            None => (at / BLOCK) as u64,
-        }
+    fn unit(&self, at: usize) -> u64 {
+        if self.is_crowd(at) { (at / BLOCK) as u64 } else { self.callers[at] }
     }
 
     /// Puts rows into folds: rows of one session share one. Where there are no sessions, and at known endpoints of one caller, rows of
@@ -328,7 +334,7 @@ impl Units {
             f.fields.iter().filter(|f| f.place.is_of_endpoint()).fold(hash(f.path.as_bytes()), |key, f| mix(key, f.value_hash))
         };
         let mut contents: FxHashMap<EndpointId, FxHashSet<u64>> = FxHashMap::default();
-        let by_content = |at: usize, r: &Row<'_>| !self.by_session || r.session.is_none() || r.is_sole || self.is_crowd(r.features, at);
+        let by_content = |at: usize, r: &Row<'_>| !self.by_session || r.session.is_none() || r.is_sole || self.is_crowd(at);
         for row in rows.iter().enumerate().filter(|(at, row)| by_content(*at, row)).map(|(_, row)| row) {
             let known = contents.entry(row.id).or_default();
             if known.len() < FEW_CONTENTS {
