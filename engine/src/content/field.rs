@@ -368,6 +368,7 @@ fn worst_window(x: &[f32], width: usize) -> (f32, usize) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tails::with_strange;
     use super::{FieldCounts, FieldProfile, SCORES, Scratch};
     use crate::features::{Field, ValueKind};
 
@@ -397,10 +398,18 @@ mod tests {
         let profile = searched();
         let whole = profile.scores("red# book", ValueKind::Free, None, &mut Scratch::default()).whole;
         let (plain, strange) = (nats(&profile, "red book"), nats(&profile, "red# book"));
-        assert!((strange - plain - profile.new_char).abs() < 0.01, "{plain} {strange} {}", profile.new_char);
+        assert!((strange - with_strange(plain, profile.new_char)).abs() < 0.01, "{plain} {strange} {}", profile.new_char);
         assert!(profile.tails().is_some_and(|tails| tails.nats(&whole) > strange));
         assert!(nats(&profile, "red' OR 1=1--") > strange + 10.0);
         assert!(nats(&profile, "red## book##") > strange);
+    }
+
+    #[test]
+    fn strange_signs_and_an_odd_rest_are_no_independent_oddities() {
+        let profile = searched();
+        let [rest, whole, more] = ["gnnrb kdljr", "gnn#rb kdljr", "gnn#rb k!djlr"].map(|value| nats(&profile, value));
+        assert!(rest > 10.0 && whole >= rest && whole < rest + 0.5 * profile.new_char, "{rest} {whole}");
+        assert!(more >= whole, "{more} {whole}");
     }
 
     #[test]

@@ -11,6 +11,10 @@ pub(super) const SCORE_NAMES: [&str; SCORES] =
 /// The first of the scores that look at parts of a value, not at the whole.
 pub(super) const FIRST_OF_PARTS: usize = 3;
 
+/// Nats up to which strange characters in a plain value count in full, and what each nat beyond counts.
+const CHECKED: f32 = 10.0;
+const BEYOND: f32 = 0.25;
+
 /// The scores of a value.
 #[derive(Debug, Clone)]
 pub(super) struct Scores {
@@ -39,7 +43,7 @@ impl Tails {
     /// The smaller surprisal of a value: as it is, or as a plain one with strange characters in it (see `FieldProfile::plain`).
     pub(super) fn nats_of(&self, scored: &Scores) -> f32 {
         let whole = self.nats(&scored.whole);
-        scored.plain.as_ref().map_or(whole, |plain| whole.min(self.nats(&plain.0) + plain.1))
+        scored.plain.as_ref().map_or(whole, |plain| whole.min(with_strange(self.nats(&plain.0), plain.1)))
     }
 
     /// Surprisal of a value in nats, from its scores.
@@ -54,6 +58,13 @@ impl Tails {
             .max_by(|a, b| self.each[*a].p(f64::from(scores[*a])).nats().total_cmp(&self.each[*b].p(f64::from(scores[*b])).nats()))
             .unwrap_or(0)
     }
+}
+
+/// What a value claims of which the rest claims so much, and its strange characters cost so much, nats. They are no independent oddities
+/// ("3/4 sleeve" has digits, too), and no field shows so many values that the product of both could be checked.
+pub(super) fn with_strange(rest: f32, cost: f32) -> f32 {
+    let both = rest + cost;
+    if both > CHECKED { rest.max(CHECKED + BEYOND * (both - CHECKED)) } else { both }
 }
 
 fn sum_of(tails: &[Tail], scores: &[f32; SCORES]) -> f32 {
