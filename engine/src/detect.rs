@@ -159,6 +159,7 @@ impl Aspect {
         match self {
             Self::Client => 6.0,
             Self::Members => 12.0,
+            Self::Step => 10.0,
             _ => f64::INFINITY,
         }
     }
