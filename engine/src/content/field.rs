@@ -18,6 +18,8 @@ const MAX_KNOWN: usize = 512;
 /// Strange letters, and signs, that a value may be explained without.
 const MAX_LETTERS: usize = 6;
 const MAX_SIGNS: usize = 3;
+/// Share of a field's values below which a sign is rare.
+const RARE: f32 = 0.03;
 /// Values below which a field is not judged by its own profile alone, and that weigh as much as all values of a kind do.
 const SMALL: f32 = 1_000.0;
 const TRUSTED: f32 = 300.0;
@@ -39,6 +41,8 @@ pub(super) struct FieldProfile {
     /// (ln(1 + length), cumulative share) ascending.
     lengths: Vec<(f32, f32)>,
     chars: Vec<u64>,
+    /// The same without signs that hardly any value has.
+    usual: Vec<u64>,
     new_char: f32,
     text: Grams,
     symbols: Grams,
@@ -93,12 +97,10 @@ impl FieldProfile {
                 ((1.0 + f32::from(l)).ln(), below)
             })
             .collect();
-        let mut chars = vec![0u64; 4];
-        for (slot, _) in counts.chars.iter().enumerate().filter(|(_, c)| **c > 0.0) {
-            chars[slot / 64] |= 1 << (slot % 64);
-        }
+        let mut chars = slots(counts, |_, seen| seen > 0.0);
+        let mut usual = slots(counts, |c, seen| seen > 0.0 && (seen >= RARE * n || !c.is_ascii_punctuation()));
         if let Some(pool) = pool {
-            for (a, b) in chars.iter_mut().zip(&pool.chars) {
+            for (a, b) in chars.iter_mut().zip(&pool.chars).chain(usual.iter_mut().zip(&pool.usual)) {
                 *a |= b;
             }
         }
@@ -116,6 +118,7 @@ impl FieldProfile {
             sensitive: counts.sensitive,
             lengths,
             chars,
+            usual,
             new_char: -((once_chars + 0.5) / (n + 1.0)).ln().min(-0.05),
             text: Grams::compile(counts.text.clone(), 3, 256.0, pool.map(|p| &p.text)),
             symbols: Grams::compile(counts.symbols.clone(), 4, 64.0, pool.map(|p| &p.symbols)),
@@ -164,19 +167,26 @@ impl FieldProfile {
     }
 
     /// A value without the few characters that the field never had, and what it costs to have them, nats: one strange sign makes every
-    /// score odd that looks at its neighbours, and people type one now and then. Signs are let pass in free text alone, letters of other
-    /// languages anywhere: names have them, and who has one has others. `None`: not such a value.
+    /// score odd that looks at its neighbours, and people type one now and then. Signs are let pass in free text alone, there also one that
+    /// the field hardly ever had, within a word ("r&b"); letters of other languages anywhere: names have them, and who has one has others.
+    /// `None`: not such a value.
     pub(super) fn plain(&self, value: &str) -> Option<(String, f32)> {
-        if self.unseen_chars(value) == 0 {
+        if value.chars().all(|c| has(&self.usual, c)) {
             return None;
         }
+        let is_free = self.kinds[ValueKind::Free as usize] > 0.3 * self.n;
         let mut plain = String::with_capacity(value.len());
         let mut met = [0u64; 4];
         let (mut letters, mut signs, mut again) = (0usize, 0usize, 0usize);
-        for c in value.chars() {
+        let mut is_after_word = false;
+        let mut rest = value.chars();
+        while let Some(c) = rest.next() {
+            let is_in_word = is_after_word && rest.clone().next().is_some_and(char::is_alphanumeric);
+            is_after_word = c.is_alphanumeric();
+            let is_rare = is_free && is_in_word && !has(&self.usual, c);
             let slot = char_slot(c);
             let bit = 1 << (slot % 64);
-            if self.knows_char(c) || (self.is_password && c.is_alphanumeric()) {
+            if (self.knows_char(c) && !is_rare) || (self.is_password && c.is_alphanumeric()) {
                 plain.push(c);
             } else if met[slot / 64] & bit != 0 {
                 again += 1;
@@ -185,8 +195,7 @@ impl FieldProfile {
                 if c.is_alphabetic() && !c.is_ascii() { letters += 1 } else { signs += 1 }
             }
         }
-        let is_free = self.kinds[ValueKind::Free as usize] > 0.3 * self.n;
-        if letters > MAX_LETTERS || signs > if is_free { MAX_SIGNS } else { 0 } {
+        if signs + letters == 0 || letters > MAX_LETTERS || signs > if is_free { MAX_SIGNS } else { 0 } {
             return None;
         }
         let new = signs + letters.min(1);
@@ -220,8 +229,7 @@ impl FieldProfile {
 
     /// Whether the field ever had a character.
     pub(super) fn knows_char(&self, c: char) -> bool {
-        let slot = char_slot(c);
-        self.chars[slot / 64] & (1 << (slot % 64)) != 0
+        has(&self.chars, c)
     }
 
     /// Distinct characters that the field never had; of a password, signs only.
@@ -342,6 +350,21 @@ fn known_values(counts: &FieldCounts) -> Vec<(u64, f32)> {
     known
 }
 
+/// Slots of characters, as a bit map: those of which it holds that they, and the weight of values that have them, are such.
+fn slots(counts: &FieldCounts, is_such: impl Fn(char, f32) -> bool) -> Vec<u64> {
+    let mut map = vec![0u64; 4];
+    for (slot, _) in counts.chars.iter().enumerate().filter(|(slot, seen)| is_such(char::from(*slot as u8), **seen)) {
+        map[slot / 64] |= 1 << (slot % 64);
+    }
+    map
+}
+
+/// Whether a bit map has the slot of a character.
+fn has(map: &[u64], c: char) -> bool {
+    let slot = char_slot(c);
+    map[slot / 64] & (1 << (slot % 64)) != 0
+}
+
 fn is_number(kind: ValueKind) -> bool {
     matches!(kind, ValueKind::Int | ValueKind::Float)
 }
@@ -410,6 +433,18 @@ mod tests {
         let [rest, whole, more] = ["gnnrb kdljr", "gnn#rb kdljr", "gnn#rb k!djlr"].map(|value| nats(&profile, value));
         assert!(rest > 10.0 && whole >= rest && whole < rest + 0.5 * profile.new_char, "{rest} {whole}");
         assert!(more >= whole, "{more} {whole}");
+    }
+
+    #[test]
+    fn a_rare_sign_within_a_word_of_a_free_text_is_let_pass_and_elsewhere_it_is_not() {
+        let mut counts = FieldCounts::default();
+        for n in 0..2_000 {
+            let value = if n % 100 == 0 { "salt & pepper".to_owned() } else { format!("salt and pepper {n}") };
+            counts.add(&Field::of_path(0, &value), &value, 1.0);
+        }
+        let profile = FieldProfile::compile(&counts, None);
+        assert_eq!(profile.plain("s&p").expect("within a word").0, "sp");
+        assert!(profile.plain("salt & pepper").is_none() && profile.plain("salt&").is_none());
     }
 
     #[test]
