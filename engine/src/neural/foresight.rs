@@ -89,21 +89,20 @@ impl Foresight {
         Signal { aspect: Aspect::Foreseen, score: self.against(ask.next, answer.nats), level: Level::Own, bet }
     }
 
-    /// The same where the network was sure of a step: nats that another one costs.
+    /// The same where the network was sure of a step: nats that another one costs; 0 where it was not sure, or right.
     ///
     /// A step that is rare at its endpoint happens to everybody now and then; one that is never taken where the way leaves no choice does
-    /// not, and is measured by such places alone.
-    pub(super) fn certain(ask: &Ask, answer: &Answer) -> Option<Signal> {
+    /// not. It is measured over all requests that the network was asked about: few of many.
+    pub(super) fn certain(ask: &Ask, answer: &Answer) -> Signal {
         let [(slot, p), ..] = answer.likely;
-        let score = if slot == ask.next { 0.0 } else { answer.nats };
-        (p >= SURE).then(|| Signal { aspect: Aspect::Certain, score, level: Level::Own, bet: mix(u64::from(ask.previous), 8) })
+        let score = if slot == ask.next || p < SURE { 0.0 } else { answer.nats };
+        Signal { aspect: Aspect::Certain, score, level: Level::Own, bet: mix(u64::from(ask.previous), 8) }
     }
 
-    /// Answers [`Aspect::Foreseen`] where the network was asked, and [`Aspect::Certain`] where it was sure.
+    /// Answers [`Aspect::Foreseen`] and [`Aspect::Certain`] where the network was asked.
     pub fn score(&self, live: &Live<'_>, out: &mut Vec<Signal>) {
         if let Some((ask, answer)) = &live.foreseen {
-            out.push(self.signal(ask, answer));
-            out.extend(Self::certain(ask, answer));
+            out.extend([self.signal(ask, answer), Self::certain(ask, answer)]);
         }
     }
 
@@ -146,9 +145,9 @@ mod tests {
         let said = |next: u16, p: f32| {
             let ask = Ask { previous: 1, gap: 0, next, state: [0.0; STATE] };
             let answer = Answer { nats: 8.5, state: [0.0; STATE], likely: [(4, p), (5, 0.001), (6, 0.0)] };
-            Foresight::certain(&ask, &answer).map(|signal| signal.score)
+            Foresight::certain(&ask, &answer).score
         };
-        assert_eq!([said(4, 0.999), said(7, 0.999), said(7, 0.9)], [Some(0.0), Some(8.5), None]);
+        assert_eq!([said(4, 0.999), said(7, 0.999), said(7, 0.9)], [0.0, 8.5, 0.0]);
     }
 
     #[test]

@@ -218,7 +218,7 @@ pub(super) fn walk_all(
 fn answers(foresight: &Foresight, heads: &mut dyn Heads, sessions: &[&[Event]]) -> Result<Vec<(usize, Signal)>, HeadError> {
     let mut signals = Vec::new();
     walk_all(foresight, heads, sessions, &mut |session, event, ask, answer| {
-        let said = std::iter::once(foresight.signal(ask, answer)).chain(Foresight::certain(ask, answer));
+        let said = [foresight.signal(ask, answer), Foresight::certain(ask, answer)];
         signals.extend(said.map(|signal| (sessions[session][event].row, signal)));
     })?;
     Ok(signals)
