@@ -293,7 +293,8 @@ pub trait Worker: Send {
     /// A partition is not ours.
     fn resume(&mut self, partitions: &[TopicPartition]) -> Result<(), LogError>;
 
-    /// Next offset to be written in each partition that is ours, for lag.
+    /// Where each partition that is ours ends, for lag: behind its last record, once all of it was handed out; until then marks of
+    /// transactions may count, too.
     ///
     /// # Errors
     /// The log cannot be reached.

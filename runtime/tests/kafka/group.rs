@@ -134,6 +134,28 @@ fn an_assignment_starts_where_the_group_has_committed() {
 }
 
 #[test]
+fn marks_of_transactions_are_nothing_that_waits() {
+    let log = log();
+    let (input, out) = (topic(&log, "group.marks.in", 1), topic(&log, "group.marks.out", 1));
+    fill(&log, &input, 10);
+    let spec = member("group.marks", &input, "a");
+    copy_all(&log, &mut *log.worker(&spec).unwrap(), &spec, &out, 10);
+    let mut reader = log.worker(&member("group.marks.reader", &out, "b")).unwrap();
+    let (mut last, mut count) = (None, 0);
+    while count < 10 {
+        let read = records(&mut *reader, 100);
+        count += read.len();
+        last = read.last().map(position);
+    }
+    let last = last.expect("ten records").positions;
+    let began = Instant::now();
+    while reader.ends().unwrap() != last {
+        assert!(began.elapsed() < PATIENCE, "{:?} where {last:?} is all", reader.ends());
+        assert!(reader.poll(1, TICK).unwrap().is_empty());
+    }
+}
+
+#[test]
 fn a_joining_member_takes_partitions_over_where_the_first_one_stopped() {
     let log = log();
     let input = topic(&log, "group.joins", 2);

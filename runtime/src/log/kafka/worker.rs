@@ -296,7 +296,17 @@ impl Worker for KafkaWorker {
 
     fn ends(&mut self) -> Result<Vec<(TopicPartition, Offset)>, LogError> {
         let partitions: Vec<_> = self.owned.keys().cloned().collect();
-        limits_now(&self.consumer, &partitions, rdkafka::Offset::End, &self.names)
+        let mut ends = limits_now(&self.consumer, &partitions, rdkafka::Offset::End, &self.names)?;
+        let positions = self.consumer.position().map_err(|e| error::sort("asking for positions", &e))?;
+        let positions: BTreeMap<_, _> = convert::elements(&positions, &self.names).into_iter().collect();
+        for (at, end) in &mut ends {
+            // Whatever lies between the last record and the position is marks of transactions, which the position passes over.
+            let is_all_read = positions.get(at).copied().flatten().is_some_and(|position| position >= *end);
+            if let Some(next) = self.owned.get(at).filter(|_| is_all_read) {
+                *end = *next;
+            }
+        }
+        Ok(ends)
     }
 }
 
