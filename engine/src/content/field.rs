@@ -168,8 +168,8 @@ impl FieldProfile {
 
     /// A value without the few characters that the field never had, and what it costs to have them, nats: one strange sign makes every
     /// score odd that looks at its neighbours, and people type one now and then. Signs are let pass in free text alone, there also one that
-    /// the field hardly ever had, within a word ("r&b"); letters of other languages anywhere: names have them, and who has one has others.
-    /// `None`: not such a value.
+    /// the field hardly ever had, within a word ("r&b"); letters of other languages anywhere: names have them, and who has one has others;
+    /// and spaces anywhere ("anna at mail.example"). `None`: not such a value.
     pub(super) fn plain(&self, value: &str) -> Option<(String, f32)> {
         if value.chars().all(|c| has(&self.usual, c)) {
             return None;
@@ -177,7 +177,7 @@ impl FieldProfile {
         let is_free = self.kinds[ValueKind::Free as usize] > 0.3 * self.n;
         let mut plain = String::with_capacity(value.len());
         let mut met = [0u64; 4];
-        let (mut letters, mut signs, mut again) = (0usize, 0usize, 0usize);
+        let (mut letters, mut signs, mut spaces, mut again) = (0usize, 0usize, 0usize, 0usize);
         let mut is_after_word = false;
         let mut rest = value.chars();
         while let Some(c) = rest.next() {
@@ -192,13 +192,17 @@ impl FieldProfile {
                 again += 1;
             } else {
                 met[slot / 64] |= bit;
-                if c.is_alphabetic() && !c.is_ascii() { letters += 1 } else { signs += 1 }
+                match c {
+                    ' ' => spaces = 1,
+                    _ if c.is_alphabetic() && !c.is_ascii() => letters += 1,
+                    _ => signs += 1,
+                }
             }
         }
-        if signs + letters == 0 || letters > MAX_LETTERS || signs > if is_free { MAX_SIGNS } else { 0 } {
+        if signs + letters + spaces == 0 || letters > MAX_LETTERS || signs > if is_free { MAX_SIGNS } else { 0 } {
             return None;
         }
-        let new = signs + letters.min(1);
+        let new = signs + spaces + letters.min(1);
         Some((plain, self.new_char * new as f32 + (letters.max(1) - 1 + again) as f32))
     }
 
@@ -461,6 +465,7 @@ mod tests {
             assert_eq!((plain.as_str(), cost), ("nna", profile.new_char + 1.0));
             assert!(profile.plain("anna").is_none());
         }
+        assert_eq!(mail.plain("anna at mail").expect("spaces").0, "annaatmail");
         assert!(searched.plain("ann'a").is_some() && mail.plain("ann'a").is_none() && mail.plain("än'a").is_none());
     }
 }
