@@ -465,7 +465,7 @@ mod tests {
             assert_eq!((plain.as_str(), cost), ("nna", profile.new_char + 1.0));
             assert!(profile.plain("anna").is_none());
         }
-        assert_eq!(mail.plain("anna at mail").expect("spaces").0, "annaatmail");
+        assert_eq!(mail.plain("anna on mail").expect("spaces").0, "annaonmail");
         assert!(searched.plain("ann'a").is_some() && mail.plain("ann'a").is_none() && mail.plain("än'a").is_none());
     }
 }
