@@ -17,6 +17,9 @@ const SUPPORT: u32 = 30;
 /// Segments that a version may stand in.
 const VERSIONED: usize = 3;
 
+/// Share of endpoints called without a credential from which on that says nothing.
+const OPEN: f32 = 0.98;
+
 /// Words that endpoints for operators have in their paths.
 const INTERNAL: [&str; 10] = ["admin", "debug", "internal", "metrics", "actuator", "console", "export", "backup", "test", "swagger"];
 
@@ -53,6 +56,11 @@ impl Traits {
     /// How much odder an endpoint is, nats, for a trait that so many known ones have.
     fn odder(self, count: u32) -> f32 {
         -((count as f32 + 0.5) / (self.live as f32 + 1.0)).ln()
+    }
+
+    /// Whether nothing, or next to nothing, is called with a credential: a public site, or a log that tells of none.
+    fn is_open(self) -> bool {
+        self.open as f32 >= OPEN * self.live.max(1) as f32
     }
 }
 
@@ -126,6 +134,13 @@ impl Assets {
         place + given(has_password(features), doors) + given(is_open, open)
     }
 
+    /// Whether an unseen endpoint is one that a release of the API brings: callers with a credential use it from several networks. What is
+    /// for operators, and what is open to anybody (or old) where other endpoints are not, is no release however many find it.
+    fn is_release(&self, seen: &Seen<'_>, live: &Live<'_>) -> bool {
+        let is_as_closed = seen.features.credential != Credential::None || (self.traits.is_open() && !self.is_older(seen.features));
+        is_as_closed && newcomer::is_usual(seen, live, newcomer::path_key(seen)) && !is_internal(seen.features)
+    }
+
     fn habits(&self, endpoint: Option<EndpointIndex>) -> Option<&Habits> {
         endpoint.and_then(|e| self.endpoints.get(e.0 as usize))
     }
@@ -147,7 +162,7 @@ impl Assets {
     pub fn score(&self, seen: &Seen<'_>, live: &Live<'_>, out: &mut Vec<Signal>) {
         let features = seen.features;
         if features.succeeded() != Some(false) {
-            let score = if self.is_live(seen) || is_release(seen, live) { 0.0 } else { self.novelty(features) };
+            let score = if self.is_live(seen) || self.is_release(seen, live) { 0.0 } else { self.novelty(features) };
             out.push(Signal { aspect: Aspect::Unseen, score, level: Level::Own, bet: hash(features.path.as_bytes()) });
             if let Some(habits) = self.habits(seen.route.endpoint).filter(|h| h.successes >= SUPPORT) {
                 let without = habits.successes - habits.with_credential;
@@ -258,12 +273,6 @@ fn place_of(features: &Features) -> u64 {
 /// The version of the API in a path: 2 of `/v2/orders`.
 fn version_of(features: &Features) -> Option<u32> {
     features.segments().take(VERSIONED).find_map(|segment| segment.strip_prefix('v')?.split('.').next()?.parse().ok())
-}
-
-/// Whether an unseen endpoint is one that a release of the API brings: callers with a credential use it from several networks. What is
-/// for operators, and what is open to anybody, is no release however many find it.
-fn is_release(seen: &Seen<'_>, live: &Live<'_>) -> bool {
-    seen.features.credential != Credential::None && newcomer::is_usual(seen, live, newcomer::path_key(seen)) && !is_internal(seen.features)
 }
 
 /// Whether a path has a word that endpoints for operators have.
