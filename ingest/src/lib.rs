@@ -2,8 +2,10 @@
 //!
 //! It *never* judges, never writes a secret that it knows as one, and never says "accepted" before the log has the record.
 
+mod clock;
 pub mod decode;
 mod files;
+mod in_time;
 pub mod listener;
 pub mod masking;
 mod metrics;

@@ -1,9 +1,12 @@
-//! Topics that gateways write themselves, in their own format and order: re-keyed by session onto the traffic topic.
+//! Topics that gateways write themselves, in their own format: re-keyed by session onto the traffic topic, in order of time over the partitions
+//! that a member reads.
 //!
 //! Exchanges, dead letters and positions of a batch are one transaction: every record of a raw topic becomes its exchanges, or a dead letter
 //! with the reason and the position, exactly once.
 
+use crate::clock::now_ms;
 use crate::decode::{BadLine, Fault, Format, Options, Reader, Reason};
+use crate::in_time::InTime;
 use crate::metrics::Metrics;
 use crate::service::IngestError;
 use crate::{Preparer, traffic};
@@ -16,7 +19,7 @@ use runtime::shutdown::Shutdown;
 use runtime::topics::Topics;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Most records of a batch.
 const BATCH: usize = 2_000;
@@ -69,22 +72,33 @@ impl Rekeying {
 
     /// Polls, re-keys, commits.
     fn run(&self, mut worker: Box<dyn Worker>, shutdown: &Shutdown) -> Result<(), IngestError> {
+        let mut waiting = InTime::default();
         while !shutdown.is_cancelled() {
-            let records = poll_on(&mut *worker, BATCH, POLL)?.events.into_iter().filter_map(|event| match event {
-                Event::Records(records) => Some(records),
-                // Nothing is held back between batches, so partitions may come and go.
-                Event::Assigned(_) | Event::Revoked(_) => None,
-            });
-            let mut batch = self.batch(records.flatten());
+            for event in poll_on(&mut *worker, BATCH, POLL)?.events {
+                match event {
+                    Event::Records(records) => waiting.put(records, now_ms()),
+                    Event::Assigned(starts) => starts.into_iter().for_each(|(at, _)| waiting.open(at, Instant::now())),
+                    Event::Revoked(gone) => gone.iter().for_each(|at| waiting.close(at)),
+                }
+            }
+            let mut batch = self.batch(waiting.take(BATCH, Instant::now()).into_iter());
+            let (pause, resume) = waiting.turns();
+            if !pause.is_empty() {
+                worker.pause(&pause)?;
+            }
+            if !resume.is_empty() {
+                worker.resume(&resume)?;
+            }
             if batch.positions.is_empty() {
                 continue;
             }
             let sent = self.metrics.sending(&mut batch.outputs);
             match worker.commit(batch) {
                 Ok(()) => sent.done(),
-                // The records come again.
+                // The records come again, and those after them.
                 Err(CommitError::Aborted(why)) => {
                     sent.failed(&why);
+                    waiting.clear(Instant::now());
                     tracing::info!(why, "a batch of raw records was aborted");
                 }
                 Err(CommitError::Fenced(why)) => return Err(LogError::Fatal { doing: "commit raw records".to_owned(), why }.into()),

@@ -4,6 +4,7 @@
 use super::intake::Taken;
 use super::problem::Refusal;
 use super::{Accepted, Listener, append, grpc};
+use crate::clock::now_ms;
 use crate::decode::ext_proc::{Nothing, Seen, Watching};
 use crate::decode::{Decoded, GatewayFields, Position};
 use crate::traffic;
@@ -12,7 +13,7 @@ use axum::extract::State;
 use axum::http::Request as HttpRequest;
 use axum::response::Response as HttpResponse;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 use tokio::sync::OwnedSemaphorePermit;
 use tonic::server::Grpc;
 use tonic::{Request, Response, Status, Streaming};
@@ -75,8 +76,4 @@ fn exchange(listener: &Listener, watched: Watching) -> Result<Taken, Refusal> {
     let decoded = Decoded { exchange: watched.exchange()?, gateway: GatewayFields::default(), at };
     let exchange = listener.preparer.prepared(decoded);
     Ok(Taken { outputs: vec![traffic::record(&exchange, &listener.options.topic)?], ..Taken::default() })
-}
-
-fn now_ms() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
