@@ -149,6 +149,13 @@ fn a_backtest_writes_over_nothing_that_it_reads() {
     let refused = backtest(&["--verdicts", "v.ndjson", "--report", "v.ndjson"]);
     assert_eq!(refused.status.code(), Some(2), "{}", text(&refused.stderr));
     assert_eq!(std::fs::read_to_string(directory.path().join("access.log")).unwrap(), line);
+    // Nor, where it fails, over what an earlier one wrote.
+    for (name, text) in [("empty.log", ""), ("v.ndjson", "of yesterday")] {
+        std::fs::write(directory.path().join(name), text).unwrap();
+    }
+    let failed = weir(directory.path(), &["backtest", "--train", "access.log", "--score", "empty.log", "--verdicts", "v.ndjson"], &[]);
+    assert!(!failed.status.success());
+    assert_eq!(std::fs::read_to_string(directory.path().join("v.ndjson")).unwrap(), "of yesterday");
 }
 
 #[test]

@@ -154,7 +154,8 @@ fn learn_model(
 
 /// Judges the files to be scored in one partition and writes a verdict for each record that could be read.
 fn judge_files(args: &Args, config: &Config, model: &Arc<Model>, labels: &Labels) -> anyhow::Result<(Tally, Cases, Reading)> {
-    let mut out = create(&args.verdicts)?;
+    let written = partial(&args.verdicts);
+    let mut out = create(&written)?;
     let mut tally = Tally::default();
     let mut cases = Cases::new(args.unit);
     let reading = judge(&args.score, config, model, |exchange, verdict| {
@@ -168,7 +169,21 @@ fn judge_files(args: &Args, config: &Config, model: &Arc<Model>, labels: &Labels
         Ok(())
     })?;
     out.flush().with_context(|| format!("writing {}", args.verdicts.display()))?;
+    if written != args.verdicts {
+        std::fs::rename(&written, &args.verdicts).with_context(|| format!("writing {}", args.verdicts.display()))?;
+    }
     Ok((tally, cases, reading))
+}
+
+/// Where verdicts go until all are written: beside their file, so that a run that fails leaves what another one wrote. What is no file
+/// (standard output, a pipe) is written at once.
+fn partial(path: &Path) -> PathBuf {
+    let is_other = path.as_os_str() == "-" || std::fs::metadata(path).is_ok_and(|found| !found.is_file());
+    let mut name = path.as_os_str().to_owned();
+    if !is_other {
+        name.push(".partial");
+    }
+    PathBuf::from(name)
 }
 
 fn create(path: &Path) -> anyhow::Result<Box<dyn Write>> {

@@ -37,7 +37,8 @@ fn model(overview: &Overview) -> Finding {
         .filter(|api| api.status.stage == Stage::Evaluating)
         .filter_map(|api| Some(format!("{} by {}", api.status.api, api.status.model.as_ref()?)))
         .collect();
-    let needed = overview.apis.iter().map(|api| api.status.needed).filter(|needed| *needed > 0).min();
+    // The least that one still needs; none where one has enough: it is being taught.
+    let needed = overview.apis.iter().map(|api| api.status.needed).min().filter(|needed| *needed > 0);
     match (judged.is_empty(), overview.apis.is_empty(), needed) {
         (false, ..) => Finding::well("model", judged.join(", ")),
         (true, true, _) => Finding::warning(
@@ -85,6 +86,9 @@ fn scorers(overview: &Overview, now_ms: i64) -> Vec<Finding> {
             }
         })
         .collect();
+    if overview.scorers.iter().all(|scorer| scorer.ended) {
+        found.push(Finding::wrong("scorer", "none runs: all have ended", "start one: `weir up`, or `weir score` on Kafka"));
+    }
     if models.len() > 1 {
         found.push(Finding::warning(
             "scorer",
@@ -123,6 +127,8 @@ mod tests {
         assert_eq!(healths(&overview)[1..], [("scorer", Health::Well), ("scorer", Health::Warning)]);
         let silent = ScorerStatus { said_ms: NOW - 120_000, ..scorer(0) };
         let ended = ScorerStatus { ended: true, ..silent.clone() };
+        let overview = Overview { scorers: vec![ended.clone()], ..Overview::default() };
+        assert_eq!(healths(&overview)[1..], [("scorer", Health::Well), ("scorer", Health::Wrong)]);
         let overview = Overview { scorers: vec![silent, ended], ..Overview::default() };
         assert_eq!(healths(&overview)[1..], [("scorer", Health::Wrong), ("scorer", Health::Well)]);
     }
