@@ -4,8 +4,8 @@
 //! time: what a caller did last may come first. So records wait until every partition has shown its next one, and the oldest goes first. A
 //! partition that has none for [`HOLD`] holds nothing up.
 
-use engine::TopicPartition;
-use runtime::log::Record;
+use engine::{Offset, TopicPartition};
+use runtime::log::Output;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
@@ -13,6 +13,16 @@ use std::time::{Duration, Instant};
 const HOLD: Duration = Duration::from_millis(300);
 /// Records of a partition that wait from which on no more of it are read.
 const ENOUGH: usize = 500;
+
+/// What became of a record.
+#[derive(Debug)]
+pub(crate) struct Read {
+    pub(crate) at: TopicPartition,
+    pub(crate) offset: Offset,
+    /// When what it tells of happened, epoch milliseconds.
+    pub(crate) time: i64,
+    pub(crate) outputs: Vec<Output>,
+}
 
 /// Records that wait, by partition.
 #[derive(Debug, Default)]
@@ -22,8 +32,8 @@ pub(crate) struct InTime {
 
 #[derive(Debug)]
 struct Lane {
-    /// With their times, epoch milliseconds; in the order of the partition.
-    records: VecDeque<(i64, Record)>,
+    /// In the order of the partition.
+    records: VecDeque<Read>,
     /// Since when there are none.
     dry: Instant,
     is_paused: bool,
@@ -48,30 +58,29 @@ impl InTime {
         }
     }
 
-    /// Takes records of a poll. `wall`: the time of day, epoch milliseconds; no record is of a later time, whatever it says.
-    pub(crate) fn put(&mut self, records: Vec<Record>, wall: i64) {
-        for record in records {
-            if let Some(lane) = self.lanes.get_mut(&record.at) {
-                lane.records.push_back((record.timestamp_ms.min(wall), record));
-            }
+    /// Takes a record. `wall`: the time of day, epoch milliseconds; no record is of a later time, whatever it says.
+    pub(crate) fn put(&mut self, mut read: Read, wall: i64) {
+        if let Some(lane) = self.lanes.get_mut(&read.at) {
+            read.time = read.time.min(wall);
+            lane.records.push_back(read);
         }
     }
 
     /// The oldest records, at most `limit`, as far as it is known that none is older.
-    pub(crate) fn take(&mut self, limit: usize, now: Instant) -> Vec<Record> {
+    pub(crate) fn take(&mut self, limit: usize, now: Instant) -> Vec<Read> {
         let mut out = Vec::new();
         while out.len() < limit {
             let mut oldest: Option<(i64, &mut Lane)> = None;
             for lane in self.lanes.values_mut() {
                 match lane.records.front() {
-                    Some((time, _)) if oldest.as_ref().is_none_or(|(oldest, _)| time < oldest) => oldest = Some((*time, lane)),
+                    Some(read) if oldest.as_ref().is_none_or(|(oldest, _)| read.time < *oldest) => oldest = Some((read.time, lane)),
                     Some(_) => {}
                     None if now.saturating_duration_since(lane.dry) < HOLD => return out,
                     None => {}
                 }
             }
             let Some((_, lane)) = oldest else { break };
-            out.extend(lane.records.pop_front().map(|(_, record)| record));
+            out.extend(lane.records.pop_front());
             if lane.records.is_empty() {
                 lane.dry = now;
             }
@@ -95,25 +104,18 @@ impl InTime {
 
 #[cfg(test)]
 mod tests {
-    use super::{ENOUGH, HOLD, InTime};
+    use super::{ENOUGH, HOLD, InTime, Read};
     use engine::{Offset, TopicPartition};
-    use runtime::log::Record;
     use std::time::Instant;
 
     fn at(partition: u32) -> TopicPartition {
         TopicPartition::new("raw", partition)
     }
 
-    fn records(partition: u32, times: impl IntoIterator<Item = i64>) -> Vec<Record> {
-        let record = |(n, timestamp_ms)| Record {
-            at: at(partition),
-            offset: Offset(n as u64),
-            timestamp_ms,
-            key: None,
-            value: None,
-            headers: Vec::new(),
-        };
-        times.into_iter().enumerate().map(record).collect()
+    fn put(all: &mut InTime, partition: u32, times: impl IntoIterator<Item = i64>, wall: i64) {
+        for (n, time) in times.into_iter().enumerate() {
+            all.put(Read { at: at(partition), offset: Offset(n as u64), time, outputs: Vec::new() }, wall);
+        }
     }
 
     fn opened(now: Instant) -> InTime {
@@ -122,18 +124,18 @@ mod tests {
         all
     }
 
-    fn times(records: &[Record]) -> Vec<i64> {
-        records.iter().map(|r| r.timestamp_ms).collect()
+    fn times(read: &[Read]) -> Vec<i64> {
+        read.iter().map(|r| r.time).collect()
     }
 
     #[test]
     fn the_oldest_of_all_partitions_goes_first_as_soon_as_each_has_shown_its_own() {
         let now = Instant::now();
         let mut all = opened(now);
-        all.put(records(0, [1, 4, 7]), 100);
-        all.put(records(1, [2, 3, 9]), 100);
+        put(&mut all, 0, [1, 4, 7], 100);
+        put(&mut all, 1, [2, 3, 9], 100);
         assert!(all.take(10, now).is_empty());
-        all.put(records(2, [5, 6]), 100);
+        put(&mut all, 2, [5, 6], 100);
         assert_eq!(times(&all.take(2, now)), [1, 2]);
         assert_eq!(times(&all.take(10, now)), [3, 4, 5, 6]);
         assert!(all.take(10, now).is_empty());
@@ -146,9 +148,9 @@ mod tests {
     fn a_partition_keeps_its_order_and_times_to_come_hold_nothing_up() {
         let now = Instant::now();
         let mut all = opened(now);
-        all.put(records(0, [i64::MAX, 3]), 10);
-        all.put(records(1, [5, 20]), 30);
-        all.put(records(2, [40]), 40);
+        put(&mut all, 0, [i64::MAX, 3], 10);
+        put(&mut all, 1, [5, 20], 30);
+        put(&mut all, 2, [40], 40);
         let offsets: Vec<_> = all.take(10, now).iter().map(|r| (r.at.partition, r.offset.0)).collect();
         assert_eq!(offsets, [(1, 0), (0, 0), (0, 1)]);
         assert_eq!(times(&all.take(10, now + HOLD)), [20]);
@@ -159,10 +161,10 @@ mod tests {
     fn what_is_far_ahead_is_read_no_further_and_what_is_read_anew_waits_no_more() {
         let now = Instant::now();
         let mut all = opened(now);
-        all.put(records(0, 0..ENOUGH as i64), 1);
+        put(&mut all, 0, 0..ENOUGH as i64, 1);
         assert_eq!(all.turns(), (vec![at(0)], vec![]));
         assert_eq!(all.turns(), (vec![], vec![]));
-        all.put(records(2, [1]), 1);
+        put(&mut all, 2, [1], 1);
         all.close(&at(1));
         assert_eq!(all.take(1, now).len(), 1);
         assert_eq!(all.turns(), (vec![], vec![at(0)]));

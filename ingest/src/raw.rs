@@ -6,7 +6,7 @@
 
 use crate::clock::now_ms;
 use crate::decode::{BadLine, Fault, Format, Options, Reader, Reason};
-use crate::in_time::InTime;
+use crate::in_time::{InTime, Read};
 use crate::metrics::Metrics;
 use crate::service::IngestError;
 use crate::{Preparer, traffic};
@@ -76,12 +76,12 @@ impl Rekeying {
         while !shutdown.is_cancelled() {
             for event in poll_on(&mut *worker, BATCH, POLL)?.events {
                 match event {
-                    Event::Records(records) => waiting.put(records, now_ms()),
+                    Event::Records(records) => records.iter().for_each(|record| waiting.put(self.read(record), now_ms())),
                     Event::Assigned(starts) => starts.into_iter().for_each(|(at, _)| waiting.open(at, Instant::now())),
                     Event::Revoked(gone) => gone.iter().for_each(|at| waiting.close(at)),
                 }
             }
-            let mut batch = self.batch(waiting.take(BATCH, Instant::now()).into_iter());
+            let mut batch = batch(waiting.take(BATCH, Instant::now()));
             let (pause, resume) = waiting.turns();
             if !pause.is_empty() {
                 worker.pause(&pause)?;
@@ -108,20 +108,10 @@ impl Rekeying {
         Ok(())
     }
 
-    /// What a batch of records writes.
-    fn batch(&self, records: impl Iterator<Item = Record>) -> Batch {
-        let mut outputs = Vec::new();
-        let mut positions: BTreeMap<TopicPartition, Offset> = BTreeMap::new();
-        for record in records {
-            self.rekey(&record, &mut outputs);
-            positions.insert(record.at, record.offset.next());
-        }
-        Batch { outputs, positions: positions.into_iter().collect() }
-    }
-
     /// Exchanges of one record, each to the traffic topic; what cannot be read of it, to the dead letters.
-    fn rekey(&self, record: &Record, outputs: &mut Vec<Output>) {
-        let before = outputs.len();
+    fn read(&self, record: &Record) -> Read {
+        let mut outputs = Vec::new();
+        let mut time = None;
         let mut may_be_empty = false;
         if let (Some(reader), Some(value)) = (self.readers.get(&record.at.topic), &record.value) {
             let source = reader.read(&record.at.topic, value.clone());
@@ -132,6 +122,7 @@ impl Rekeying {
                     Ok(decoded) => {
                         let mut exchange = self.preparer.prepared(decoded);
                         exchange.source.get_or_insert_with(|| record.at.topic.to_string().into());
+                        time = time.or(exchange.time);
                         traffic::record(&exchange, &self.traffic)
                     }
                     Err(BadLine { fault, .. }) => Err(fault),
@@ -139,9 +130,10 @@ impl Rekeying {
                 outputs.push(output.unwrap_or_else(|fault| self.dead_letter(record, &fault)));
             }
         }
-        if outputs.len() == before && !may_be_empty {
+        if outputs.is_empty() && !may_be_empty {
             outputs.push(self.dead_letter(record, &Fault::new(Reason::NotARequest, "the record holds no exchange")));
         }
+        Read { at: record.at.clone(), offset: record.offset, time: time.unwrap_or(record.timestamp_ms), outputs }
     }
 
     fn dead_letter(&self, record: &Record, fault: &Fault) -> Output {
@@ -156,4 +148,15 @@ impl Rekeying {
         let value = if self.keep { record.value.clone() } else { None };
         Output { topic: Arc::clone(&self.deadletter), partition: None, key: None, value, headers }
     }
+}
+
+/// What records write, and how far they go.
+fn batch(read: Vec<Read>) -> Batch {
+    let mut outputs = Vec::new();
+    let mut positions: BTreeMap<TopicPartition, Offset> = BTreeMap::new();
+    for read in read {
+        outputs.extend(read.outputs);
+        positions.insert(read.at, read.offset.next());
+    }
+    Batch { outputs, positions: positions.into_iter().collect() }
 }
