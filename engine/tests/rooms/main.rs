@@ -4,6 +4,7 @@
 
 mod facts;
 mod probe;
+mod public;
 mod replay;
 mod sole;
 mod source;
