@@ -5,8 +5,9 @@
 
 use crate::EgressError;
 use crate::event::{Event, Kind};
-use crate::settings::{Clock, Settings};
+use crate::settings::Settings;
 use engine::{IncidentLife, Offset, TopicPartition};
+use runtime::clock::Clock;
 use runtime::config::Blocklist;
 use runtime::format;
 use runtime::log::{Batch, CommitError, Event as Polled, Log, LogError, Output, Record, Start, Worker, WorkerSpec, poll_on, read_to_end};

@@ -14,7 +14,7 @@ use runtime::config::{Receiver as Declared, Stream};
 use runtime::format;
 use runtime::log::{Batch, CommitError, Event, Log, Output, Polled, Producer, Record, Worker, WorkerSpec, poll_on};
 use runtime::shutdown::Shutdown;
-use runtime::status::{OUTPUT, OutputStatus};
+use runtime::status::{OUTPUT, OutputStatus, record};
 use runtime::telemetry::trace::{Handling, handling};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -322,13 +322,7 @@ impl Report {
             return Ok(());
         }
         self.observed.set(&self.status);
-        let output = Output {
-            topic: Arc::clone(&self.topic),
-            partition: Some(0),
-            key: Some(format!("{OUTPUT}{}/{}", self.status.instance, self.status.output).into()),
-            value: Some(serde_json::to_vec(&self.status)?.into()),
-            headers: vec![format::header()],
-        };
+        let output = record(&self.topic, format!("{OUTPUT}{}/{}", self.status.instance, self.status.output), &self.status)?;
         match self.producer.append(vec![output]) {
             Ok(_) => self.told = Some(self.status.clone()),
             Err(error) => tracing::warn!(%error, output = self.status.output, "the status of an output could not be written"),

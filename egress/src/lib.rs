@@ -18,7 +18,7 @@ mod receiver;
 mod settings;
 
 pub use receiver::OpenError;
-pub use settings::{Clock, Settings};
+pub use settings::Settings;
 
 use blocklist::Keeper;
 use forward::Forwarder;

@@ -1,13 +1,11 @@
 //! What egress is told.
 
+use runtime::clock::{Clock, now_ms};
 use runtime::config::{Blocklist, Config, Receiver};
 use runtime::topics::Topics;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-/// Tells the time in epoch milliseconds.
-pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
+use std::time::Duration;
 
 /// What egress is told.
 #[derive(Clone)]
@@ -39,7 +37,7 @@ impl Settings {
             blocklist: config.blocklist.clone(),
             keep_dead_letters: config.deadletter.keep,
             first_pause: Duration::from_millis(500),
-            clock: Arc::new(system_clock),
+            clock: Arc::new(now_ms),
         }
     }
 
@@ -53,8 +51,4 @@ impl Settings {
     pub(crate) fn has_blocklist(&self) -> bool {
         self.blocklist.addresses || self.blocklist.tokens
     }
-}
-
-fn system_clock() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }

@@ -1,6 +1,6 @@
 //! Champion and challenger on the same recent history: how often each calls it anomalous, endpoint by endpoint, whether its p-values are
 //! as small as they say, how many sessions each finds odd once their order is lost, and how many requests with a piece of code where a
-//! number or a name should be. What comes of it is a decision with its reason.
+//! number or a name should be, and what judging costs. What comes of it is a decision with its reason.
 
 use crate::calibrate::bar;
 use crate::content::CODE;
@@ -16,7 +16,12 @@ use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
+/// Nanoseconds an exchange and bytes of a model file that no challenger is refused for, and times the champion's beyond them.
+const CHEAP_NS: u64 = 100_000;
+const SMALL_BYTES: u64 = 64 << 20;
+const DEARER: u64 = 3;
 /// Exchanges that are judged again, at most: the newest.
 const MOST: usize = 20_000;
 /// Kinds of values in which code is never at home.
@@ -61,6 +66,18 @@ pub struct Trial {
     pub injected: u64,
     /// Of these called anomalous.
     pub caught: u64,
+    /// What it costs to judge with it.
+    #[serde(default)]
+    pub cost: Cost,
+}
+
+/// What it costs to judge with a model.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cost {
+    /// Bytes of its file; 0: not known.
+    pub bytes: u64,
+    /// Nanoseconds that an exchange takes in the quicker batches: a quarter are quicker still. 0: not known.
+    pub nanos: u64,
 }
 
 /// What is to become of a challenger.
@@ -72,12 +89,35 @@ pub enum Decision {
     Refuse(String),
 }
 
+impl Cost {
+    /// What a challenger costs too much, and what the champion does.
+    fn dearer(self, challenger: Self) -> Option<String> {
+        let is_dearer = |before: u64, now: u64, cheap: u64| before > 0 && now > cheap && now / DEARER > before;
+        if is_dearer(self.nanos, challenger.nanos, CHEAP_NS) {
+            let [before, now] = [self.nanos, challenger.nanos].map(|nanos| nanos / 1_000);
+            return Some(format!("an exchange takes {now} \u{b5}s, {before}"));
+        }
+        if is_dearer(self.bytes, challenger.bytes, SMALL_BYTES) {
+            let [before, now] = [self.bytes, challenger.bytes].map(|bytes| bytes as f64 / f64::from(1 << 20));
+            return Some(format!("the model file has {now:.1} MiB, {before:.1}"));
+        }
+        None
+    }
+}
+
 impl Trial {
-    /// Lets a model judge the newest part of a history, as it was and with sessions in disorder.
+    /// Lets a model judge the newest part of a history, as it was and with sessions in disorder. `bytes`: how large its file is.
+    /// `clock`: tells the time since some moment.
     ///
     /// # Errors
     /// A network of the model cannot be run.
-    pub fn of(model: &Arc<Model>, history: &[&Features], heads: &mut dyn Heads) -> Result<Self, HeadError> {
+    pub fn of(
+        model: &Arc<Model>,
+        bytes: u64,
+        history: &[&Features],
+        heads: &mut dyn Heads,
+        clock: &dyn Fn() -> Duration,
+    ) -> Result<Self, HeadError> {
         let mut recent: Vec<&Features> = history.to_vec();
         recent.sort_by_key(|f| f.time.unwrap_or(i64::MIN));
         let recent = &recent[recent.len().saturating_sub(MOST)..];
@@ -91,9 +131,10 @@ impl Trial {
             found: 0,
             injected: 0,
             caught: 0,
+            cost: Cost { bytes, nanos: 0 },
         };
         let as_it_was: Vec<Features> = recent.iter().map(|f| (*f).clone()).collect();
-        let mut benign = oddest(model, &as_it_was, heads, &mut |verdict| {
+        let (mut benign, nanos) = oddest(model, &as_it_was, heads, clock, &mut |verdict| {
             let is_anomalous = u64::from(verdict.label == Label::Anomalous);
             trial.anomalous += is_anomalous;
             for (below, level) in trial.below.iter_mut().zip(LEVELS) {
@@ -103,13 +144,14 @@ impl Trial {
             *counts = (counts.0 + 1, counts.1 + is_anomalous);
         })?;
         let long = long_sessions(recent);
+        trial.cost.nanos = nanos;
         benign.retain(|session, _| long.contains_key(session));
         let bar = bar(benign.values().copied());
-        let disordered = oddest(model, &disordered(recent, &long), heads, &mut |_| {})?;
+        let (disordered, _) = oddest(model, &disordered(recent, &long), heads, clock, &mut |_| {})?;
         let scores: Vec<f64> = disordered.iter().filter(|(session, _)| long.contains_key(session)).map(|(_, score)| *score).collect();
         trial.disordered = scores.len() as u64;
         trial.found = scores.iter().filter(|score| **score > bar).count() as u64;
-        oddest(model, &injected(recent), heads, &mut |verdict| {
+        oddest(model, &injected(recent), heads, clock, &mut |verdict| {
             trial.injected += 1;
             trial.caught += u64::from(verdict.label == Label::Anomalous);
         })?;
@@ -141,6 +183,9 @@ impl Trial {
                 ));
             }
         }
+        if let Some(dearer) = self.cost.dearer(challenger.cost) {
+            return Decision::Refuse(format!("{dearer} by {}", self.model));
+        }
         let is_fair = self.injected.min(challenger.injected) >= LEAST_TAMPERED;
         let code = is_fair.then(|| less_found((self.caught, self.injected), (challenger.caught, challenger.injected))).flatten();
         let disorder = less_found((self.found, self.disordered), (challenger.found, challenger.disordered));
@@ -160,18 +205,23 @@ fn less_found((found, of): (u64, u64), (now_found, now_of): (u64, u64)) -> Optio
     (after < before - ERRORS * error).then_some((now_of, after, before))
 }
 
-/// By session: the largest score. `tell` is told the verdict on each exchange.
+/// By session: the largest score; and the nanoseconds of an exchange, see [`Cost`]. `tell` is told the verdict on each exchange.
 fn oddest(
     model: &Arc<Model>,
     history: &[Features],
     heads: &mut dyn Heads,
+    clock: &dyn Fn() -> Duration,
     tell: &mut dyn FnMut(Verdict),
-) -> Result<FxHashMap<u64, f64>, HeadError> {
+) -> Result<(FxHashMap<u64, f64>, u64), HeadError> {
     let mut partition = Partition::new(TopicPartition::new("trial", 0), Limits::default());
     partition.apply(Effect::Model(Arc::clone(model)));
     let mut oddest: FxHashMap<u64, f64> = FxHashMap::default();
+    let mut nanos = Vec::with_capacity(history.len().div_ceil(BATCH));
     for batch in history.chunks(BATCH) {
-        for (features, judged) in batch.iter().zip(partition.judge_again(batch, heads)?) {
+        let began = clock();
+        let judged = partition.judge_again(batch, heads)?;
+        nanos.push(clock().saturating_sub(began).as_nanos() / batch.len() as u128);
+        for (features, judged) in batch.iter().zip(judged) {
             if let Some(session) = session_of(features) {
                 let most = oddest.entry(session).or_default();
                 *most = most.max(judged.verdict.score);
@@ -179,7 +229,9 @@ fn oddest(
             tell(judged.verdict);
         }
     }
-    Ok(oddest)
+    // The quicker batches: what else the machine does makes some slow.
+    nanos.sort_unstable();
+    Ok((oddest, nanos.get(nanos.len() / 4).map_or(0, |nanos| u64::try_from(*nanos).unwrap_or(u64::MAX))))
 }
 
 /// Sessions that are long enough to lose their order: where their exchanges stand.
@@ -238,7 +290,18 @@ mod tests {
     fn trial(anomalous: u64, found: u64) -> Trial {
         let endpoints = BTreeMap::from([("GET /a".to_owned(), (1_000, anomalous))]);
         let below = [10, 1];
-        Trial { model: "v1".to_owned(), exchanges: 1_000, anomalous, below, endpoints, disordered: 400, found, injected: 100, caught: 98 }
+        Trial {
+            model: "v1".to_owned(),
+            exchanges: 1_000,
+            anomalous,
+            below,
+            endpoints,
+            disordered: 400,
+            found,
+            injected: 100,
+            caught: 98,
+            cost: Cost::default(),
+        }
     }
 
     #[test]
@@ -257,5 +320,20 @@ mod tests {
         );
         assert_eq!(champion.decide(&Trial { below: [25, 20], ..loud.clone() }), Decision::Promote, "not surely, and too few for 0.1 %");
         assert_eq!(loud.decide(&loud), Decision::Promote, "no louder than the champion");
+    }
+
+    #[test]
+    fn a_model_that_costs_several_times_as_much_is_refused_and_a_cheap_one_never() {
+        let of = |nanos: u64, bytes: u64| Trial { cost: Cost { bytes, nanos }, ..trial(2, 200) };
+        let champion = of(50_000, 30 << 20);
+        let refused = |challenger: &Trial| match champion.decide(challenger) {
+            Decision::Promote => String::new(),
+            Decision::Refuse(why) => why,
+        };
+        assert_eq!(refused(&of(160_000, 30 << 20)), "an exchange takes 160 \u{b5}s, 50 by v1");
+        assert_eq!(refused(&of(50_000, 100 << 20)), "the model file has 100.0 MiB, 30.0 by v1");
+        assert_eq!(refused(&of(140_000, 80 << 20)), "", "dearer, but not several times");
+        assert_eq!(of(10_000, 1 << 20).decide(&of(90_000, 60 << 20)), Decision::Promote, "cheap all the same");
+        assert_eq!(trial(2, 200).decide(&of(1 << 40, 1 << 40)), Decision::Promote, "nothing to compare with");
     }
 }

@@ -2,7 +2,6 @@
 //!
 //! It *never* judges, never writes a secret that it knows as one, and never says "accepted" before the log has the record.
 
-mod clock;
 pub mod decode;
 mod files;
 mod in_time;
@@ -11,12 +10,12 @@ pub mod masking;
 mod metrics;
 mod prepare;
 mod raw;
+mod report;
 mod service;
 pub mod session;
 pub mod survey;
 mod traffic;
 
-pub use files::run as follow_files;
 pub use prepare::Preparer;
-pub use raw::run as read_raw_topics;
-pub use service::{IngestError, listen, routes, run, serve};
+pub use report::Counts;
+pub use service::{Ingest, IngestError, listen, serve};

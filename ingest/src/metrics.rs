@@ -1,5 +1,6 @@
 //! What ingest tells of itself in numbers, and the spans of exchanges that are traced. Every metric is listed in docs/telemetry.md.
 
+use crate::report::Counts;
 use opentelemetry::metrics::{Counter, Histogram};
 use opentelemetry::{KeyValue, global};
 use runtime::log::Output;
@@ -16,18 +17,20 @@ const SECONDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.7
 pub(crate) struct Metrics {
     input: &'static str,
     traffic: Arc<str>,
+    counts: Counts,
     accepted: Counter<u64>,
     dead_letters: Counter<u64>,
 }
 
 impl Metrics {
-    /// `input`: the way, in one word. `traffic`: the topic that exchanges are written to.
-    pub(crate) fn new(input: &'static str, traffic: &Arc<str>) -> Self {
+    /// `input`: the way, in one word. `traffic`: the topic that exchanges are written to. `counts`: where all ways are counted together.
+    pub(crate) fn new(input: &'static str, traffic: &Arc<str>, counts: Counts) -> Self {
         let meter = global::meter("weir.ingest");
         let counter = |name, unit, what| meter.u64_counter(name).with_unit(unit).with_description(what).build();
         Self {
             input,
             traffic: Arc::clone(traffic),
+            counts,
             accepted: counter("weir.exchanges.accepted", "{exchange}", "Exchanges that the log has, by the way they came"),
             dead_letters: counter("weir.dead_letters", "{record}", "Records that could not be read, by stage and reason"),
         }
@@ -57,7 +60,8 @@ pub(crate) struct Sent<'m> {
 impl Sent<'_> {
     /// The log has them.
     pub(crate) fn done(self) {
-        let Metrics { input, accepted, dead_letters, .. } = self.metrics;
+        let Metrics { input, counts, accepted, dead_letters, .. } = self.metrics;
+        counts.add(self.accepted, self.dead.values().sum());
         if self.accepted > 0 {
             accepted.add(self.accepted, &[KeyValue::new("weir.input", *input)]);
         }

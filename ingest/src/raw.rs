@@ -4,17 +4,17 @@
 //! Exchanges, dead letters and positions of a batch are one transaction: every record of a raw topic becomes its exchanges, or a dead letter
 //! with the reason and the position, exactly once.
 
-use crate::clock::now_ms;
 use crate::decode::{BadLine, Fault, Format, Options, Reader, Reason};
 use crate::in_time::{InTime, Read};
+use crate::masking::MaskingError;
 use crate::metrics::Metrics;
-use crate::service::IngestError;
+use crate::service::{Ingest, IngestError};
 use crate::{Preparer, traffic};
 use bytes::Bytes;
 use engine::{Offset, TopicPartition};
-use runtime::config::{Config, RawTopic};
-use runtime::keys::SessionKey;
-use runtime::log::{Batch, CommitError, Event, Log, LogError, Output, Record, Worker, WorkerSpec, poll_on};
+use runtime::clock::now_ms;
+use runtime::config::RawTopic;
+use runtime::log::{Batch, CommitError, Event, LogError, Output, Record, Worker, WorkerSpec, poll_on};
 use runtime::shutdown::Shutdown;
 use runtime::topics::Topics;
 use std::collections::{BTreeMap, HashMap};
@@ -28,11 +28,12 @@ const BATCH: usize = 2_000;
 const POLL: Duration = Duration::from_millis(100);
 
 /// Reads the configured raw topics until it is to stop; returns at once when there are none.
-pub async fn run(config: &Config, key: &SessionKey, log: Arc<dyn Log>, shutdown: Shutdown) -> Result<(), IngestError> {
+pub(crate) async fn run(ingest: &Ingest, shutdown: Shutdown) -> Result<(), IngestError> {
+    let Ingest { config, log, .. } = ingest;
     if config.ingest.topics.is_empty() {
         return Ok(());
     }
-    let rekeying = Rekeying::configured(config, Preparer::configured(config, key)?);
+    let rekeying = Rekeying::configured(ingest)?;
     let topics = Topics::new(config);
     let spec = WorkerSpec {
         group: topics.groups.ingest,
@@ -41,7 +42,10 @@ pub async fn run(config: &Config, key: &SessionKey, log: Arc<dyn Log>, shutdown:
         number: 0,
         of: 1,
     };
-    let worker = log.worker(&spec)?;
+    let worker = log.worker(&spec).map_err(|error| match error {
+        LogError::NoTopic(name) => IngestError::NoTopic(name),
+        other => other.into(),
+    })?;
     let reading = tokio::task::spawn_blocking(move || rekeying.run(worker, &shutdown));
     reading.await.unwrap_or(Err(IngestError::RawTopics))
 }
@@ -58,7 +62,8 @@ pub(crate) struct Rekeying {
 }
 
 impl Rekeying {
-    fn configured(config: &Config, preparer: Preparer) -> Self {
+    fn configured(ingest: &Ingest) -> Result<Self, MaskingError> {
+        let Ingest { config, key, counts, .. } = ingest;
         let topics = Topics::new(config);
         let options = Options::configured(config);
         let reader = |topic: &RawTopic| {
@@ -66,8 +71,15 @@ impl Rekeying {
             Reader::new(&Options { format: topic.format, field_map, ..options.clone() })
         };
         let readers = config.ingest.topics.iter().map(|topic| (topic.name.as_str().into(), reader(topic))).collect();
-        let metrics = Metrics::new("topic", &topics.traffic);
-        Self { readers, preparer, traffic: topics.traffic, deadletter: topics.deadletter, metrics, keep: config.deadletter.keep }
+        let metrics = Metrics::new("topic", &topics.traffic, counts.clone());
+        Ok(Self {
+            readers,
+            preparer: Preparer::configured(config, key)?,
+            traffic: topics.traffic,
+            deadletter: topics.deadletter,
+            metrics,
+            keep: config.deadletter.keep,
+        })
     }
 
     /// Polls, re-keys, commits.

@@ -3,6 +3,7 @@
 use crate::decode::Options;
 use crate::listener::{self, ListenerOptions, Token};
 use crate::masking::MaskingError;
+use crate::report::{Counts, Report};
 use crate::session::Identities;
 use crate::{Preparer, files, raw};
 use axum::Router;
@@ -11,6 +12,7 @@ use runtime::keys::SessionKey;
 use runtime::log::{Log, LogError};
 use runtime::shutdown::Shutdown;
 use runtime::topics::Topics;
+use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,6 +38,9 @@ pub enum IngestError {
     /// The log cannot be used.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// A topic that gateways are to write themselves is not there.
+    #[error("topic `{0}`, which `ingest.topics` names, does not exist: put the name right, or create the topic that the gateway writes to")]
+    NoTopic(String),
     /// Masking could not be set up.
     #[error(transparent)]
     Masking(#[from] MaskingError),
@@ -66,22 +71,6 @@ impl Preparer {
     pub fn configured(config: &Config, key: &SessionKey) -> Result<Self, MaskingError> {
         Self::new(Identities::configured(config), &config.privacy.rules, key.as_bytes())
     }
-}
-
-/// The routes of the listener as the configuration wants it, to be merged with others.
-///
-/// # Errors
-/// The log gives no producer.
-pub fn routes(config: &Config, key: &SessionKey, log: &dyn Log) -> Result<Router, IngestError> {
-    let options = ListenerOptions {
-        topic: Topics::new(config).traffic,
-        token: config.token.as_ref().map(|token| Token::new(token.expose())),
-        max_body: config.ingest.max_body,
-        max_pending: config.ingest.max_pending,
-        decoding: Options::configured(config),
-        field_maps: config.ingest.field_maps.clone(),
-    };
-    Ok(listener::router(options, Preparer::configured(config, key)?, log.producer(None)?))
 }
 
 /// Listens on the configured address (`listen`).
@@ -116,32 +105,81 @@ pub async fn serve(socket: TcpListener, routes: Router, shutdown: Shutdown) -> R
     }
 }
 
-/// Runs the whole of ingest: the listener, the topics that gateways write themselves, and the files that they write.
-///
-/// # Errors
-/// One of them cannot start or breaks down; the other is stopped then.
-pub async fn run(config: &Config, key: &SessionKey, log: Arc<dyn Log>, shutdown: Shutdown) -> Result<(), IngestError> {
-    let routes = routes(config, key, &*log)?;
-    let socket = listen(config).await?;
-    let listener = async {
-        let ended = serve(socket, routes, shutdown.clone()).await;
+/// Ingest as the configuration wants it; clones are the same ingest.
+#[derive(Clone)]
+pub struct Ingest {
+    pub(crate) config: Arc<Config>,
+    pub(crate) key: SessionKey,
+    pub(crate) log: Arc<dyn Log>,
+    pub(crate) counts: Counts,
+}
+
+impl Ingest {
+    /// Not running yet. `key`: for hashes of sessions and of what is masked.
+    #[must_use]
+    pub fn new(config: &Config, key: &SessionKey, log: Arc<dyn Log>) -> Self {
+        Self { config: Arc::new(config.clone()), key: key.clone(), log, counts: Counts::default() }
+    }
+
+    /// The routes of the listener, to be merged with others.
+    ///
+    /// # Errors
+    /// The log gives no producer.
+    pub fn routes(&self) -> Result<Router, IngestError> {
+        let config = &self.config;
+        let options = ListenerOptions {
+            topic: Topics::new(config).traffic,
+            token: config.token.as_ref().map(|token| Token::new(token.expose())),
+            max_body: config.ingest.max_body,
+            max_pending: config.ingest.max_pending,
+            decoding: Options::configured(config),
+            field_maps: config.ingest.field_maps.clone(),
+        };
+        Ok(listener::router(options, Preparer::configured(config, &self.key)?, self.log.producer(None)?, self.counts.clone()))
+    }
+
+    /// Reads the topics that gateways write themselves and the files that they write, and tells on the status topic how ingest fares, until it
+    /// is to stop.
+    ///
+    /// # Errors
+    /// One of them cannot start or breaks down; the others are stopped then.
+    pub async fn read(self, shutdown: Shutdown) -> Result<(), IngestError> {
+        let report = Report::new(&self.config, self.counts.clone(), &*self.log)?;
+        let stop = shutdown.clone();
+        let reporting = tokio::task::spawn_blocking(move || report.run(&stop));
+        let topics = failing_stops(raw::run(&self, shutdown.clone()), &shutdown);
+        let files = failing_stops(files::run(&self, shutdown.clone()), &shutdown);
+        let (topics, files, report) = tokio::join!(topics, files, reporting);
+        let read = topics.and(files);
+        if let (Ok(()), Ok(report)) = (&read, report) {
+            // Whether these last words arrive does not matter.
+            let _ = tokio::task::spawn_blocking(move || report.end()).await;
+        }
+        read
+    }
+
+    /// Runs the whole of ingest: the listener, and what [`Ingest::read`] does.
+    ///
+    /// # Errors
+    /// One of them cannot start or breaks down; the other is stopped then.
+    pub async fn run(self, shutdown: Shutdown) -> Result<(), IngestError> {
+        let routes = self.routes()?;
+        let socket = listen(&self.config).await?;
+        let listener = async {
+            let ended = serve(socket, routes, shutdown.clone()).await;
+            shutdown.cancel();
+            ended
+        };
+        let (listener, read) = tokio::join!(listener, failing_stops(self.read(shutdown.clone()), &shutdown));
+        listener.and(read)
+    }
+}
+
+/// Runs a part; if it fails, the others are to stop.
+async fn failing_stops(part: impl Future<Output = Result<(), IngestError>>, shutdown: &Shutdown) -> Result<(), IngestError> {
+    let ended = part.await;
+    if ended.is_err() {
         shutdown.cancel();
-        ended
-    };
-    let topics = async {
-        let ended = raw::run(config, key, Arc::clone(&log), shutdown.clone()).await;
-        if ended.is_err() {
-            shutdown.cancel();
-        }
-        ended
-    };
-    let files = async {
-        let ended = files::run(config, key, Arc::clone(&log), shutdown.clone()).await;
-        if ended.is_err() {
-            shutdown.cancel();
-        }
-        ended
-    };
-    let (listener, topics, files) = tokio::join!(listener, topics, files);
-    listener.and(topics).and(files)
+    }
+    ended
 }

@@ -4,11 +4,13 @@
 
 use bytes::Bytes;
 use engine::{Exchange, TopicPartition};
+use ingest::Ingest;
 use runtime::config::{Config, Sources};
 use runtime::keys::SessionKey;
 use runtime::log::embedded::EmbeddedLog;
 use runtime::log::{Cleanup, Log, Output, Record, Start, TopicSpec};
 use runtime::shutdown::Shutdown;
+use runtime::status::IngestStatus;
 use runtime::topics::Topics;
 use std::path::Path;
 use std::sync::Arc;
@@ -92,7 +94,7 @@ async fn what_is_posted_is_in_the_log_before_the_answer() {
     let shutdown = Shutdown::new();
     let socket = ingest::listen(&weir.config).await.unwrap();
     let address = socket.local_addr().unwrap();
-    let routes = ingest::routes(&weir.config, &weir.key, &*weir.log).unwrap();
+    let routes = Ingest::new(&weir.config, &weir.key, Arc::clone(&weir.log)).routes().unwrap();
     let service = tokio::spawn(ingest::serve(socket, routes, shutdown.clone()));
 
     let body = r#"{"method":"GET","path":"/a","client":{"ip":"192.0.2.1"}}
@@ -138,9 +140,8 @@ async fn raw_topics_are_rekeyed_and_every_record_ends_in_exchanges_or_a_dead_let
     );
     let shutdown = Shutdown::new();
     let service = tokio::spawn({
-        let (config, log, shutdown) = (weir.config.clone(), Arc::clone(&weir.log), shutdown.clone());
-        let key = weir.key.clone();
-        async move { ingest::run(&config, &key, log, shutdown).await }
+        let ingest = Ingest::new(&weir.config, &weir.key, Arc::clone(&weir.log));
+        ingest.run(shutdown.clone())
     });
 
     let records = weir.records(&weir.topics.traffic, 5).await;
@@ -173,4 +174,19 @@ async fn raw_topics_are_rekeyed_and_every_record_ends_in_exchanges_or_a_dead_let
         .map(|offset| offset.0)
         .sum();
     assert_eq!(committed, 7);
+
+    let told = weir.log.bounds(&TopicPartition::new(Arc::clone(&weir.topics.status), 0)).unwrap().1.0;
+    let told = weir.records(&weir.topics.status, usize::try_from(told).unwrap()).await;
+    let last = told.iter().rfind(|record| record.key.as_deref() == Some(b"ingest/test")).unwrap();
+    let status: IngestStatus = serde_json::from_slice(last.value.as_deref().unwrap()).unwrap();
+    assert_eq!((status.accepted, status.dead_letters, status.ended), (5, 3, true));
+    assert_eq!(status.inputs, ["listener 127.0.0.1:0", "topic gw.nginx", "topic gw.own"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_raw_topic_that_is_missing_is_named() {
+    let mut weir = installation();
+    weir.config.ingest.topics[1].name = "gw.missing".to_owned();
+    let error = Ingest::new(&weir.config, &weir.key, Arc::clone(&weir.log)).run(Shutdown::new()).await.unwrap_err();
+    assert!(error.to_string().contains("`gw.missing`, which `ingest.topics` names"), "{error}");
 }

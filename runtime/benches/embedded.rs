@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     measured("read", all, || read(&log, all))?;
     measured("worker: poll 2000, verdicts, state, commit", all, || work(&log, all))?;
     let began = Instant::now();
-    log.maintain(runtime::log::embedded::system_clock()() + 120_000)?;
+    log.maintain(runtime::clock::now_ms() + 120_000)?;
     report(&format!("maintain: {:.1} s, {} MiB on disk", began.elapsed().as_secs_f64(), log.disk_bytes()? >> 20))?;
     let began = Instant::now();
     drop(log);

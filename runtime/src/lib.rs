@@ -1,5 +1,6 @@
 //! Every effect: the log (embedded and Kafka), configuration, model files, networks, telemetry, shutdown. It *never* decides anything about traffic.
 
+pub mod clock;
 pub mod config;
 pub mod erase;
 pub mod feedback;

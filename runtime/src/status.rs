@@ -1,8 +1,11 @@
 //! Records of `weir.status` (compacted): what each API and each scorer is at. Written by trainer and scorers, read by scorers, `weir status` and people.
 
+use crate::format;
+use crate::log::Output;
 use engine::{ApiName, DetectorKind, Family, Stage};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Keys of [`ApiStatus`] records begin so.
 pub const API: &str = "api/";
@@ -10,6 +13,22 @@ pub const API: &str = "api/";
 pub const SCORER: &str = "scorer/";
 /// Keys of [`OutputStatus`] records begin so.
 pub const OUTPUT: &str = "output/";
+/// Keys of [`IngestStatus`] records begin so.
+pub const INGEST: &str = "ingest/";
+
+/// A record of the status topic.
+///
+/// # Errors
+/// The status cannot be written as JSON.
+pub fn record(topic: &Arc<str>, key: String, status: &impl Serialize) -> Result<Output, serde_json::Error> {
+    Ok(Output {
+        topic: Arc::clone(topic),
+        partition: Some(0),
+        key: Some(key.into()),
+        value: Some(serde_json::to_vec(status)?.into()),
+        headers: vec![format::header()],
+    })
+}
 
 /// Where an API is in its life; key `api/<name>`, written by the trainer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -95,15 +114,47 @@ pub struct ScorerStatus {
     pub ended: bool,
 }
 
-/// Longest time for which a scorer says nothing, milliseconds.
+/// Longest time for which a scorer or ingest says nothing, milliseconds.
 pub const BEAT_MS: i64 = 30_000;
 
+/// Seconds for which a process has said nothing, where that is too long to be well; whoever ended in good order has nothing to say.
+fn silent_s(said_ms: i64, ended: bool, now_ms: i64) -> Option<i64> {
+    let silent = now_ms.saturating_sub(said_ms);
+    (!ended && said_ms > 0 && silent > 3 * BEAT_MS).then_some(silent / 1_000)
+}
+
 impl ScorerStatus {
-    /// Seconds for which it has said nothing, where that is too long to be well; whoever ended in good order has nothing to say.
+    /// Seconds for which it has said nothing, where that is too long to be well.
     #[must_use]
     pub fn silent_s(&self, now_ms: i64) -> Option<i64> {
-        let silent = now_ms.saturating_sub(self.said_ms);
-        (!self.ended && self.said_ms > 0 && silent > 3 * BEAT_MS).then_some(silent / 1_000)
+        silent_s(self.said_ms, self.ended, now_ms)
+    }
+}
+
+/// What one ingest process does; key `ingest/<instance>`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IngestStatus {
+    /// Its stable name.
+    pub instance: String,
+    /// Version of Weir.
+    pub version: String,
+    /// Where exchanges come from: `listener ADDRESS`, `topic NAME`, `file PATH`.
+    pub inputs: Vec<String>,
+    /// Exchanges that it wrote since it started.
+    pub accepted: u64,
+    /// Records that it could not read since it started.
+    pub dead_letters: u64,
+    /// When it said this, by its clock, epoch milliseconds; it says something at least every [`BEAT_MS`].
+    pub said_ms: i64,
+    /// Whether these were its last words: it was asked to stop and did.
+    pub ended: bool,
+}
+
+impl IngestStatus {
+    /// Seconds for which it has said nothing, where that is too long to be well.
+    #[must_use]
+    pub fn silent_s(&self, now_ms: i64) -> Option<i64> {
+        silent_s(self.said_ms, self.ended, now_ms)
     }
 }
 

@@ -2,13 +2,14 @@
 
 use crate::metrics::Metrics;
 use crate::models::Active;
-use crate::settings::{Clock, Settings};
+use crate::settings::Settings;
 use engine::{ApiName, Family, Label, TopicPartition, Verdict};
 use hdrhistogram::Histogram;
 use opentelemetry::{KeyValue, global};
+use runtime::clock::Clock;
 use runtime::format;
-use runtime::log::{Log, LogError, Output, Producer};
-use runtime::status::{BEAT_MS, Latency, PartitionStatus, Restored, SCORER, ScorerStatus, VerdictCounts};
+use runtime::log::{Log, LogError, Producer};
+use runtime::status::{BEAT_MS, Latency, PartitionStatus, Restored, SCORER, ScorerStatus, VerdictCounts, record};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -202,16 +203,8 @@ impl Board {
             state.status.clone()
         };
         let key = format!("{SCORER}{}", status.instance);
-        let written = serde_json::to_vec(&status).map_err(|e| e.to_string()).and_then(|value| {
-            let output = Output {
-                topic: Arc::clone(&self.topic),
-                partition: Some(0),
-                key: Some(key.into()),
-                value: Some(value.into()),
-                headers: vec![format::header()],
-            };
-            self.producer.append(vec![output]).map_err(|e| e.to_string())
-        });
+        let written = record(&self.topic, key, &status).map_err(|e| e.to_string());
+        let written = written.and_then(|output| self.producer.append(vec![output]).map_err(|e| e.to_string()));
         if let Err(why) = written {
             tracing::warn!(why, "the scorer's status could not be written");
         }

@@ -2,9 +2,10 @@
 
 use crate::models::{ModelFeed, Models};
 use crate::notes::Notes;
-use crate::settings::{Clock, Settings};
+use crate::settings::Settings;
 use crate::state::Stages;
 use arc_swap::{ArcSwap, ArcSwapOption};
+use runtime::clock::Clock;
 use runtime::feedback::Said;
 use runtime::log::{Log, LogError, Reader, Record, Start, read_on};
 use runtime::shutdown::Shutdown;

@@ -24,7 +24,7 @@ mod worker;
 pub use erase::erase;
 pub use facts::{FactStageError, run_fact_stage};
 pub use models::ModelFeedError;
-pub use settings::{Clock, Settings};
+pub use settings::Settings;
 pub use state::BadState;
 pub use worker::WorkerError;
 

@@ -1,14 +1,12 @@
 //! What the scorer is told.
 
 use engine::{ClientIp, Limits};
+use runtime::clock::{Clock, now_ms};
 use runtime::config::{Config, Network};
 use runtime::keys::TrustedKeys;
 use runtime::topics::Topics;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-/// Tells the time in epoch milliseconds.
-pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
+use std::time::Duration;
 
 /// What the scorer is told.
 #[derive(Clone)]
@@ -49,11 +47,7 @@ impl Settings {
             client_ip: config.privacy.client_ip,
             network: config.network.clone(),
             trusted,
-            clock: Arc::new(system_clock),
+            clock: Arc::new(now_ms),
         }
     }
-}
-
-fn system_clock() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }

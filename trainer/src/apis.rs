@@ -6,7 +6,7 @@ use engine::api::Directory;
 use engine::{ApiName, Features, Model, Progress, Stage};
 use runtime::config::Learning;
 use runtime::log::{Log, LogError, Output, Start, read_to_end};
-use runtime::status::{API, ApiStatus, Trained, TrainingStatus};
+use runtime::status::{API, ApiStatus, Trained, TrainingStatus, record};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -202,13 +202,7 @@ impl Apis {
             if api.told.as_ref().is_some_and(|told| *told == api.status || (is_recent && is_same(told, &api.status))) {
                 continue;
             }
-            outputs.push(Output {
-                topic: Arc::clone(topic),
-                partition: Some(0),
-                key: Some(format!("{API}{name}").into()),
-                value: Some(serde_json::to_vec(&api.status)?.into()),
-                headers: vec![runtime::format::header()],
-            });
+            outputs.push(record(topic, format!("{API}{name}"), &api.status)?);
             api.told = Some(api.status.clone());
             api.told_at = Instant::now();
         }

@@ -7,6 +7,7 @@ use engine::trial::{Decision, Trial};
 use engine::{Features, History, LearnConfig, LearnError, Model, Progress, learn_with};
 use runtime::config::Network;
 use runtime::inference;
+use runtime::model_file::{self, About, ModelFile};
 use serde::Serialize;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
@@ -54,11 +55,18 @@ impl Contest {
     pub fn hold(champion: &Arc<Model>, challenger: &Arc<Model>, history: &History, network: &Network) -> Result<Self, HeadError> {
         let history: Vec<&Features> = history.iter().collect();
         let mut heads = inference::heads(network);
-        let champion = Trial::of(champion, &history, &mut *heads)?;
-        let challenger = Trial::of(challenger, &history, &mut *heads)?;
+        let began = Instant::now();
+        let mut trial = |model: &Arc<Model>| Trial::of(model, bytes(model), &history, &mut *heads, &|| began.elapsed());
+        let (champion, challenger) = (trial(champion)?, trial(challenger)?);
         let decision = champion.decide(&challenger);
         Ok(Self { champion, challenger, decision })
     }
+}
+
+/// Size of the file of a model; 0 where it cannot be written, which publishing says.
+fn bytes(model: &Model) -> u64 {
+    let file = ModelFile::of(model, About::default()).and_then(|file| model_file::write(&file));
+    file.map_or(0, |file| file.len() as u64)
 }
 
 /// What a training starts from besides the history.

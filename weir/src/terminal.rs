@@ -87,8 +87,11 @@ impl Paint {
                 self.dim(&format!("({}{owasp}, p {:.1e})", reason.detector.name(), reason.p))
             );
             let _ = writeln!(text, "        observed  {}", clean(&reason.observed));
-            let support = self.dim(&format!("(on {} observations)", count(reason.support)));
-            let _ = writeln!(text, "        expected  {} {support}", clean(&reason.expected));
+            let _ = write!(text, "        expected  {}", clean(&reason.expected));
+            if reason.support > 0 {
+                let _ = write!(text, " {}", self.dim(&format!("(on {} observations)", count(reason.support))));
+            }
+            text.push('\n');
         }
         text
     }

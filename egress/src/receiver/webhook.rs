@@ -5,7 +5,6 @@
 use super::network::{self, Address};
 use super::{Delivery, OpenError, Refused, Trouble};
 use crate::message::Message;
-use crate::settings::Clock;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -15,6 +14,7 @@ use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, RETRY_AFTER, USER_AGENT};
 use hyper::{Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
+use runtime::clock::Clock;
 use runtime::config::{Receiver, Target};
 use sha2::Sha256;
 use std::path::Path;

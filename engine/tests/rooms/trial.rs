@@ -4,6 +4,7 @@ use super::{Call, learned};
 use engine::features::Features;
 use engine::neural::NoHeads;
 use engine::trial::{Decision, Trial};
+use std::time::Duration;
 
 const DAY: i64 = 86_400_000;
 
@@ -25,7 +26,7 @@ fn a_model_that_was_taught_code_is_refused_and_one_that_only_learned_on_is_not()
     let (clean, poisoned) = (orders(usize::MAX), orders(3));
     let newest: Vec<Features> = (3_000..4_000).flat_map(|n| order(n, usize::MAX)).map(|call| Features::of(&call.exchange())).collect();
     let newest: Vec<&Features> = newest.iter().collect();
-    let trial = |calls: &[Call]| Trial::of(&learned(calls), &newest, &mut NoHeads).expect("no network is needed");
+    let trial = |calls: &[Call]| Trial::of(&learned(calls), 0, &newest, &mut NoHeads, &|| Duration::ZERO).expect("no network is needed");
     let champion = trial(&clean);
     assert!(champion.injected > 300 && champion.caught * 10 > champion.injected * 9, "{champion:#?}");
     let later: Vec<Call> = clean.iter().map(|call| Call { at: call.at + DAY, ..call.clone() }).collect();

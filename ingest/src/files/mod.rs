@@ -8,14 +8,12 @@ mod tail;
 
 use crate::decode::{BadLine, Fault, Options, Reader};
 use crate::metrics::Metrics;
-use crate::service::IngestError;
+use crate::service::{Ingest, IngestError};
 use crate::{Preparer, traffic};
 use bytes::Bytes;
 use engine::TopicPartition;
 use place::Place;
-use runtime::config::Config;
 use runtime::format;
-use runtime::keys::SessionKey;
 use runtime::log::{Log, LogError, Output, Producer, Start, read_to_end};
 use runtime::shutdown::Shutdown;
 use runtime::topics::Topics;
@@ -33,11 +31,11 @@ const KEY: &str = "file/";
 ///
 /// # Errors
 /// The log fails for good, or masking cannot be set up. A file that is not there yet is waited for.
-pub async fn run(config: &Config, key: &SessionKey, log: Arc<dyn Log>, shutdown: Shutdown) -> Result<(), IngestError> {
-    if config.ingest.files.is_empty() {
+pub(crate) async fn run(ingest: &Ingest, shutdown: Shutdown) -> Result<(), IngestError> {
+    if ingest.config.ingest.files.is_empty() {
         return Ok(());
     }
-    let mut following = Following::open(config, Preparer::configured(config, key)?, log)?;
+    let mut following = Following::open(ingest)?;
     let reading = tokio::task::spawn_blocking(move || {
         while !shutdown.is_cancelled() {
             if !following.turn()? {
@@ -70,7 +68,8 @@ struct Followed {
 }
 
 impl Following {
-    fn open(config: &Config, preparer: Preparer, log: Arc<dyn Log>) -> Result<Self, IngestError> {
+    fn open(ingest: &Ingest) -> Result<Self, IngestError> {
+        let Ingest { config, key, log, counts } = ingest;
         let topics = Topics::new(config);
         let options = Options::configured(config);
         let file = |file: &runtime::config::LogFile| {
@@ -81,12 +80,12 @@ impl Following {
         let producer = log.producer(Some(&format!("{}files-{}", config.topics.prefix, config.instance)))?;
         let mut following = Self {
             files: config.ingest.files.iter().map(file).collect(),
-            preparer,
-            log,
+            preparer: Preparer::configured(config, key)?,
+            log: Arc::clone(log),
             producer,
             instance: config.instance.clone(),
             keep_dead_letters: config.deadletter.keep,
-            metrics: Metrics::new("file", &topics.traffic),
+            metrics: Metrics::new("file", &topics.traffic, counts.clone()),
             topics,
         };
         following.stand_where_the_log_says()?;
@@ -165,13 +164,8 @@ impl Following {
                 outputs.push(output.unwrap_or_else(|fault| self.dead_letter(file, piece, &fault)));
             }
         }
-        outputs.push(Output {
-            topic: Arc::clone(&self.topics.status),
-            partition: Some(0),
-            key: Some(self.key(&file.name).into()),
-            value: Some(serde_json::to_vec(&piece.place).map_err(|e| IngestError::Place(e.to_string()))?.into()),
-            headers: vec![format::header()],
-        });
+        let place = runtime::status::record(&self.topics.status, self.key(&file.name), &piece.place);
+        outputs.push(place.map_err(|e| IngestError::Place(e.to_string()))?);
         Ok(outputs)
     }
 

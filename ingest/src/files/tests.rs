@@ -1,5 +1,6 @@
 use super::*;
-use runtime::config::{FlagValue, Sources};
+use runtime::config::{Config, FlagValue, Sources};
+use runtime::keys::SessionKey;
 use runtime::log::embedded::EmbeddedLog;
 use std::fs;
 use std::io::Write as _;
@@ -11,6 +12,7 @@ struct Bench {
     folder: tempfile::TempDir,
     log: Arc<dyn Log>,
     config: Config,
+    key: SessionKey,
     following: Option<Following>,
 }
 
@@ -24,7 +26,8 @@ impl Bench {
         let options = EmbeddedLog::options().topic_record_limit(Topics::new(&config).traffic, MAX + (64 << 10));
         let log: Arc<dyn Log> = Arc::new(options.open(folder.path().join("log")).unwrap());
         log.create_topics(Topics::new(&config).specs()).unwrap();
-        let mut bench = Self { folder, log, config, following: None };
+        let key = SessionKey::create(&folder.path().join("session.key")).unwrap();
+        let mut bench = Self { folder, log, config, key, following: None };
         bench.restart();
         bench
     }
@@ -32,8 +35,8 @@ impl Bench {
     /// A process that begins where the last one was when it was killed.
     fn restart(&mut self) {
         self.following = None;
-        let preparer = Preparer::new(crate::session::Identities::defaults(), &[], &[3; 32]).unwrap();
-        self.following = Some(Following::open(&self.config, preparer, Arc::clone(&self.log)).unwrap());
+        let ingest = Ingest::new(&self.config, &self.key, Arc::clone(&self.log));
+        self.following = Some(Following::open(&ingest).unwrap());
     }
 
     fn path(&self) -> PathBuf {

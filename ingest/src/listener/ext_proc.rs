@@ -4,7 +4,6 @@
 use super::intake::Taken;
 use super::problem::Refusal;
 use super::{Accepted, Listener, append, grpc};
-use crate::clock::now_ms;
 use crate::decode::ext_proc::{Nothing, Seen, Watching};
 use crate::decode::{Decoded, GatewayFields, Position};
 use crate::traffic;
@@ -12,6 +11,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::Request as HttpRequest;
 use axum::response::Response as HttpResponse;
+use runtime::clock::now_ms;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::OwnedSemaphorePermit;

@@ -31,6 +31,7 @@ use self::problem::Refusal;
 use crate::Preparer;
 use crate::decode::{Options, Reader};
 use crate::metrics::{Metrics, Requests};
+use crate::report::Counts;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
@@ -104,10 +105,10 @@ struct Listener {
     requests: Requests,
 }
 
-/// The routes of the listener, to be merged with others.
-pub fn router(options: ListenerOptions, preparer: Preparer, producer: Box<dyn Producer>) -> Router {
+/// The routes of the listener, to be merged with others. `counts`: where what it takes is counted.
+pub fn router(options: ListenerOptions, preparer: Preparer, producer: Box<dyn Producer>, counts: Counts) -> Router {
     let permits = permits(options.max_pending.max(options.max_body));
-    let metrics = Metrics::new("listener", &options.topic);
+    let metrics = Metrics::new("listener", &options.topic, counts);
     let room = Arc::new(Semaphore::new(permits as usize));
     let listener = Arc::new(Listener { options, preparer, producer, room, metrics, requests: Requests::new() });
     Router::new()

@@ -1,6 +1,7 @@
 mod wire;
 
 use super::*;
+use crate::report::Counts;
 use crate::session::Identities;
 use axum::http::Request;
 use engine::Offset;
@@ -60,7 +61,7 @@ fn bench(does: Does, token: Option<&str>) -> Bench {
         field_maps: BTreeMap::from([("edge".to_owned(), edge)]),
     };
     let preparer = Preparer::new(Identities::defaults(), &[], &[5; 32]).unwrap();
-    let router = router(options, preparer, Box::new(Kept { does, outputs: Arc::clone(&outputs), started }));
+    let router = router(options, preparer, Box::new(Kept { does, outputs: Arc::clone(&outputs), started }), Counts::default());
     Bench { router, outputs, started: hears }
 }
 

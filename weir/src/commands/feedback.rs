@@ -6,10 +6,10 @@ use crate::feedback::{Ask, give};
 use crate::terminal::clean;
 use anyhow::Context as _;
 use clap::ValueEnum;
+use runtime::clock::now_ms;
 use runtime::config::{Config, duration};
 use runtime::feedback::{Feedback, Say, Scope};
 use std::io::Write as _;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Examples for `--help`.
 pub(crate) const EXAMPLES: &str = "Examples:
@@ -91,8 +91,8 @@ fn end(text: &str) -> anyhow::Result<String> {
     }
     let length = duration(text)
         .map_err(|_| WrongUse(format!("`{text}` is neither a duration, like `30d`, nor a time, like `2026-01-31T00:00:00Z`")))?;
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Ok(engine::time::rfc3339(i64::try_from((since + length).as_millis()).unwrap_or(i64::MAX)))
+    let length = i64::try_from(length.as_millis()).unwrap_or(i64::MAX);
+    Ok(engine::time::rfc3339(now_ms().saturating_add(length)))
 }
 
 fn sentence(given: &Feedback) -> String {

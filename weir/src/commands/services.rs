@@ -59,7 +59,9 @@ pub(crate) async fn run(service: Service, args: &Args, config: Config) -> anyhow
     let keys = config.key_files();
     tracing::info!(instance = config.instance, "{} starts", service.name());
     let ended = match service {
-        Service::Ingest => ingest::run(&config, &SessionKey::load(&keys.session)?, log, shutdown).await.map_err(anyhow::Error::from),
+        Service::Ingest => {
+            ingest::Ingest::new(&config, &SessionKey::load(&keys.session)?, log).run(shutdown).await.map_err(anyhow::Error::from)
+        }
         Service::Score => {
             let settings = scorer::Settings::new(&config, TrustedKeys::load(&keys.public)?);
             let mut parts = Parts::new(shutdown.clone());

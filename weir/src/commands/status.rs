@@ -4,8 +4,8 @@ use super::look::{Source, find};
 use crate::console::board::Overview;
 use crate::terminal::Paint;
 use anyhow::Context as _;
+use runtime::clock::now_ms;
 use runtime::config::Config;
-use runtime::log::embedded::system_clock;
 use std::io::Write as _;
 
 /// Examples for `--help`.
@@ -32,7 +32,7 @@ pub(crate) async fn run(args: &Args, config: &Config) -> anyhow::Result<()> {
         serde_json::to_writer_pretty(&mut out, &overview)?;
         writeln!(out)?;
     } else {
-        out.write_all(overview.to_text(Paint::of_stdout(), system_clock()()).as_bytes())?;
+        out.write_all(overview.to_text(Paint::of_stdout(), now_ms()).as_bytes())?;
     }
     Ok(())
 }

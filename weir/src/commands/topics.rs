@@ -4,6 +4,7 @@ use crate::installation;
 use anyhow::{Context as _, bail};
 use runtime::config::Config;
 use runtime::log::Log as _;
+use runtime::log::kafka::Difference;
 use runtime::topics::Topics;
 use std::io::Write as _;
 
@@ -22,7 +23,10 @@ pub(crate) enum Command {
 pub(crate) fn run(command: &Command, config: &Config) -> anyhow::Result<()> {
     let topics = Topics::new(config);
     let kafka = installation::kafka(config)?;
+    let mut created = Vec::new();
     if matches!(command, Command::Create) {
+        let differences = kafka.check_topics(topics.specs()).context("looking what is missing")?;
+        created.extend(differences.into_iter().filter(Difference::is_missing).map(|difference| difference.topic));
         kafka.create_topics(topics.specs()).context("creating the topics")?;
     }
     let differences = kafka.check_topics(topics.specs()).context("checking the topics")?;
@@ -30,7 +34,8 @@ pub(crate) fn run(command: &Command, config: &Config) -> anyhow::Result<()> {
     for spec in topics.specs() {
         let own: Vec<_> = differences.iter().filter(|difference| difference.topic == spec.name).collect();
         if own.is_empty() {
-            writeln!(out, "as configured  {}  {} partitions", spec.name, spec.partitions)?;
+            let how = if created.contains(&spec.name) { "created      " } else { "as configured" };
+            writeln!(out, "{how}  {}  {} partitions", spec.name, spec.partitions)?;
         }
         for difference in own {
             let weight = if difference.breaks { "wrong        " } else { "differs      " };

@@ -5,8 +5,10 @@ use crate::console::board::Board;
 use crate::console::routes;
 use crate::installation::{Keys, OpenLog, open_log};
 use anyhow::Context as _;
+use ingest::Ingest;
+use runtime::clock::now_ms;
 use runtime::config::Config;
-use runtime::log::embedded::{EmbeddedLog, system_clock};
+use runtime::log::embedded::EmbeddedLog;
 use runtime::shutdown::Shutdown;
 use runtime::topics::Topics;
 use std::io::Write as _;
@@ -68,20 +70,12 @@ impl Installation {
     pub(crate) async fn serve(self, socket: tokio::net::TcpListener, shutdown: Shutdown) -> anyhow::Result<()> {
         let Self { config, topics, open: OpenLog { log, embedded }, keys } = self;
         let board = Board::default();
-        let app = ingest::routes(&config, &keys.session, &*log)?.merge(routes(&config, board.clone(), Arc::clone(&log), shutdown.clone()));
+        let ingest = Ingest::new(&config, &keys.session, Arc::clone(&log));
+        let app = ingest.routes()?.merge(routes(&config, board.clone(), Arc::clone(&log), shutdown.clone()));
         let mut parts = Parts::new(shutdown.clone());
 
         parts.add(ingest::serve(socket, app, shutdown.clone()));
-        if !config.ingest.topics.is_empty() {
-            let (config, log, shutdown) = (config.clone(), Arc::clone(&log), shutdown.clone());
-            let key = keys.session.clone();
-            parts.add(async move { ingest::read_raw_topics(&config, &key, log, shutdown).await });
-        }
-        if !config.ingest.files.is_empty() {
-            let (config, log, shutdown) = (config.clone(), Arc::clone(&log), shutdown.clone());
-            let key = keys.session.clone();
-            parts.add(async move { ingest::follow_files(&config, &key, log, shutdown).await });
-        }
+        parts.add(ingest.read(shutdown.clone()));
         let scoring = scorer::Settings::new(&config, keys.trusted);
         let (gathering, its_log, its_shutdown) = (scoring.clone(), Arc::clone(&log), shutdown.clone());
         parts.add_blocking(move || scorer::run_fact_stage(&gathering, &its_log, &its_shutdown));
@@ -109,7 +103,7 @@ async fn maintain(log: EmbeddedLog, shutdown: Shutdown) -> anyhow::Result<()> {
     loop {
         let is_last = shutdown.cancelled_within(MAINTAIN_EVERY).await;
         let log = log.clone();
-        let done = tokio::task::spawn_blocking(move || log.maintain(system_clock()())).await.context("maintaining the log")??;
+        let done = tokio::task::spawn_blocking(move || log.maintain(now_ms())).await.context("maintaining the log")??;
         tracing::debug!(expired = done.expired, compacted = done.compacted, "maintained the log");
         if is_last {
             return Ok(());

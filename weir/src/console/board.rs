@@ -4,7 +4,8 @@ use crate::terminal::{Paint, clean, count};
 use engine::{ApiName, Stage, TopicPartition};
 use runtime::log::{Log, LogError, Record, Start, read_on, read_to_end};
 use runtime::shutdown::Shutdown;
-use runtime::status::{API, ApiStatus, OUTPUT, OutputStatus, SCORER, ScorerStatus, VerdictCounts};
+use runtime::status::{API, ApiStatus, INGEST, IngestStatus, OUTPUT, OutputStatus, SCORER, ScorerStatus, VerdictCounts};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -24,6 +25,9 @@ pub(crate) struct Overview {
     /// Outputs, by instance and name.
     #[serde(default)]
     pub(crate) outputs: Vec<OutputStatus>,
+    /// Ingest, by instance.
+    #[serde(default)]
+    pub(crate) ingest: Vec<IngestStatus>,
 }
 
 /// An API with what the scorers said of it.
@@ -60,6 +64,7 @@ impl Overview {
         for api in &self.apis {
             api.write(&mut text, paint);
         }
+        self.ingest.iter().for_each(|ingest| write_ingest(&mut text, ingest, paint, now_ms));
         for scorer in &self.scorers {
             let lag: u64 = scorer.partitions.values().map(|p| p.lag).sum();
             let sessions: u64 = scorer.partitions.values().map(|p| p.sessions).sum();
@@ -75,12 +80,7 @@ impl Overview {
             if let Some(latency) = &scorer.latency {
                 let _ = write!(text, ", verdicts after {} ms (99 %: {} ms)", count(latency.p50_ms), count(latency.p99_ms));
             }
-            if scorer.ended {
-                text.push_str(", ended");
-            }
-            if let Some(silent) = scorer.silent_s(now_ms) {
-                let _ = write!(text, ", silent for {} s", count(silent.unsigned_abs()));
-            }
+            write_life(&mut text, scorer.ended, scorer.silent_s(now_ms));
             if restoring > 0 {
                 let _ = write!(text, ", {restoring} being restored");
             }
@@ -104,7 +104,10 @@ impl ApiOverview {
             Stage::Evaluating => paint.green(status.stage.name()),
             Stage::Listening | Stage::Training => paint.yellow(status.stage.name()),
         };
-        let _ = write!(text, "{}  {stage}  {} requests seen", paint.bold(&clean(&status.api.0)), count(status.seen));
+        let _ = write!(text, "{}  {stage}", paint.bold(&clean(&status.api.0)));
+        if status.seen > 0 {
+            let _ = write!(text, "  {} requests seen", count(status.seen));
+        }
         if status.needed > 0 {
             let _ = write!(text, ", {} still needed", count(status.needed));
         }
@@ -127,7 +130,11 @@ impl ApiOverview {
         let verdicts = &self.verdicts;
         if verdicts.benign + verdicts.anomalous + verdicts.insufficient > 0 {
             let counts = [count(verdicts.benign), count(verdicts.anomalous), count(verdicts.insufficient)];
-            let _ = writeln!(text, "    verdicts  {} benign, {} anomalous, {} insufficient", counts[0], counts[1], counts[2]);
+            let _ = writeln!(
+                text,
+                "    verdicts  {} benign, {} anomalous, {} insufficient, since the scorers started",
+                counts[0], counts[1], counts[2]
+            );
         }
         if !verdicts.families.is_empty() {
             let families: Vec<String> = verdicts.families.iter().map(|(family, n)| format!("{} {}", family.name(), count(*n))).collect();
@@ -137,6 +144,26 @@ impl ApiOverview {
             let blind: Vec<String> = verdicts.blind.iter().map(|(detector, n)| format!("{} {}", detector.name(), count(*n))).collect();
             let _ = writeln!(text, "    blind     {}", blind.join(", "));
         }
+    }
+}
+
+fn write_ingest(text: &mut String, ingest: &IngestStatus, paint: Paint, now_ms: i64) {
+    let name = paint.bold(&clean(&ingest.instance));
+    let _ = write!(text, "ingest {name}: {} exchanges taken since it started", count(ingest.accepted));
+    if ingest.dead_letters > 0 {
+        let _ = write!(text, ", {} dead letters", count(ingest.dead_letters));
+    }
+    write_life(text, ingest.ended, ingest.silent_s(now_ms));
+    text.push('\n');
+}
+
+/// Whether a process has ended, or says nothing.
+fn write_life(text: &mut String, ended: bool, silent_s: Option<i64>) {
+    if ended {
+        text.push_str(", ended");
+    }
+    if let Some(silent) = silent_s {
+        let _ = write!(text, ", silent for {} s", count(silent.unsigned_abs()));
     }
 }
 
@@ -182,6 +209,7 @@ struct Records {
     apis: BTreeMap<ApiName, ApiStatus>,
     scorers: BTreeMap<String, ScorerStatus>,
     outputs: BTreeMap<String, OutputStatus>,
+    ingest: BTreeMap<String, IngestStatus>,
 }
 
 impl Records {
@@ -189,23 +217,13 @@ impl Records {
         let Some(key) = record.key.as_deref().and_then(|key| std::str::from_utf8(key).ok()) else { return };
         let value = record.value.as_deref();
         if let Some(name) = key.strip_prefix(API) {
-            match value.map(serde_json::from_slice) {
-                Some(Ok(status)) => drop(self.apis.insert(ApiName::new(name), status)),
-                Some(Err(_)) => {}
-                None => drop(self.apis.remove(&ApiName::new(name))),
-            }
+            keep(&mut self.apis, ApiName::new(name), value);
         } else if let Some(name) = key.strip_prefix(SCORER) {
-            match value.map(serde_json::from_slice) {
-                Some(Ok(status)) => drop(self.scorers.insert(name.to_owned(), status)),
-                Some(Err(_)) => {}
-                None => drop(self.scorers.remove(name)),
-            }
+            keep(&mut self.scorers, name.to_owned(), value);
         } else if let Some(name) = key.strip_prefix(OUTPUT) {
-            match value.map(serde_json::from_slice) {
-                Some(Ok(status)) => drop(self.outputs.insert(name.to_owned(), status)),
-                Some(Err(_)) => {}
-                None => drop(self.outputs.remove(name)),
-            }
+            keep(&mut self.outputs, name.to_owned(), value);
+        } else if let Some(name) = key.strip_prefix(INGEST) {
+            keep(&mut self.ingest, name.to_owned(), value);
         }
     }
 
@@ -221,7 +239,17 @@ impl Records {
             apis: self.apis.values().filter(is_shown).map(|s| ApiOverview { status: s.clone(), verdicts: verdicts(&s.api) }).collect(),
             scorers: self.scorers.values().cloned().collect(),
             outputs: self.outputs.values().cloned().collect(),
+            ingest: self.ingest.values().cloned().collect(),
         }
+    }
+}
+
+/// The newest value of a key; a tombstone takes it out, and what cannot be read changes nothing.
+fn keep<K: Ord, S: DeserializeOwned>(known: &mut BTreeMap<K, S>, key: K, value: Option<&[u8]>) {
+    match value.map(serde_json::from_slice) {
+        Some(Ok(status)) => drop(known.insert(key, status)),
+        Some(Err(_)) => {}
+        None => drop(known.remove(&key)),
     }
 }
 

@@ -21,7 +21,7 @@ mod store;
 mod tests;
 mod topic;
 
-pub use options::{Clock, Options, system_clock};
+pub use options::Options;
 
 use super::{Log, LogError, Producer, Reader, Start, TopicSpec, Worker, WorkerSpec};
 use engine::{Offset, TopicPartition};

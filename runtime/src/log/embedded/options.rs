@@ -1,23 +1,11 @@
 //! How an embedded log is opened.
 
 use super::{EmbeddedLog, store};
+use crate::clock::{Clock, now_ms};
 use crate::log::LogError;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
-
-/// Tells the time in epoch milliseconds.
-pub type Clock = Box<dyn Fn() -> i64 + Send + Sync>;
-
-/// The clock of the operating system.
-#[must_use]
-pub fn system_clock() -> Clock {
-    Box::new(|| match SystemTime::now().duration_since(UNIX_EPOCH) {
-        Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
-        Err(_) => 0,
-    })
-}
 
 /// Largest record limit that can be set, in bytes.
 const HIGHEST_RECORD_LIMIT: usize = 64 << 20;
@@ -36,7 +24,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            clock: system_clock(),
+            clock: Arc::new(now_ms),
             record_limit: 1 << 20,
             topic_limits: HashMap::new(),
             segment_bytes: 256 << 20,
@@ -48,7 +36,7 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Where append times come from (default: [`system_clock`]).
+    /// Where append times come from (default: [`now_ms`]).
     #[must_use]
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;

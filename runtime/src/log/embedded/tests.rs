@@ -1,4 +1,5 @@
 use super::*;
+use crate::clock::Clock;
 use crate::log::{Batch, Cleanup, CommitError, Event, Output, Record, poll_on};
 use bytes::Bytes;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -13,7 +14,7 @@ struct Hand(Arc<AtomicI64>);
 impl Hand {
     fn clock(&self) -> Clock {
         let hand = self.clone();
-        Box::new(move || hand.now())
+        Arc::new(move || hand.now())
     }
 
     fn now(&self) -> i64 {

@@ -79,6 +79,10 @@ pub(crate) fn run(args: &Args, config: &Config) -> anyhow::Result<()> {
         bail!("--ablate reads files several times, which standard input cannot give");
     }
     keep_inputs(args)?;
+    // Before minutes of learning.
+    for file in args.score.iter().filter(|file| file.as_os_str() != "-") {
+        File::open(file).with_context(|| format!("opening {}", file.display()))?;
+    }
     let labels = Labels::read(&args.labels)?;
     let ablations: Vec<Ablation> = if args.ablate { Ablation::all().collect() } else { Vec::new() };
     let mut stages = Stages::default();
@@ -140,12 +144,13 @@ fn learn_model(
     let started = Instant::now();
     let (history, reading) = read_history(&args.train, config, u64::MAX)?;
     stages.read = started.elapsed();
-    stages.trained_on = reading.read;
     let started = Instant::now();
     let learned = learn_from(&history, config, ablations)?;
     stages.learn = started.elapsed();
+    let exchanges = reading.read;
+    stages.learned = Some(reading);
     if let Some(path) = &args.model {
-        let training = TrainingRange { exchanges: reading.read, ..TrainingRange::default() };
+        let training = TrainingRange { exchanges, ..TrainingRange::default() };
         let file = ModelFile::of(&learned.0, About { training, ..About::default() })?;
         std::fs::write(path, model_file::write(&file)?).with_context(|| format!("writing {}", path.display()))?;
     }

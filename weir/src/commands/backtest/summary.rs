@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 /// How long each stage took, and on how much.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Stages {
     /// Reading the training files.
     pub(super) read: Duration,
@@ -19,8 +19,8 @@ pub(super) struct Stages {
     pub(super) learn: Duration,
     /// Reading and judging.
     pub(super) judge: Duration,
-    /// Exchanges read for training.
-    pub(super) trained_on: u64,
+    /// The training files, if a model was learned.
+    pub(super) learned: Option<Reading>,
 }
 
 /// Everything a backtest found.
@@ -86,7 +86,7 @@ impl Summary<'_> {
         for (family, n) in &tally.families {
             line(&mut text, family.name(), &count(*n));
         }
-        let stages = self.stages;
+        let stages = &self.stages;
         line(
             &mut text,
             "time",
@@ -102,10 +102,7 @@ impl Summary<'_> {
     }
 
     fn learned(&self) -> String {
-        if self.stages.trained_on == 0 {
-            return format!("model {}", self.model.label);
-        }
-        format!("{} exchanges", count(self.stages.trained_on))
+        self.stages.learned.as_ref().map_or_else(|| format!("model {}", self.model.label), read_of)
     }
 
     /// Records judged a second.
@@ -117,11 +114,13 @@ impl Summary<'_> {
     /// For a program.
     pub(super) fn to_json(&self) -> Value {
         let tally = self.tally;
+        let learned = self.stages.learned.as_ref();
         let by = |is_alone: bool| self.contributions.iter().filter(|c| c.is_alone == is_alone).collect::<Vec<_>>();
         json!({
             "model": self.model.label,
             "apis": self.model.summary(),
-            "trained_on": self.stages.trained_on,
+            "trained_on": learned.map_or(0, |reading| reading.read),
+            "trained_on_bad_lines": learned.map_or(0, Reading::bad_lines),
             "judged": self.read.read,
             "bad_lines": self.read.bad_lines(),
             "late": self.read.late,

@@ -94,7 +94,7 @@ fn room(free: u64, size: u64, config: &Config) -> Finding {
     };
     if free < LEAST {
         Finding::wrong("disk", said, todo)
-    } else if free < size / SHARE || (embedded && free < config.embedded.max_bytes / 2) {
+    } else if embedded && (free < size / SHARE || free < config.embedded.max_bytes / 2) {
         Finding::warning("disk", said, todo)
     } else {
         Finding::well("disk", said)

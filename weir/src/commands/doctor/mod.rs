@@ -13,9 +13,9 @@ use crate::installation;
 use crate::terminal::Paint;
 use anyhow::{Context as _, bail};
 use finding::{Finding, Health, to_text};
+use runtime::clock::now_ms;
 use runtime::config::Config;
-use runtime::log::Log;
-use runtime::log::embedded::system_clock;
+use runtime::log::{Log, LogError};
 use runtime::topics::Topics;
 use std::io::Write as _;
 use traffic::Sample;
@@ -71,7 +71,7 @@ async fn log(config: &Config) -> Vec<Finding> {
         Ok(Source::Running(answer)) => {
             found.push(Finding::well("log", format!("`weir up` holds it and answers at {}", config.listen)));
             let read = answer.bytes().await.and_then(|bytes| serde_json::from_slice(&bytes).context("reading the status"));
-            read.map(|overview: Overview| overview::parts(&overview, system_clock()()))
+            read.map(|overview: Overview| overview::parts(&overview, config, now_ms()))
         }
         Ok(Source::Log { log, topics }) => tokio::task::block_in_place(|| standing(&*log, &topics, config)),
         Err(error) => Err(error),
@@ -101,8 +101,20 @@ fn topics(config: &Config) -> anyhow::Result<Vec<Finding>> {
             Finding::warning("topics", said, "put the configuration or the topic right (`kafka-configs.sh --alter`)")
         }
     }));
-    if differences.is_empty() {
-        found.push(Finding::well("topics", format!("{}, as configured", specs.specs().len())));
+    for topic in &config.ingest.topics {
+        match kafka.partitions(&topic.name) {
+            Ok(_) => {}
+            Err(LogError::NoTopic(name)) => {
+                let todo = "put the name in `ingest.topics` right, or create the topic that the gateway writes to";
+                found.push(Finding::wrong("topics", format!("{name}: does not exist, and `ingest.topics` names it"), todo));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if found.len() == 1 {
+        let raw = config.ingest.topics.len();
+        let raw = if raw > 0 { format!("; {raw} to be read by ingest") } else { String::new() };
+        found.push(Finding::well("topics", format!("{}, as configured{raw}", specs.specs().len())));
     }
     Ok(found)
 }
@@ -110,10 +122,10 @@ fn topics(config: &Config) -> anyhow::Result<Vec<Finding>> {
 /// What stands on the topics.
 fn standing(log: &dyn Log, topics: &Topics, config: &Config) -> anyhow::Result<Vec<Finding>> {
     let mut sample = Sample::read(log, &topics.traffic)?;
-    let now_ms = system_clock()();
+    let now_ms = now_ms();
     let mut found = vec![sample.hottest(), sample.clocks(now_ms)];
     found.extend(trust::pointer(log, topics, config)?);
-    found.extend(overview::parts(&Overview::read(log, &topics.status)?, now_ms));
+    found.extend(overview::parts(&Overview::read(log, &topics.status)?, config, now_ms));
     found.extend(waiting::read(log, topics)?.and_then(|waiting| waiting.finding(now_ms)));
     Ok(found)
 }

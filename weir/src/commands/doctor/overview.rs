@@ -1,16 +1,21 @@
-//! What the parts say of themselves on the status topic: models, scorers, outputs.
+//! What the parts say of themselves on the status topic: ingest, models, scorers, outputs.
 
 use super::finding::Finding;
 use crate::console::board::Overview;
 use crate::terminal::count;
 use engine::Stage;
+use runtime::config::Config;
 
 /// Exchanges that wait before somebody should look.
 const BEHIND: u64 = 10_000;
 
-/// Model, scorers and outputs. `now_ms`: by this machine's clock.
-pub(super) fn parts(overview: &Overview, now_ms: i64) -> Vec<Finding> {
-    let mut found = vec![model(overview)];
+/// What to do about a process that says nothing.
+const SILENT: &str = "it has ended without a word, or cannot reach the log: its own log says; start it again";
+
+/// Ingest, model, scorers and outputs. `now_ms`: by this machine's clock.
+pub(super) fn parts(overview: &Overview, config: &Config, now_ms: i64) -> Vec<Finding> {
+    let mut found = ingest(overview, config, now_ms);
+    found.push(model(overview));
     found.extend(scorers(overview, now_ms));
     found.extend(overview.outputs.iter().map(|output| {
         let said = format!("{}: {} taken, {} wait", output.output, count(output.delivered), count(output.lag));
@@ -27,6 +32,41 @@ pub(super) fn parts(overview: &Overview, now_ms: i64) -> Vec<Finding> {
             None => Finding::well("output", said),
         }
     }));
+    found
+}
+
+fn ingest(overview: &Overview, config: &Config, now_ms: i64) -> Vec<Finding> {
+    let each = overview.ingest.iter().map(|ingest| {
+        let said = format!("{}: {} exchanges taken since it started", ingest.instance, count(ingest.accepted));
+        if let Some(silent) = ingest.silent_s(now_ms) {
+            Finding::wrong("ingest", format!("{said}; silent for {} s", count(silent.unsigned_abs())), SILENT)
+        } else if ingest.ended {
+            Finding::well("ingest", format!("{}: ended in good order", ingest.instance))
+        } else if ingest.dead_letters > ingest.accepted / 10 {
+            let said = format!("{said}, {} records could not be read", count(ingest.dead_letters));
+            Finding::warning("ingest", said, "`weir ingest check` says which and why")
+        } else {
+            Finding::well("ingest", said)
+        }
+    });
+    let mut found: Vec<Finding> = each.collect();
+    if overview.ingest.iter().all(|ingest| ingest.ended) {
+        let none = if overview.ingest.is_empty() { "none has ever said anything" } else { "none runs: all have ended" };
+        let waits = config.ingest.topics.iter().map(|topic| format!("topic {}", topic.name));
+        let waits: Vec<String> = waits.chain(config.ingest.files.iter().map(|file| file.path.display().to_string())).collect();
+        found.push(if !waits.is_empty() {
+            let said = format!("{none}, and {} wait to be read", waits.join(", "));
+            Finding::wrong("ingest", said, "start one: `weir ingest` on Kafka, or `weir up`")
+        } else if overview.apis.is_empty() {
+            Finding::warning(
+                "ingest",
+                none,
+                "start one: `weir ingest` on Kafka, or `weir up`; gateways may write exchanges themselves, too",
+            )
+        } else {
+            Finding::well("ingest", format!("{none}; exchanges come without"))
+        });
+    }
     found
 }
 
@@ -71,7 +111,7 @@ fn scorers(overview: &Overview, now_ms: i64) -> Vec<Finding> {
             let said = format!("{}: {} partitions, {} exchanges wait", scorer.instance, scorer.partitions.len(), count(lag));
             if let Some(silent) = scorer.silent_s(now_ms) {
                 let said = format!("{said}; silent for {} s", count(silent.unsigned_abs()));
-                Finding::wrong("scorer", said, "it has ended without a word, or cannot reach the log: its own log says; start it again")
+                Finding::wrong("scorer", said, SILENT)
             } else if scorer.ended {
                 Finding::well("scorer", format!("{}: ended in good order", scorer.instance))
             } else if lag > BEHIND {
@@ -107,7 +147,8 @@ fn scorers(overview: &Overview, now_ms: i64) -> Vec<Finding> {
 mod tests {
     use super::super::finding::Health;
     use super::*;
-    use runtime::status::{OutputStatus, PartitionStatus, ScorerStatus};
+    use runtime::config::{FlagValue, Sources};
+    use runtime::status::{IngestStatus, OutputStatus, PartitionStatus, ScorerStatus};
 
     const NOW: i64 = 1_767_571_200_000;
 
@@ -116,8 +157,35 @@ mod tests {
         ScorerStatus { instance: "s".to_owned(), partitions, said_ms: NOW - 1_000, ..ScorerStatus::default() }
     }
 
+    fn configured(flags: &[(&str, &str)]) -> Config {
+        let flags = flags.iter().map(|(key, value)| FlagValue { key: (*key).to_owned(), value: (*value).to_owned() }).collect();
+        Config::resolve(&Sources { flags, host_name: "test".to_owned(), ..Sources::default() }).unwrap()
+    }
+
     fn healths(overview: &Overview) -> Vec<(&'static str, Health)> {
-        parts(overview, NOW).iter().map(|finding| (finding.check, finding.health)).collect()
+        let found = parts(overview, &configured(&[]), NOW);
+        found.iter().filter(|finding| finding.check != "ingest").map(|finding| (finding.check, finding.health)).collect()
+    }
+
+    #[test]
+    fn ingest_that_should_run_and_does_not_is_told() {
+        let of = |ingest: &[&IngestStatus], flags: &[(&str, &str)]| -> Vec<Health> {
+            let overview = Overview { ingest: ingest.iter().copied().cloned().collect(), ..Overview::default() };
+            let found = parts(&overview, &configured(flags), NOW);
+            found.iter().filter(|finding| finding.check == "ingest").map(|finding| finding.health).collect()
+        };
+        let raw = [("ingest.topics", "[{ name = \"kong\" }]")];
+        let runs = IngestStatus { instance: "i".to_owned(), accepted: 100, said_ms: NOW - 1_000, ..IngestStatus::default() };
+        let silent = IngestStatus { said_ms: NOW - 120_000, ..runs.clone() };
+        let ended = IngestStatus { ended: true, ..silent.clone() };
+        let unreadable = IngestStatus { dead_letters: 50, ..runs.clone() };
+        assert_eq!(of(&[&runs], &raw), [Health::Well]);
+        assert_eq!(of(&[&unreadable], &raw), [Health::Warning]);
+        assert_eq!(of(&[&silent, &runs], &raw), [Health::Wrong, Health::Well]);
+        assert_eq!(of(&[&ended], &raw), [Health::Well, Health::Wrong]);
+        assert_eq!(of(&[], &raw), [Health::Wrong]);
+        // Whoever reads nothing by ingest may write exchanges without it.
+        assert_eq!(of(&[], &[]), [Health::Warning]);
     }
 
     #[test]
