@@ -122,10 +122,17 @@ impl Cohorts {
     /// How odd a successful call is; `None` when nothing is known of either the endpoint or the caller.
     pub(super) fn oddity(&self, seen: &Seen<'_>, live: &Live<'_>, aspect: Aspect) -> Option<Oddity> {
         let features = seen.features;
-        if seen.endpoint.is_none() || features.succeeded() == Some(false) || self.callers == 0 {
+        if seen.endpoint.is_none() || self.callers == 0 {
             return None;
         }
         let endpoint = short(seen.id);
+        // Who is refused has asked all the same.
+        if aspect == Aspect::Role && matches!(features.status(), 401 | 403) {
+            return self.role(endpoint, live);
+        }
+        if features.succeeded() == Some(false) {
+            return None;
+        }
         if aspect == Aspect::Role {
             return self.role(endpoint, live);
         }

@@ -6,6 +6,7 @@ use super::text::tokens;
 use super::{Content, Level, OF_VALUES, Valued, What, is_renamed, valued};
 use crate::detect::{Aspect, Explanation, Seen};
 use crate::features::Place;
+use crate::features::sensitive::{Sensitive, SensitiveKind};
 use crate::partition::Live;
 use crate::record::Family;
 
@@ -72,6 +73,10 @@ impl Content {
                 format!("field never sent to this endpoint ({kind})"),
                 format!("one of {count} known fields; this one is known only from responses"),
             ),
+            What::NewSecret => {
+                let kinds = field.map_or_else(String::new, |f| kinds_of(f.sensitive));
+                (Family::SensitiveData, format!("field never sent to this endpoint, with {kinds}"), format!("one of {count} known fields"))
+            }
             What::New if is_write && field.is_some_and(|f| f.place.is_of_endpoint()) => {
                 (Family::MassAssignment, format!("field never sent to this endpoint ({kind})"), format!("one of {count} known fields"))
             }
@@ -108,15 +113,19 @@ impl Content {
         if nats <= 0.0 {
             return None;
         }
-        let kinds: Vec<&str> = v.field.sensitive.iter().map(crate::features::sensitive::SensitiveKind::name).collect();
         Some(Explanation {
             family: Family::SensitiveData,
             place: place(&v),
-            observed: kinds.join(", "),
+            observed: kinds_of(v.field.sensitive),
             expected: "a field that never carried it".to_owned(),
             support: n as u64,
         })
     }
+}
+
+fn kinds_of(found: Sensitive) -> String {
+    let kinds: Vec<&str> = found.iter().map(SensitiveKind::name).collect();
+    kinds.join(", ")
 }
 
 /// What is odd about a value: by its profile, which score of it most, between which bytes.

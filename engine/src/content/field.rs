@@ -1,9 +1,10 @@
 //! What one field's values look like: counts compiled into a profile, which scores values by seven features.
 
+use super::charset::Charset;
 use super::counts::{FieldCounts, KINDS};
 use super::ngram::Grams;
 use super::tails::{SCORES, Scores, Tails};
-use super::text::{SCORE_CHARS, char_slot, length_of, shape_symbols, text_symbols, tokens};
+use super::text::{SCORE_CHARS, length_of, shape_symbols, text_symbols, tokens};
 use crate::features::ValueKind;
 use crate::features::sensitive::Sensitive;
 use rustc_hash::FxHashSet;
@@ -15,11 +16,6 @@ const REMEMBERED: usize = 64;
 /// Values that a profile knows by hash, the most frequent ones.
 const MAX_KNOWN: usize = 512;
 
-/// Strange letters, and signs, that a value may be explained without.
-const MAX_LETTERS: usize = 6;
-const MAX_SIGNS: usize = 3;
-/// Share of a field's values below which a sign is rare.
-const RARE: f32 = 0.03;
 /// Values below which a field is not judged by its own profile alone, and that weigh as much as all values of a kind do.
 const SMALL: f32 = 1_000.0;
 const TRUSTED: f32 = 300.0;
@@ -40,10 +36,7 @@ pub(super) struct FieldProfile {
     sensitive: [f32; 8],
     /// (ln(1 + length), cumulative share) ascending.
     lengths: Vec<(f32, f32)>,
-    chars: Vec<u64>,
-    /// The same without signs that hardly any value has.
-    usual: Vec<u64>,
-    new_char: f32,
+    chars: Charset,
     text: Grams,
     symbols: Grams,
     tokens: Tokens,
@@ -97,14 +90,6 @@ impl FieldProfile {
                 ((1.0 + f32::from(l)).ln(), below)
             })
             .collect();
-        let mut chars = slots(counts, |_, seen| seen > 0.0);
-        let mut usual = slots(counts, |c, seen| seen > 0.0 && (seen >= RARE * n || !c.is_ascii_punctuation()));
-        if let Some(pool) = pool {
-            for (a, b) in chars.iter_mut().zip(&pool.chars).chain(usual.iter_mut().zip(&pool.usual)) {
-                *a |= b;
-            }
-        }
-        let once_chars = counts.chars.iter().filter(|c| **c > 0.0 && **c <= 1.0).count() as f32;
         let token_total: f32 = counts.tokens.values().sum();
         let once_tokens = counts.tokens.values().filter(|c| **c <= 1.0).count() as f32;
         Self {
@@ -117,9 +102,7 @@ impl FieldProfile {
             kinds: counts.kinds.to_vec(),
             sensitive: counts.sensitive,
             lengths,
-            chars,
-            usual,
-            new_char: -((once_chars + 0.5) / (n + 1.0)).ln().min(-0.05),
+            chars: Charset::compile(counts, pool.map(|p| &p.chars)),
             text: Grams::compile(counts.text.clone(), 3, 256.0, pool.map(|p| &p.text)),
             symbols: Grams::compile(counts.symbols.clone(), 4, 64.0, pool.map(|p| &p.symbols)),
             tokens: Tokens(counts.tokens.keys().copied().collect()),
@@ -139,10 +122,10 @@ impl FieldProfile {
 
     fn scores_of(&self, value: &str, kind: ValueKind, pool: Option<&Self>, scratch: &mut Scratch) -> [f32; SCORES] {
         let pool = pool.filter(|_| self.is_free_text);
-        let unseen = self.unseen_chars(value);
+        let new_chars = self.chars.new_nats(self.unseen_chars(value).min(4));
         // Letter statistics say nothing of random identifiers, nor of numbers where numbers are usual.
         if self.is_opaque || (self.is_numeric && is_number(kind)) {
-            return [self.length_score(value), self.new_char * unseen.min(4) as f32, 0.0, 0.0, 0.0, 0.0, self.kind_surprisal(kind)];
+            return [self.length_score(value), new_chars, 0.0, 0.0, 0.0, 0.0, self.kind_surprisal(kind)];
         }
         if !self.is_password {
             self.text.surprisals(text_symbols(value, SCORE_CHARS), pool.map(|p| &p.text), &mut scratch.text);
@@ -155,55 +138,22 @@ impl FieldProfile {
                 [mean(&scratch.text) * 8.0, worst_window(&scratch.text, 6).0 * 6.0, self.new_token * self.new_tokens(value, pool) as f32]
             }
         };
-        [
-            self.length_score(value),
-            self.new_char * unseen.min(4) as f32,
-            mean_text,
-            worst_text,
-            mean(&scratch.symbols) * 8.0,
-            new_tokens,
-            self.kind_surprisal(kind),
-        ]
+        [self.length_score(value), new_chars, mean_text, worst_text, mean(&scratch.symbols) * 8.0, new_tokens, self.kind_surprisal(kind)]
     }
 
-    /// A value without the few characters that the field never had, and what it costs to have them, nats: one strange sign makes every
-    /// score odd that looks at its neighbours, and people type one now and then. Signs are let pass in free text alone, there also one that
-    /// the field hardly ever had, within a word ("r&b"); letters of other languages anywhere: names have them, and who has one has others;
-    /// and spaces anywhere ("anna at mail.example"). `None`: not such a value.
+    /// A value without the few characters that the field never had, and what it costs to have them, nats; see [`Charset::plain`].
     pub(super) fn plain(&self, value: &str) -> Option<(String, f32)> {
-        if value.chars().all(|c| has(&self.usual, c)) {
-            return None;
-        }
-        let is_free = self.kinds[ValueKind::Free as usize] > 0.3 * self.n;
-        let mut plain = String::with_capacity(value.len());
-        let mut met = [0u64; 4];
-        let (mut letters, mut signs, mut spaces, mut again) = (0usize, 0usize, 0usize, 0usize);
-        let mut is_after_word = false;
-        let mut rest = value.chars();
-        while let Some(c) = rest.next() {
-            let is_in_word = is_after_word && rest.clone().next().is_some_and(char::is_alphanumeric);
-            is_after_word = c.is_alphanumeric();
-            let is_rare = is_free && is_in_word && !has(&self.usual, c);
-            let slot = char_slot(c);
-            let bit = 1 << (slot % 64);
-            if (self.knows_char(c) && !is_rare) || (self.is_password && c.is_alphanumeric()) {
-                plain.push(c);
-            } else if met[slot / 64] & bit != 0 {
-                again += 1;
-            } else {
-                met[slot / 64] |= bit;
-                match c {
-                    ' ' => spaces = 1,
-                    _ if c.is_alphabetic() && !c.is_ascii() => letters += 1,
-                    _ => signs += 1,
-                }
-            }
-        }
-        if signs + letters + spaces == 0 || letters > MAX_LETTERS || signs > if is_free { MAX_SIGNS } else { 0 } {
-            return None;
-        }
-        let new = signs + spaces + letters.min(1);
-        Some((plain, self.new_char * new as f32 + (letters.max(1) - 1 + again) as f32))
+        self.chars.plain(value, self.kinds[ValueKind::Free as usize] > 0.3 * self.n, self.is_password)
+    }
+
+    /// Whether the field ever had a character.
+    pub(super) fn knows_char(&self, c: char) -> bool {
+        self.chars.has(c)
+    }
+
+    /// Distinct characters that the field never had; of a password, signs only.
+    pub(super) fn unseen_chars(&self, value: &str) -> usize {
+        self.chars.unseen(value, self.is_password)
     }
 
     /// Distinct words that neither the field nor the pool knows, at most 6.
@@ -229,21 +179,6 @@ impl FieldProfile {
         let upper = ((1.0 - share(below)).max(0.0) * self.n + 0.5) / (self.n + 1.0);
         let lower = (share(at_or_below) * self.n + 0.5) / (self.n + 1.0);
         -(2.0 * upper.min(lower)).min(1.0).ln() + (l - last.0).max(0.0) * 5.0
-    }
-
-    /// Whether the field ever had a character.
-    pub(super) fn knows_char(&self, c: char) -> bool {
-        has(&self.chars, c)
-    }
-
-    /// Distinct characters that the field never had; of a password, signs only.
-    pub(super) fn unseen_chars(&self, value: &str) -> usize {
-        let mut there: [u64; 4] = [0; 4];
-        for c in value.chars().filter(|c| !self.is_password || !c.is_alphanumeric()) {
-            let slot = char_slot(c);
-            there[slot / 64] |= 1 << (slot % 64);
-        }
-        there.iter().zip(&self.chars).map(|(there, known)| (there & !known).count_ones() as usize).sum()
     }
 
     pub(super) fn knows_token(&self, token: u64) -> bool {
@@ -354,21 +289,6 @@ fn known_values(counts: &FieldCounts) -> Vec<(u64, f32)> {
     known
 }
 
-/// Slots of characters, as a bit map: those of which it holds that they, and the weight of values that have them, are such.
-fn slots(counts: &FieldCounts, is_such: impl Fn(char, f32) -> bool) -> Vec<u64> {
-    let mut map = vec![0u64; 4];
-    for (slot, _) in counts.chars.iter().enumerate().filter(|(slot, seen)| is_such(char::from(*slot as u8), **seen)) {
-        map[slot / 64] |= 1 << (slot % 64);
-    }
-    map
-}
-
-/// Whether a bit map has the slot of a character.
-fn has(map: &[u64], c: char) -> bool {
-    let slot = char_slot(c);
-    map[slot / 64] & (1 << (slot % 64)) != 0
-}
-
 fn is_number(kind: ValueKind) -> bool {
     matches!(kind, ValueKind::Int | ValueKind::Float)
 }
@@ -425,7 +345,7 @@ mod tests {
         let profile = searched();
         let whole = profile.scores("red# book", ValueKind::Free, None, &mut Scratch::default()).whole;
         let (plain, strange) = (nats(&profile, "red book"), nats(&profile, "red# book"));
-        assert!((strange - with_strange(plain, profile.new_char)).abs() < 0.01, "{plain} {strange} {}", profile.new_char);
+        assert!((strange - with_strange(plain, profile.chars.new_nats(1))).abs() < 0.01, "{plain} {strange} {}", profile.chars.new_nats(1));
         assert!(profile.tails().is_some_and(|tails| tails.nats(&whole) > strange));
         assert!(nats(&profile, "red' OR 1=1--") > strange + 10.0);
         assert!(nats(&profile, "red## book##") > strange);
@@ -435,7 +355,7 @@ mod tests {
     fn strange_signs_and_an_odd_rest_are_no_independent_oddities() {
         let profile = searched();
         let [rest, whole, more] = ["gnnrb kdljr", "gnn#rb kdljr", "gnn#rb k!djlr"].map(|value| nats(&profile, value));
-        assert!(rest > 10.0 && whole >= rest && whole < rest + 0.5 * profile.new_char, "{rest} {whole}");
+        assert!(rest > 10.0 && whole >= rest && whole < rest + 0.5 * profile.chars.new_nats(1), "{rest} {whole}");
         assert!(more >= whole, "{more} {whole}");
     }
 
@@ -462,7 +382,7 @@ mod tests {
         let mail = FieldProfile::compile(&counts, None);
         for profile in [&searched, &mail] {
             let (plain, cost) = profile.plain("näöna").expect("two strange letters");
-            assert_eq!((plain.as_str(), cost), ("nna", profile.new_char + 1.0));
+            assert_eq!((plain.as_str(), cost), ("nna", profile.chars.new_nats(1) + 1.0));
             assert!(profile.plain("anna").is_none());
         }
         assert_eq!(mail.plain("anna on mail").expect("spaces").0, "annaonmail");

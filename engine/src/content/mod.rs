@@ -3,6 +3,7 @@
 //! Each field has a profile of its own where at least [`SUPPORT`] values were learned, else the profile of its name over all
 //! endpoints, else that of its kind. Seven scores a value; see [`field`].
 
+mod charset;
 mod counts;
 mod explain;
 mod field;
@@ -319,9 +320,15 @@ impl Content {
                     let from_response = is_write && self.response_keys.binary_search(&field.key).is_ok();
                     let is_switch = is_write && field.kind == ValueKind::Bool;
                     // A client's next version brings fields of its own; what answers have and requests never had is the server's.
-                    let nats = if from_response || is_switch { facts.new_field + 2.0 } else { PLAIN_NEW };
-                    let what = if from_response { What::OnlyFromResponses } else { What::New };
-                    if !is_usual || from_response || is_switch {
+                    // Nor has it to do with a version that a secret, or a number of a card, stands where nobody asked for it.
+                    let is_secret = field.sensitive.has_secret();
+                    let nats = if from_response || is_switch || is_secret { facts.new_field + 2.0 } else { PLAIN_NEW };
+                    let what = match (from_response, is_secret) {
+                        (true, _) => What::OnlyFromResponses,
+                        (false, true) => What::NewSecret,
+                        (false, false) => What::New,
+                    };
+                    if !is_usual || from_response || is_switch || is_secret {
                         out.push(Oddity { id: field.id, nats, what });
                     }
                 }
@@ -390,6 +397,8 @@ struct Oddity {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum What {
     New,
+    /// With a secret in it.
+    NewSecret,
     OnlyFromResponses,
     Rare,
     Repeated,

@@ -56,6 +56,12 @@ impl Sensitive {
         self.0 & (1 << kind as u8) != 0
     }
 
+    /// Whether anything of it is nobody else's business: addresses and telephone numbers are sent for many reasons.
+    #[must_use]
+    pub fn has_secret(self) -> bool {
+        self.iter().any(|kind| !matches!(kind, SensitiveKind::Email | SensitiveKind::Phone))
+    }
+
     /// Whether it is empty.
     #[must_use]
     pub fn is_empty(self) -> bool {

@@ -1,0 +1,110 @@
+//! The characters that a field's values have, and what is left of a value without strange ones.
+
+use super::counts::FieldCounts;
+use super::text::char_slot;
+use serde::{Deserialize, Serialize};
+
+/// Strange letters, and signs, that a value may be explained without.
+const MAX_LETTERS: usize = 6;
+const MAX_SIGNS: usize = 3;
+/// Share of a field's values below which a sign is rare.
+const RARE: f32 = 0.03;
+
+/// Characters by slot, as bit maps.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Charset {
+    all: Vec<u64>,
+    /// The same without signs that hardly any value has.
+    usual: Vec<u64>,
+    /// Surprisal of a new one, nats.
+    new: f32,
+}
+
+impl Charset {
+    /// Those of a field, and of a pool of fields that stands behind it.
+    pub(super) fn compile(counts: &FieldCounts, pool: Option<&Self>) -> Self {
+        let n = counts.n.max(1e-3);
+        let mut all = slots(counts, |_, seen| seen > 0.0);
+        let mut usual = slots(counts, |c, seen| seen > 0.0 && (seen >= RARE * n || !c.is_ascii_punctuation()));
+        if let Some(pool) = pool {
+            for (a, b) in all.iter_mut().zip(&pool.all).chain(usual.iter_mut().zip(&pool.usual)) {
+                *a |= b;
+            }
+        }
+        let once = counts.chars.iter().filter(|c| **c > 0.0 && **c <= 1.0).count() as f32;
+        Self { all, usual, new: -((once + 0.5) / (n + 1.0)).ln().min(-0.05) }
+    }
+
+    /// Surprisal of so many new characters, nats.
+    pub(super) fn new_nats(&self, count: usize) -> f32 {
+        self.new * count as f32
+    }
+
+    pub(super) fn has(&self, c: char) -> bool {
+        holds(&self.all, c)
+    }
+
+    /// Distinct characters of a value that are not in the set; of a password, signs only.
+    pub(super) fn unseen(&self, value: &str, is_password: bool) -> usize {
+        let mut there: [u64; 4] = [0; 4];
+        for c in value.chars().filter(|c| !is_password || !c.is_alphanumeric()) {
+            let slot = char_slot(c);
+            there[slot / 64] |= 1 << (slot % 64);
+        }
+        there.iter().zip(&self.all).map(|(there, known)| (there & !known).count_ones() as usize).sum()
+    }
+
+    /// A value without the few characters that are not in the set, and what it costs to have them, nats: one strange sign makes every
+    /// score odd that looks at its neighbours, and people type one now and then. Signs are let pass in free text alone, there also one that
+    /// the field hardly ever had, within a word ("r&b"); letters of other languages anywhere: names have them, and who has one has others;
+    /// and spaces anywhere ("anna at mail.example"). `None`: not such a value.
+    pub(super) fn plain(&self, value: &str, is_free: bool, is_password: bool) -> Option<(String, f32)> {
+        if value.chars().all(|c| holds(&self.usual, c)) {
+            return None;
+        }
+        let mut plain = String::with_capacity(value.len());
+        let mut met = [0u64; 4];
+        let (mut letters, mut signs, mut spaces, mut again) = (0usize, 0usize, 0usize, 0usize);
+        let mut is_after_word = false;
+        let mut rest = value.chars();
+        while let Some(c) = rest.next() {
+            let is_in_word = is_after_word && rest.clone().next().is_some_and(char::is_alphanumeric);
+            is_after_word = c.is_alphanumeric();
+            let is_rare = is_free && is_in_word && !holds(&self.usual, c);
+            let slot = char_slot(c);
+            let bit = 1 << (slot % 64);
+            if (self.has(c) && !is_rare) || (is_password && c.is_alphanumeric()) {
+                plain.push(c);
+            } else if met[slot / 64] & bit != 0 {
+                again += 1;
+            } else {
+                met[slot / 64] |= bit;
+                match c {
+                    ' ' => spaces = 1,
+                    _ if c.is_alphabetic() && !c.is_ascii() => letters += 1,
+                    _ => signs += 1,
+                }
+            }
+        }
+        if signs + letters + spaces == 0 || letters > MAX_LETTERS || signs > if is_free { MAX_SIGNS } else { 0 } {
+            return None;
+        }
+        let new = signs + spaces + letters.min(1);
+        Some((plain, self.new_nats(new) + (letters.max(1) - 1 + again) as f32))
+    }
+}
+
+/// Slots of characters, as a bit map: those of which it holds that they, and the weight of values that have them, are such.
+fn slots(counts: &FieldCounts, is_such: impl Fn(char, f32) -> bool) -> Vec<u64> {
+    let mut map = vec![0u64; 4];
+    for (slot, _) in counts.chars.iter().enumerate().filter(|(slot, seen)| is_such(char::from(*slot as u8), **seen)) {
+        map[slot / 64] |= 1 << (slot % 64);
+    }
+    map
+}
+
+/// Whether a bit map has the slot of a character.
+fn holds(map: &[u64], c: char) -> bool {
+    let slot = char_slot(c);
+    map[slot / 64] & (1 << (slot % 64)) != 0
+}
