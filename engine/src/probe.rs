@@ -20,7 +20,7 @@ const PROBING: f32 = 0.1;
 const ASTRAY: f32 = 0.1;
 /// One failure, one path that leads nowhere, counts at most so much, nats.
 const MOST_FAILURE: f32 = 2.0;
-const MOST_ASTRAY: f32 = 1.0;
+const MOST_ASTRAY: f32 = 3.0;
 /// What everybody may come to, nats: two paths that lead nowhere (a browser asks for an icon), three failures in a row.
 const SPARE: f32 = 6.0;
 /// Callers under more suspicion than this are no peers of others: a scan by many must not excuse itself.
@@ -148,7 +148,7 @@ impl Probe {
         let mut nats = ((usual + PROBING * (1.0 - usual)) / usual).ln().min(MOST_FAILURE);
         if is_astray && others <= 0.0 {
             let usual = (self.astray.n + 0.5) / (self.all.n + 1.0);
-            nats += ((usual + ASTRAY) / usual).ln().min(MOST_ASTRAY);
+            nats = (nats + ((usual + ASTRAY) / usual).ln()).min(MOST_ASTRAY);
         }
         // A credential that expired fails everywhere: once is enough.
         let occasion = match status {
