@@ -23,8 +23,9 @@ pub(crate) fn line(event: &Event) -> String {
     );
     let mut extension = Extension(&mut line);
     extension.put("externalId", &event.id);
-    if let Some(time) = &event.time {
-        extension.put("rt", time);
+    // Milliseconds, as for `start` and `end`: receivers know no RFC 3339 here.
+    if let Some(ms) = event.time.as_deref().and_then(engine::time::parse) {
+        extension.put("rt", &ms.to_string());
     }
     match event.kind {
         Kind::Verdict(label) => {
@@ -161,7 +162,7 @@ mod tests {
         assert_eq!(
             line,
             "CEF:0|Weir|Weir|0.1.0|mass_assignment|mass_assignment on PATCH api.shop.example/v2/users/me: request.body.is_admin field never sent to this endpoint (bool)|10|\
-             externalId=weir.traffic-0-18791-mass_assignment rt=2026-01-06T17:58:21.879Z cat=alert act=updated cnt=3 start=1767722201879 end=1767722301879 \
+             externalId=weir.traffic-0-18791-mass_assignment rt=1767722301879 cat=alert act=updated cnt=3 start=1767722201879 end=1767722301879 \
              src=203.0.113.7 dhost=api.shop.example requestMethod=PATCH request=/v2/users/me suid=7fc6 cn1Label=status cn1=200 \
              cs1Label=endpoint cs1=PATCH api.shop.example/v2/users/me cs2Label=detector cs2=content \
              msg=request.body.is_admin field never sent to this endpoint (bool); expected one of 7 known fields \

@@ -275,7 +275,9 @@ impl Access {
         }
         for aspect in [Aspect::Function, Aspect::Role] {
             if let Some(odd) = self.cohorts.oddity(seen, live, aspect) {
-                out.push(Signal { aspect, score: odd.nats, level: Level::Own, bet: seen.id.0 });
+                // What kind of client this is, is the same oddity wherever it calls.
+                let bet = if aspect == Aspect::Function { 0 } else { seen.id.0 };
+                out.push(Signal { aspect, score: odd.nats, level: Level::Own, bet });
             }
         }
     }

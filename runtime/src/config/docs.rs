@@ -70,7 +70,7 @@ action = \"hash\"
 ## Outputs
 
 Each `[outputs.NAME]` is a receiver with a consumer group of its own (`weir.egress.NAME`): one that is slow or dead holds up nobody else, and
-gets everything that its topic still holds when it is back. `weir up` forwards by itself; on Kafka `weir forward` does.
+gets everything that its topic still holds when it is back, and so does a new one at first. `weir up` forwards by itself; on Kafka `weir forward` does.
 
 ```toml
 [outputs.siem]
@@ -104,7 +104,7 @@ label = \"anomalous\"
 | `keep_files` | 10 | file: older files kept |
 
 A record counts as taken when an HTTP receiver answers 2xx, when a syslog receiver has read to the end of the connection and closed it (each
-delivery is a connection), when a file is synced to disk. Over UDP nobody says. What was not taken is sent again, with growing pauses; after a crash
+delivery is a connection), when a file is synced to disk. Over UDP nobody says. What was not taken is sent again, with pauses that grow up to a minute; after a crash
 or a broken connection a receiver may get a record twice, under the same id. What a receiver refuses for good (HTTP 400, 413, 422) becomes a dead
 letter with the reason `refused`.
 

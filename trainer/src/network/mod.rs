@@ -14,11 +14,11 @@ use candle_core::Device;
 use engine::Model;
 use engine::model::ApiModel;
 use engine::neural::values::Fields;
-use engine::neural::{Epoch, Head, Lesson, NoTeacher, Previous, Taught, TeachError, Teacher, ValueLesson, Vocabulary};
+use engine::neural::{Epoch, Head, HeadError, Lesson, NoTeacher, Previous, Taught, TeachError, Teacher, ValueLesson, Vocabulary};
 use fit::{Fitted, Network as _, Plan};
 use gru::Gru;
 use runtime::config::Network;
-use runtime::inference::OnnxHeads;
+use runtime::inference::{Library, OnnxHeads};
 use std::path::PathBuf;
 use std::sync::Arc;
 use weights::{Layout, Weights};
@@ -57,6 +57,11 @@ impl Tutor {
         self
     }
 
+    /// What it exports must run before it is published: without a library, nothing is taught for nothing.
+    fn look_for_library(&self) -> Result<(), HeadError> {
+        Library::load(self.library.as_deref()).map(drop).map_err(|error| HeadError::Missing(error.to_string()))
+    }
+
     fn earlier(&self, api: &str) -> Option<&ApiModel> {
         self.champion.as_ref()?.apis().iter().find(|a| &*a.name.0 == api)
     }
@@ -69,6 +74,7 @@ impl Teacher for Tutor {
     }
 
     fn teach(&mut self, lesson: &Lesson<'_>, progress: &mut dyn FnMut(Epoch)) -> Result<Taught, TeachError> {
+        self.look_for_library()?;
         let (start, is_warm) = start(gru::LAYOUT, lesson.slots, lesson.seed, lesson.previous.as_ref());
         let cells = lesson.walks.iter().map(Vec::len).sum();
         let plan = Plan::of((cells, MOST_STEPS), STEP_GAIN, is_warm, lesson.seed);
@@ -86,6 +92,7 @@ impl Teacher for Tutor {
     }
 
     fn teach_values(&mut self, lesson: &ValueLesson<'_>, progress: &mut dyn FnMut(Epoch)) -> Result<Taught, TeachError> {
+        self.look_for_library()?;
         let (start, is_warm) = start(autoencoder::LAYOUT, lesson.slots, lesson.seed, lesson.previous.as_ref());
         let plan = Plan::of((lesson.values.len(), MOST_VALUES), VALUE_GAIN, is_warm, lesson.seed);
         let batches = (autoencoder::batches(lesson.values), autoencoder::batches(lesson.held_out));
