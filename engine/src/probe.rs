@@ -20,7 +20,7 @@ const PROBING: f32 = 0.1;
 const ASTRAY: f32 = 0.1;
 /// One failure, one path that leads nowhere, counts at most so much, nats.
 const MOST_FAILURE: f32 = 2.0;
-const MOST_ASTRAY: f32 = 3.0;
+const MOST_ASTRAY: f32 = 2.5;
 /// What everybody may come to, nats: two paths that lead nowhere (a browser asks for an icon), three failures in a row.
 const SPARE: f32 = 6.0;
 /// Callers under more suspicion than this are no peers of others: a scan by many must not excuse itself.

@@ -41,6 +41,8 @@ const ERRORS: f64 = 2.0;
 /// Requests that get a piece of code, at most; and at least, to hold a model to them.
 const MOST_TAMPERED: usize = 600;
 const LEAST_TAMPERED: u64 = 50;
+/// Share of these that a first model should find.
+const FIRST_CAUGHT: f64 = 0.9;
 /// Records judged together.
 const BATCH: usize = 256;
 
@@ -156,6 +158,16 @@ impl Trial {
             trial.caught += u64::from(verdict.label == Label::Anomalous);
         })?;
         Ok(trial)
+    }
+
+    /// What a first model, which has no champion to be held to, falls short of: code in typed fields that it does not find.
+    #[must_use]
+    pub fn shortfall(&self) -> Option<String> {
+        let share = self.caught as f64 / self.injected.max(1) as f64;
+        (self.injected >= LEAST_TAMPERED && share < FIRST_CAUGHT).then(|| {
+            let (of, found, least) = (self.injected, 100.0 * share, 100.0 * FIRST_CAUGHT);
+            format!("of {of} requests with code in a typed field {found:.1} % are found, less than {least:.0} %")
+        })
     }
 
     /// Whether a challenger takes over from this champion.
@@ -320,6 +332,14 @@ mod tests {
         );
         assert_eq!(champion.decide(&Trial { below: [25, 20], ..loud.clone() }), Decision::Promote, "not surely, and too few for 0.1 %");
         assert_eq!(loud.decide(&loud), Decision::Promote, "no louder than the champion");
+    }
+
+    #[test]
+    fn a_first_model_that_finds_little_is_told() {
+        assert_eq!(trial(2, 200).shortfall(), None);
+        let weak = Trial { caught: 80, ..trial(2, 200) };
+        assert_eq!(weak.shortfall().as_deref(), Some("of 100 requests with code in a typed field 80.0 % are found, less than 90 %"));
+        assert_eq!(Trial { injected: 40, caught: 0, ..weak }.shortfall(), None, "too few to say so");
     }
 
     #[test]

@@ -269,6 +269,9 @@ impl<'a> Trainer<'a> {
                 let file = self.publisher.file(&model, until, self.memory.range(), contest.as_ref())?;
                 let id = self.publisher.publish(&file)?;
                 tracing::info!(label = model.label, id, "a model is published");
+                if let Some(why) = done.shortfall {
+                    tracing::warn!(label = model.label, why, "the first model is weak; it judges all the same, since there is no other");
+                }
                 self.metrics.trained("published", done.took);
                 self.apis.modelled(&model);
                 self.watch.mount(model);

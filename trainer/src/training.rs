@@ -32,6 +32,8 @@ pub(crate) struct Done {
     pub(crate) model: Result<Arc<Model>, LearnError>,
     /// Where there was a champion: what both are like, or why that could not be said.
     pub(crate) contest: Option<Result<Contest, String>>,
+    /// Where there was none: what the first model falls short of.
+    pub(crate) shortfall: Option<String>,
     /// How long it took.
     pub(crate) took: Duration,
 }
@@ -53,14 +55,17 @@ impl Contest {
     /// # Errors
     /// A network cannot be run.
     pub fn hold(champion: &Arc<Model>, challenger: &Arc<Model>, history: &History, network: &Network) -> Result<Self, HeadError> {
-        let history: Vec<&Features> = history.iter().collect();
-        let mut heads = inference::heads(network);
-        let began = Instant::now();
-        let mut trial = |model: &Arc<Model>| Trial::of(model, bytes(model), &history, &mut *heads, &|| began.elapsed());
-        let (champion, challenger) = (trial(champion)?, trial(challenger)?);
+        let (champion, challenger) = (try_out(champion, history, network)?, try_out(challenger, history, network)?);
         let decision = champion.decide(&challenger);
         Ok(Self { champion, challenger, decision })
     }
+}
+
+/// Lets a model judge the newest part of a history.
+fn try_out(model: &Arc<Model>, history: &History, network: &Network) -> Result<Trial, HeadError> {
+    let history: Vec<&Features> = history.iter().collect();
+    let began = Instant::now();
+    Trial::of(model, bytes(model), &history, &mut *inference::heads(network), &|| began.elapsed())
 }
 
 /// Size of the file of a model; 0 where it cannot be written, which publishing says.
@@ -94,10 +99,17 @@ impl Training {
                     let _ = tell.send(progress);
                 });
                 let model = learned.map(Arc::new);
-                let contest = champion
-                    .zip(model.as_ref().ok())
-                    .map(|(champion, challenger)| Contest::hold(&champion, challenger, &history, &network).map_err(|e| e.to_string()));
-                Done { history, model, contest, took: began.elapsed() }
+                let (contest, shortfall) = match (&champion, &model) {
+                    (Some(champion), Ok(challenger)) => {
+                        (Some(Contest::hold(champion, challenger, &history, &network).map_err(|e| e.to_string())), None)
+                    }
+                    (None, Ok(first)) => {
+                        let shortfall = try_out(first, &history, &network).map_or_else(|e| Some(e.to_string()), |trial| trial.shortfall());
+                        (None, shortfall)
+                    }
+                    (_, Err(_)) => (None, None),
+                };
+                Done { history, model, contest, shortfall, took: began.elapsed() }
             })
             .map_err(|e| TrainerError::Thread(format!("starting to learn: {e}")))?;
         Ok(Self { thread, progress, began: Instant::now(), logged: None })

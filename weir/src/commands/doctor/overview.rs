@@ -55,7 +55,7 @@ fn ingest(overview: &Overview, config: &Config, now_ms: i64) -> Vec<Finding> {
         let waits = config.ingest.topics.iter().map(|topic| format!("topic {}", topic.name));
         let waits: Vec<String> = waits.chain(config.ingest.files.iter().map(|file| file.path.display().to_string())).collect();
         found.push(if !waits.is_empty() {
-            let said = format!("{none}, and {} wait to be read", waits.join(", "));
+            let said = format!("{none}; nobody reads {}", waits.join(", "));
             Finding::wrong("ingest", said, "start one: `weir ingest` on Kafka, or `weir up`")
         } else if overview.apis.is_empty() {
             Finding::warning(
