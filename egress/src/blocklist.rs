@@ -10,7 +10,7 @@ use engine::{IncidentLife, Offset, TopicPartition};
 use runtime::clock::Clock;
 use runtime::config::Blocklist;
 use runtime::format;
-use runtime::log::{Batch, CommitError, Event as Polled, Log, LogError, Output, Record, Start, Worker, WorkerSpec, poll_on, read_to_end};
+use runtime::log::{Batch, CommitError, Event as Polled, Log, LogError, Record, Start, Worker, WorkerSpec, poll_on, read_to_end};
 use runtime::shutdown::Shutdown;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -141,25 +141,15 @@ impl Keeper {
             let Some(Ok(event)) = record.value.as_deref().map(Event::of_alert) else { continue };
             for entry in entries_of(&event, &self.rules, now) {
                 let key = format!("{}/{}", entry.kind, entry.value);
-                batch.outputs.push(self.output(&key, Some(serde_json::to_vec(&entry)?)));
+                batch.outputs.push(format::entry(&self.topic, key.clone(), Some(serde_json::to_vec(&entry)?.into())));
                 self.entries.put(key, entry.until_ms);
             }
         }
         while let Some(key) = self.entries.pop(now, self.rules.max_entries) {
-            batch.outputs.push(self.output(&key, None));
+            batch.outputs.push(format::entry(&self.topic, key, None));
         }
         batch.positions = positions.into_iter().collect();
         Ok(batch)
-    }
-
-    fn output(&self, key: &str, value: Option<Vec<u8>>) -> Output {
-        Output {
-            topic: Arc::clone(&self.topic),
-            partition: Some(0),
-            key: Some(key.to_owned().into()),
-            value: value.map(Into::into),
-            headers: vec![format::header()],
-        }
     }
 }
 

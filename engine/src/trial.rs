@@ -136,7 +136,8 @@ impl Trial {
             cost: Cost { bytes, nanos: 0 },
         };
         let as_it_was: Vec<Features> = recent.iter().map(|f| (*f).clone()).collect();
-        let (mut benign, nanos) = oddest(model, &as_it_was, heads, clock, &mut |verdict| {
+        let mut judge = Judge { model, heads, clock, nanos: Vec::new() };
+        let mut benign = judge.oddest(&as_it_was, &mut |verdict| {
             let is_anomalous = u64::from(verdict.label == Label::Anomalous);
             trial.anomalous += is_anomalous;
             for (below, level) in trial.below.iter_mut().zip(LEVELS) {
@@ -146,17 +147,17 @@ impl Trial {
             *counts = (counts.0 + 1, counts.1 + is_anomalous);
         })?;
         let long = long_sessions(recent);
-        trial.cost.nanos = nanos;
         benign.retain(|session, _| long.contains_key(session));
         let bar = bar(benign.values().copied());
-        let (disordered, _) = oddest(model, &disordered(recent, &long), heads, clock, &mut |_| {})?;
+        let disordered = judge.oddest(&disordered(recent, &long), &mut |_| {})?;
         let scores: Vec<f64> = disordered.iter().filter(|(session, _)| long.contains_key(session)).map(|(_, score)| *score).collect();
         trial.disordered = scores.len() as u64;
         trial.found = scores.iter().filter(|score| **score > bar).count() as u64;
-        oddest(model, &injected(recent), heads, clock, &mut |verdict| {
+        judge.oddest(&injected(recent), &mut |verdict| {
             trial.injected += 1;
             trial.caught += u64::from(verdict.label == Label::Anomalous);
         })?;
+        trial.cost.nanos = judge.quick_nanos();
         Ok(trial)
     }
 
@@ -217,33 +218,41 @@ fn less_found((found, of): (u64, u64), (now_found, now_of): (u64, u64)) -> Optio
     (after < before - ERRORS * error).then_some((now_of, after, before))
 }
 
-/// By session: the largest score; and the nanoseconds of an exchange, see [`Cost`]. `tell` is told the verdict on each exchange.
-fn oddest(
-    model: &Arc<Model>,
-    history: &[Features],
-    heads: &mut dyn Heads,
-    clock: &dyn Fn() -> Duration,
-    tell: &mut dyn FnMut(Verdict),
-) -> Result<(FxHashMap<u64, f64>, u64), HeadError> {
-    let mut partition = Partition::new(TopicPartition::new("trial", 0), Limits::default());
-    partition.apply(Effect::Model(Arc::clone(model)));
-    let mut oddest: FxHashMap<u64, f64> = FxHashMap::default();
-    let mut nanos = Vec::with_capacity(history.len().div_ceil(BATCH));
-    for batch in history.chunks(BATCH) {
-        let began = clock();
-        let judged = partition.judge_again(batch, heads)?;
-        nanos.push(clock().saturating_sub(began).as_nanos() / batch.len() as u128);
-        for (features, judged) in batch.iter().zip(judged) {
-            if let Some(session) = session_of(features) {
-                let most = oddest.entry(session).or_default();
-                *most = most.max(judged.verdict.score);
+/// Lets a model judge, and takes the time.
+struct Judge<'a> {
+    model: &'a Arc<Model>,
+    heads: &'a mut dyn Heads,
+    clock: &'a dyn Fn() -> Duration,
+    /// Nanoseconds of an exchange, by batch.
+    nanos: Vec<u128>,
+}
+
+impl Judge<'_> {
+    /// By session: the largest score. `tell` is told the verdict on each exchange.
+    fn oddest(&mut self, history: &[Features], tell: &mut dyn FnMut(Verdict)) -> Result<FxHashMap<u64, f64>, HeadError> {
+        let mut partition = Partition::new(TopicPartition::new("trial", 0), Limits::default());
+        partition.apply(Effect::Model(Arc::clone(self.model)));
+        let mut oddest: FxHashMap<u64, f64> = FxHashMap::default();
+        for batch in history.chunks(BATCH) {
+            let began = (self.clock)();
+            let judged = partition.judge_again(batch, self.heads)?;
+            self.nanos.push((self.clock)().saturating_sub(began).as_nanos() / batch.len() as u128);
+            for (features, judged) in batch.iter().zip(judged) {
+                if let Some(session) = session_of(features) {
+                    let most = oddest.entry(session).or_default();
+                    *most = most.max(judged.verdict.score);
+                }
+                tell(judged.verdict);
             }
-            tell(judged.verdict);
         }
+        Ok(oddest)
     }
-    // The quicker batches: what else the machine does makes some slow.
-    nanos.sort_unstable();
-    Ok((oddest, nanos.get(nanos.len() / 4).map_or(0, |nanos| u64::try_from(*nanos).unwrap_or(u64::MAX))))
+
+    /// Nanoseconds of an exchange in the quicker batches: what else the machine does makes some slow.
+    fn quick_nanos(mut self) -> u64 {
+        self.nanos.sort_unstable();
+        self.nanos.get(self.nanos.len() / 4).map_or(0, |nanos| u64::try_from(*nanos).unwrap_or(u64::MAX))
+    }
 }
 
 /// Sessions that are long enough to lose their order: where their exchanges stand.

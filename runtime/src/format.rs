@@ -3,8 +3,9 @@
 //! A version of Weir writes its own format and reads that and the one before, so that processes of two neighbouring versions can stand side by
 //! side while an installation is brought up to date. A record without the header comes from elsewhere and counts as the oldest.
 
-use crate::log::Record;
+use crate::log::{Output, Record};
 use bytes::Bytes;
+use std::sync::Arc;
 
 /// Format of the records that this version writes.
 pub const FORMAT: u32 = 1;
@@ -24,6 +25,12 @@ pub struct UnknownFormat {
 #[must_use]
 pub fn header() -> (&'static str, Bytes) {
     (HEADER, FORMAT.to_string().into())
+}
+
+/// A record of a topic of one partition, by its key; without a value the tombstone of that key.
+#[must_use]
+pub fn entry(topic: &Arc<str>, key: String, value: Option<Bytes>) -> Output {
+    Output { topic: Arc::clone(topic), partition: Some(0), key: Some(key.into()), value, headers: vec![header()] }
 }
 
 /// Whether this version reads a record.

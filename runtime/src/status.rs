@@ -21,13 +21,7 @@ pub const INGEST: &str = "ingest/";
 /// # Errors
 /// The status cannot be written as JSON.
 pub fn record(topic: &Arc<str>, key: String, status: &impl Serialize) -> Result<Output, serde_json::Error> {
-    Ok(Output {
-        topic: Arc::clone(topic),
-        partition: Some(0),
-        key: Some(key.into()),
-        value: Some(serde_json::to_vec(status)?.into()),
-        headers: vec![format::header()],
-    })
+    Ok(format::entry(topic, key, Some(serde_json::to_vec(status)?.into())))
 }
 
 /// Where an API is in its life; key `api/<name>`, written by the trainer.

@@ -269,8 +269,16 @@ impl<'a> Trainer<'a> {
                 let file = self.publisher.file(&model, until, self.memory.range(), contest.as_ref())?;
                 let id = self.publisher.publish(&file)?;
                 tracing::info!(label = model.label, id, "a model is published");
-                if let Some(why) = done.shortfall {
-                    tracing::warn!(label = model.label, why, "the first model is weak; it judges all the same, since there is no other");
+                match done.first.map(|first| first.map(|trial| trial.shortfall())) {
+                    Some(Ok(Some(why))) => {
+                        tracing::warn!(
+                            label = model.label,
+                            why,
+                            "the first model is weak; it judges all the same, since there is no other"
+                        );
+                    }
+                    Some(Err(why)) => tracing::warn!(label = model.label, why, "the first model is published without a trial"),
+                    Some(Ok(None)) | None => {}
                 }
                 self.metrics.trained("published", done.took);
                 self.apis.modelled(&model);

@@ -1,7 +1,6 @@
 //! The writer half of `weir.models`: a version, the pointer to it, and tombstones for what nobody needs any more, in one transaction.
 
 use crate::Contest;
-use bytes::Bytes;
 use engine::Model;
 use runtime::format;
 use runtime::keys::{Pointer, PointerError, SigningKey, TrustedKeys};
@@ -210,15 +209,11 @@ impl Publisher {
     }
 
     fn pointer_record(&self, pointer: &Pointer) -> Result<Output, PointerError> {
-        Ok(self.record(POINTER.to_owned(), Some(self.key.sign_pointer(pointer.clone())?.into())))
+        Ok(format::entry(&self.topic, POINTER.to_owned(), Some(self.key.sign_pointer(pointer.clone())?.into())))
     }
 
     fn tombstone(&self, key: String) -> Output {
-        self.record(key, None)
-    }
-
-    fn record(&self, key: String, value: Option<Bytes>) -> Output {
-        Output { topic: Arc::clone(&self.topic), partition: Some(0), key: Some(key.into()), value, headers: vec![format::header()] }
+        format::entry(&self.topic, key, None)
     }
 }
 

@@ -32,8 +32,8 @@ pub(crate) struct Done {
     pub(crate) model: Result<Arc<Model>, LearnError>,
     /// Where there was a champion: what both are like, or why that could not be said.
     pub(crate) contest: Option<Result<Contest, String>>,
-    /// Where there was none: what the first model falls short of.
-    pub(crate) shortfall: Option<String>,
+    /// Where there was none: what the first model is like, or why that could not be said.
+    pub(crate) first: Option<Result<Trial, String>>,
     /// How long it took.
     pub(crate) took: Duration,
 }
@@ -99,17 +99,13 @@ impl Training {
                     let _ = tell.send(progress);
                 });
                 let model = learned.map(Arc::new);
-                let (contest, shortfall) = match (&champion, &model) {
-                    (Some(champion), Ok(challenger)) => {
-                        (Some(Contest::hold(champion, challenger, &history, &network).map_err(|e| e.to_string())), None)
-                    }
-                    (None, Ok(first)) => {
-                        let shortfall = try_out(first, &history, &network).map_or_else(|e| Some(e.to_string()), |trial| trial.shortfall());
-                        (None, shortfall)
-                    }
+                let (contest, first) = match (&champion, &model) {
+                    (Some(champion), Ok(challenger)) => (Some(Contest::hold(champion, challenger, &history, &network)), None),
+                    (None, Ok(first)) => (None, Some(try_out(first, &history, &network))),
                     (_, Err(_)) => (None, None),
                 };
-                Done { history, model, contest, shortfall, took: began.elapsed() }
+                let (contest, first) = (contest.map(|c| c.map_err(|e| e.to_string())), first.map(|f| f.map_err(|e| e.to_string())));
+                Done { history, model, contest, first, took: began.elapsed() }
             })
             .map_err(|e| TrainerError::Thread(format!("starting to learn: {e}")))?;
         Ok(Self { thread, progress, began: Instant::now(), logged: None })

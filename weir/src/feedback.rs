@@ -3,7 +3,7 @@
 use engine::{Offset, TopicPartition, Verdict};
 use runtime::feedback::{Feedback, Say, Scope};
 use runtime::format;
-use runtime::log::{Log, LogError, Output, Record, Start, read_on};
+use runtime::log::{Log, LogError, Record, Start, read_on};
 use runtime::topics::Topics;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -67,13 +67,7 @@ pub(crate) fn give(log: &dyn Log, topics: &Topics, ask: Ask) -> Result<Feedback,
     }
     let verdict = find(log, topics, &id)?.ok_or(FeedbackError::NoVerdict(id))?;
     let feedback = Feedback { until, by, note, ..Feedback::of(&verdict, say, scope) };
-    let output = Output {
-        topic: Arc::clone(&topics.feedback),
-        partition: Some(0),
-        key: Some(feedback.verdict.clone().into()),
-        value: Some(serde_json::to_vec(&feedback)?.into()),
-        headers: vec![format::header()],
-    };
+    let output = format::entry(&topics.feedback, feedback.verdict.clone(), Some(serde_json::to_vec(&feedback)?.into()));
     log.producer(None)?.append(vec![output])?;
     Ok(feedback)
 }
@@ -126,7 +120,7 @@ mod tests {
     use runtime::config::{Config, Sources};
     use runtime::feedback::Said;
     use runtime::log::embedded::EmbeddedLog;
-    use runtime::log::read_to_end;
+    use runtime::log::{Output, read_to_end};
 
     /// Verdicts of every third exchange of partition 2.
     fn log() -> (tempfile::TempDir, Arc<dyn Log>, Topics) {

@@ -3,8 +3,6 @@
 use crate::installation;
 use anyhow::{Context as _, bail};
 use runtime::config::Config;
-use runtime::log::Log as _;
-use runtime::log::kafka::Difference;
 use runtime::topics::Topics;
 use std::io::Write as _;
 
@@ -23,12 +21,10 @@ pub(crate) enum Command {
 pub(crate) fn run(command: &Command, config: &Config) -> anyhow::Result<()> {
     let topics = Topics::new(config);
     let kafka = installation::kafka(config)?;
-    let mut created = Vec::new();
-    if matches!(command, Command::Create) {
-        let differences = kafka.check_topics(topics.specs()).context("looking what is missing")?;
-        created.extend(differences.into_iter().filter(Difference::is_missing).map(|difference| difference.topic));
-        kafka.create_topics(topics.specs()).context("creating the topics")?;
-    }
+    let created = match command {
+        Command::Create => kafka.create_missing(topics.specs()).context("creating the topics")?,
+        Command::Check => Vec::new(),
+    };
     let differences = kafka.check_topics(topics.specs()).context("checking the topics")?;
     let mut out = std::io::stdout().lock();
     for spec in topics.specs() {

@@ -82,6 +82,18 @@ impl KafkaLog {
         topics::differences(&self.0, topics)
     }
 
+    /// Creates the topics that are missing, and returns their names once the brokers know them; those that are there stay as they are.
+    ///
+    /// # Errors
+    /// A topic cannot be created, or the brokers cannot be reached.
+    pub fn create_missing(&self, topics: &[TopicSpec]) -> Result<Vec<Arc<str>>, LogError> {
+        let created = topics::create(&self.0, topics)?;
+        for topic in &created {
+            self.0.await_topic(topic)?;
+        }
+        Ok(created)
+    }
+
     /// Removes topics with all that stands in them; for topics that were made to measure or to try something.
     ///
     /// # Errors
@@ -93,10 +105,7 @@ impl KafkaLog {
 
 impl Log for KafkaLog {
     fn create_topics(&self, topics: &[TopicSpec]) -> Result<(), LogError> {
-        let created = topics::create(&self.0, topics)?;
-        for topic in &created {
-            self.0.await_topic(topic)?;
-        }
+        self.create_missing(topics)?;
         match self.check_topics(topics)?.into_iter().find(|difference| difference.breaks) {
             None => Ok(()),
             Some(Difference { topic, what, .. }) => Err(LogError::WrongTopic { topic: topic.to_string(), what }),

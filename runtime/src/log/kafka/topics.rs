@@ -23,16 +23,6 @@ pub struct Difference {
     pub breaks: bool,
 }
 
-impl Difference {
-    const MISSING: &str = "does not exist";
-
-    /// Whether the topic is not there at all.
-    #[must_use]
-    pub fn is_missing(&self) -> bool {
-        self.what == Self::MISSING
-    }
-}
-
 /// Creates what is missing, and returns the names of it.
 pub(super) fn create(inner: &Inner, specs: &[TopicSpec]) -> Result<Vec<Arc<str>>, LogError> {
     let mut missing = Vec::new();
@@ -79,7 +69,7 @@ pub(super) fn differences(inner: &Inner, specs: &[TopicSpec]) -> Result<Vec<Diff
         match inner.layout(&spec.name) {
             Ok(layout) => present.push((spec, layout)),
             Err(LogError::NoTopic(_)) => {
-                found.push(Difference { topic: Arc::clone(&spec.name), what: Difference::MISSING.to_owned(), breaks: true });
+                found.push(Difference { topic: Arc::clone(&spec.name), what: "does not exist".to_owned(), breaks: true });
             }
             Err(e) => return Err(e),
         }
