@@ -24,9 +24,6 @@ const SMALL_BYTES: u64 = 64 << 20;
 const DEARER: u64 = 3;
 /// Exchanges that are judged again, at most: the newest.
 const MOST: usize = 20_000;
-/// Kinds of values in which code is never at home.
-const TYPED: [ValueKind; 8] =
-    [ValueKind::Bool, ValueKind::Int, ValueKind::Float, ValueKind::Uuid, ValueKind::Date, ValueKind::Email, ValueKind::Ip, ValueKind::Hex];
 /// Exchanges of a session that can lose its order, at least.
 const STEPS: usize = 5;
 /// Times the champion's alert rate that an endpoint may have, and alerts of one endpoint that are too few to say so.
@@ -288,7 +285,7 @@ fn disordered(history: &[&Features], sessions: &BTreeMap<u64, Vec<usize>>) -> Ve
 /// called is for that value alone.
 fn injected(history: &[&Features]) -> Vec<Features> {
     let typed = |features: &Features| {
-        let is_typed = |field: &Field| field.place.is_of_endpoint() && TYPED.contains(&field.kind);
+        let is_typed = |field: &Field| field.place.is_of_endpoint() && field.kind != ValueKind::Null && field.kind.has_form();
         let fields: Vec<usize> = (0..features.fields.len()).filter(|at| is_typed(&features.fields[*at])).collect();
         let which = mix(features.fields.len() as u64, features.time.unwrap_or(0).cast_unsigned()) as usize;
         (!fields.is_empty()).then(|| fields[which % fields.len()])

@@ -78,30 +78,31 @@ impl FieldCounts {
         }
     }
 
-    pub(super) fn merge(&mut self, other: &Self) {
-        self.n += other.n;
+    /// Adds another's counts, each times `share`.
+    pub(super) fn merge(&mut self, other: &Self, share: f32) {
+        self.n += share * other.n;
         self.rows += other.rows;
         self.is_password |= other.is_password;
-        self.more_values += other.more_values;
+        self.more_values += share * other.more_values;
         for (a, b) in self.kinds.iter_mut().zip(&other.kinds) {
-            *a += b;
+            *a += share * b;
         }
         for (a, b) in self.sensitive.iter_mut().zip(&other.sensitive) {
-            *a += b;
+            *a += share * b;
         }
         for (a, b) in self.chars.iter_mut().zip(&other.chars) {
-            *a += b;
+            *a += share * b;
         }
         for (length, count) in &other.lengths {
-            *self.lengths.entry(*length).or_default() += count;
+            *self.lengths.entry(*length).or_default() += share * count;
         }
-        self.text.merge(&other.text);
-        self.symbols.merge(&other.symbols);
+        self.text.merge(&other.text, share);
+        self.symbols.merge(&other.symbols, share);
         for (token, count) in &other.tokens {
-            *self.tokens.entry(*token).or_default() += count;
+            *self.tokens.entry(*token).or_default() += share * count;
         }
         for (value, count) in &other.values {
-            *self.values.entry(*value).or_default() += count;
+            *self.values.entry(*value).or_default() += share * count;
         }
     }
 
@@ -126,8 +127,13 @@ impl FieldCounts {
 
     /// The kind most values have.
     pub(super) fn main_kind(&self) -> ValueKind {
-        KINDS[self.kinds.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(i, _)| i)]
+        main_kind(&self.kinds)
     }
+}
+
+/// The kind that is counted most.
+pub(super) fn main_kind(kinds: &[f32; ValueKind::COUNT]) -> ValueKind {
+    KINDS[kinds.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(i, _)| i)]
 }
 
 /// All kinds, in the order of their numbers.

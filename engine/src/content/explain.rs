@@ -1,9 +1,10 @@
 //! What a person is told about a field: where, a masked excerpt of the odd part, what was expected.
 
+use super::basis::{Basis, Judge};
 use super::field::{FieldProfile, Scratch};
 use super::tails::{FIRST_OF_PARTS, SCORE_NAMES};
 use super::text::tokens;
-use super::{Content, Level, OF_VALUES, Valued, What, is_renamed, valued};
+use super::{Content, OF_VALUES, Valued, What, is_renamed, valued};
 use crate::detect::{Aspect, Explanation, Seen};
 use crate::features::Place;
 use crate::features::sensitive::{Sensitive, SensitiveKind};
@@ -37,20 +38,20 @@ impl Content {
             }
         }
         let (_, v) = worst?;
-        let (_, profile, level) = self.profile_for(seen.endpoint, &v.field)?;
+        let Judge { profile, basis, .. } = self.judge(seen.endpoint, &v.field)?;
         let scores = profile.scores(&v.value, v.field.kind, self.pool(), scratch);
         let strongest = profile.tails()?.strongest(&scores);
         let unseen = profile.unseen_chars(&v.value);
         let (from, to) = profile.oddest_part(&v.value, self.pool(), scratch);
         let what = if unseen > 0 { format!("{unseen} characters never seen here") } else { format!("unusual {}", SCORE_NAMES[strongest]) };
-        Some(explanation(&v, (profile, level), strongest, (from, to), &what))
+        Some(explanation(&v, (profile, basis), strongest, (from, to), &what))
     }
 
     /// Explains a value in which another judge than its profile found a part odd that stands at a byte.
     pub(crate) fn explain_part(&self, seen: &Seen<'_>, v: &Valued<'_>, at: usize, scratch: &mut Scratch) -> Option<Explanation> {
-        let (_, profile, level) = self.profile_for(seen.endpoint, &v.field)?;
+        let Judge { profile, basis, .. } = self.judge(seen.endpoint, &v.field)?;
         let strongest = profile.tails()?.strongest(&profile.scores(&v.value, v.field.kind, self.pool(), scratch));
-        Some(explanation(v, (profile, level), strongest, (at, at), "a part unlike this field's values"))
+        Some(explanation(v, (profile, basis), strongest, (at, at), "a part unlike this field's values"))
     }
 
     fn explain_structure(&self, seen: &Seen<'_>, live: &Live<'_>) -> Option<Explanation> {
@@ -106,8 +107,8 @@ impl Content {
         let (nats, v, n) = valued(seen.features, seen.route)
             .filter(|v| !v.field.sensitive.is_empty())
             .filter_map(|v| {
-                let (_, profile, _) = self.profile_for(seen.endpoint, &v.field).filter(|(_, _, level)| *level != Level::Global)?;
-                Some((profile.sensitive_surprisal(v.field.sensitive, self.pool()), v, profile.n))
+                let judge = self.judge(seen.endpoint, &v.field).filter(|judge| judge.basis.is_of_field())?;
+                Some((judge.profile.sensitive_surprisal(v.field.sensitive, self.pool()), v, judge.profile.n))
             })
             .max_by(|a, b| a.0.total_cmp(&b.0))?;
         if nats <= 0.0 {
@@ -131,14 +132,14 @@ fn kinds_of(found: Sensitive) -> String {
 /// What is odd about a value: by its profile, which score of it most, between which bytes.
 fn explanation(
     v: &Valued<'_>,
-    (profile, level): (&FieldProfile, Level),
+    (profile, basis): (&FieldProfile, Basis),
     strongest: usize,
     (from, to): (usize, usize),
     what: &str,
 ) -> Explanation {
     let family = if is_code(v, profile, strongest) { Family::Injection } else { Family::Unknown };
     let odd = excerpt(v, from, to, family == Family::Injection, |t| profile.knows_token(t));
-    let (observed, expected) = (format!("{what}: {odd}"), expected(profile, level));
+    let (observed, expected) = (format!("{what}: {odd}"), expected(profile, basis));
     Explanation { family, place: place(v), observed, expected, support: profile.n as u64 }
 }
 
@@ -147,11 +148,11 @@ fn place(v: &Valued<'_>) -> String {
 }
 
 /// What a field's values are like, and by whose values that is known.
-fn expected(profile: &FieldProfile, level: Level) -> String {
-    match level {
-        Level::Own => profile.expected(),
-        Level::Parent => format!("{} (fields of this name)", profile.expected()),
-        Level::Global => format!("{} (fields like it)", profile.expected()),
+fn expected(profile: &FieldProfile, basis: Basis) -> String {
+    match basis {
+        Basis::Own => profile.expected(),
+        Basis::Name => format!("{} (fields of this name)", profile.expected()),
+        Basis::NameElsewhere | Basis::Kind | Basis::ValueKind => format!("{} (fields like it)", profile.expected()),
     }
 }
 

@@ -1,13 +1,14 @@
 //! Learning of fields: counts per fold, profiles without each fold to score that fold with, then the final profiles with tails
 //! fitted on those held-out scores.
 
-use super::counts::FieldCounts;
+use super::basis::{Basis, Judge, kind_key, name_key, own_key};
+use super::counts::{FieldCounts, main_kind};
 use super::field::{FieldProfile, Scratch};
 use super::tails::{SCORES, Scores};
-use super::{Content, EndpointFields, FieldFacts, HELD_OUT, OF_VALUES, RARE, SUPPORT, Worst, kind_key, name_key, own_key, valued};
+use super::{Content, EndpointFields, FieldFacts, HELD_OUT, OF_VALUES, RARE, SUPPORT, Worst, valued};
 use crate::detect::{Level, Signal};
 use crate::features::hash::mix;
-use crate::features::{Field, Place};
+use crate::features::{Field, Place, ValueKind};
 use crate::learn::{FOLDS, Row, UNIT_SHARE, is_password};
 use crate::record::NetworkId;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -15,6 +16,10 @@ use std::collections::BTreeMap;
 
 /// Fields merged into one pooled profile, at most.
 const POOLED: usize = 200;
+/// Values of one field that count for its kind, at most: fields of a kind differ, and one that is used a lot is but one of them.
+const EVEN: f32 = 100.0;
+/// Values from which on a field has a kind.
+const TYPED: f32 = 5.0;
 /// Distinct fields counted for one API, at most: names are written by attackers.
 const MAX_FIELDS: usize = 40_000;
 
@@ -31,6 +36,7 @@ struct Scored {
     key: u64,
     scores: Scores,
     level: Level,
+    other_kind: Option<ValueKind>,
     bet: u64,
     /// Slot in [`OF_VALUES`].
     question: usize,
@@ -65,11 +71,13 @@ struct FieldCount {
     units: FxHashSet<u64>,
     networks: FxHashSet<NetworkId>,
     most: u16,
+    kinds: [f32; ValueKind::COUNT],
 }
 
 /// Learns the fields of one API. `networks_known`: whether breadth over networks can be asked for.
 pub(crate) fn learn(rows: &[Row<'_>], endpoints: usize, networks_known: bool) -> Learned {
     let counted = count(rows);
+    let shared = counted.shared_names();
     let mut held_out: Vec<Vec<Signal>> = vec![Vec::new(); rows.len()];
     let mut samples: FxHashMap<u64, Vec<[f32; SCORES]>> = FxHashMap::default();
     let mut scored: Vec<Vec<Scored>> = vec![Vec::new(); rows.len()];
@@ -79,19 +87,31 @@ pub(crate) fn learn(rows: &[Row<'_>], endpoints: usize, networks_known: bool) ->
         for (at, row) in rows.iter().enumerate().filter(|(_, r)| r.fold == fold) {
             let seen = row.seen();
             for v in valued(row.features, &row.route) {
-                let Some((key, profile, level)) = without.profile_for(row.endpoint, &v.field) else { continue };
-                let scores = profile.scores(&v.value, v.field.kind, without.pool(), &mut scratch);
-                samples.entry(key).or_default().push(scores.whole);
-                let of_kind = without.second_opinion(profile, &v.field).filter(|(kind, _)| *kind != key).map(|(kind, profile)| {
+                let Some(judge) = without.judge(row.endpoint, &v.field) else { continue };
+                let Judge { key, profile, basis } = judge;
+                let mut score = |key, profile: &FieldProfile| {
                     let scores = profile.scores(&v.value, v.field.kind, without.pool(), &mut scratch);
-                    samples.entry(kind).or_default().push(scores.whole);
-                    (kind, scores)
-                });
+                    samples.entry(key).or_default().push(scores.whole);
+                    scores
+                };
+                let scores = score(key, profile);
+                let of_kind = without.second_opinion(&judge, &v.field).map(|(kind, profile)| (kind, score(kind, profile)));
+                // Fields that are judged by their own values show how odd those of their name and kind get, for others that are not.
+                let is_shown = basis == Basis::Own
+                    && v.field.place.is_of_endpoint()
+                    && (mix(v.field.id, at as u64) % 10_000) as f32 * profile.n < EVEN * 10_000.0;
+                let (name, kind) = (name_key(&v.field), kind_key(profile.main_kind, v.field.place));
+                for other in [shared.contains(&name).then_some(name), Some(kind)].into_iter().flatten().filter(|_| is_shown) {
+                    if let Some(profile) = without.profile(other) {
+                        score(other, profile);
+                    }
+                }
                 let bet = mix(v.field.id, v.field.kind as u64);
                 scored[at].push(Scored {
                     key,
                     scores,
-                    level,
+                    level: basis.level(),
+                    other_kind: judge.other_kind(&v.field),
                     bet,
                     question: v.question(false),
                     at_most: profile.most_surprising(v.field.value_hash),
@@ -102,7 +122,10 @@ pub(crate) fn learn(rows: &[Row<'_>], endpoints: usize, networks_known: bool) ->
             held_out[at].retain(|s| !OF_VALUES.contains(&s.aspect));
         }
     }
-    let mut content = compile(&counted, None, endpoints, networks_known);
+    let little_known = scored.iter().flatten().filter(|s| s.level == Level::Parent);
+    let (all, others) = little_known.fold((0u32, 0u32), |(all, others), s| (all + 1, others + u32::from(s.other_kind.is_some())));
+    let other_kind = -((others as f32 + 0.5) / (all as f32 + 1.0)).ln();
+    let mut content = Content { other_kind, ..compile(&counted, None, endpoints, networks_known) };
     for (key, at) in content.by_key.sorted() {
         if let Some(sample) = samples.get(&key) {
             content.profiles[at as usize].calibrate(sample, HELD_OUT);
@@ -117,7 +140,7 @@ pub(crate) fn learn(rows: &[Row<'_>], endpoints: usize, networks_known: bool) ->
             if let Some((profile, tails)) = content.profile(s.key).and_then(|p| Some((p, p.tails()?))) {
                 let own = tails.nats_of(&s.scores);
                 let of_kind = s.of_kind.as_ref().and_then(|(kind, scores)| Some(content.profile(*kind)?.tails()?.nats_of(scores)));
-                let nats = of_kind.map_or(own, |of_kind| profile.drawn_to(own, of_kind));
+                let nats = content.agree(profile, s.other_kind, own, of_kind);
                 worst[s.question].take_bet(nats.min(s.at_most), s.level, s.bet);
             }
         }
@@ -175,6 +198,13 @@ fn count(rows: &[Row<'_>]) -> Counted {
 }
 
 impl Counted {
+    /// Names that several fields of endpoints have.
+    fn shared_names(&self) -> FxHashSet<u64> {
+        let mut seen = FxHashSet::default();
+        let names = self.pools.values().filter(|(_, place)| *place != Place::Path && place.is_of_endpoint()).map(|(name, _)| *name);
+        names.filter(|name| !seen.insert(*name)).collect()
+    }
+
     fn learn_response_keys(&mut self, row: &Row<'_>) {
         for member in &row.features.response.members {
             if self.response_keys.len() < 20_000 {
@@ -193,7 +223,9 @@ impl EndpointCounts {
             units: FxHashSet::default(),
             networks: FxHashSet::default(),
             most: 0,
+            kinds: [0.0; ValueKind::COUNT],
         });
+        count.kinds[field.kind as usize] += 1.0;
         if field.repeat == 0 {
             count.n += row.weight;
             if count.units.len() < 4 {
@@ -213,6 +245,9 @@ impl EndpointCounts {
                 Some(mine) => {
                     mine.n += theirs.n;
                     mine.most = mine.most.max(theirs.most);
+                    for (mine, theirs) in mine.kinds.iter_mut().zip(&theirs.kinds) {
+                        *mine += theirs;
+                    }
                     mine.units.extend(theirs.units.iter().copied());
                     mine.networks.extend(theirs.networks.iter().copied());
                 }
@@ -239,6 +274,7 @@ impl EndpointCounts {
                 name: c.name.clone(),
                 n: c.n,
                 most: c.most,
+                kind: (c.kinds.iter().sum::<f32>() >= TYPED).then(|| main_kind(&c.kinds)),
                 is_rare: has_others && c.n < RARE * self.n && (!networks_known || c.networks.len() < 3),
             })
             .collect();
@@ -307,7 +343,7 @@ fn compile(counted: &Counted, without: Option<u8>, endpoints: usize, networks_kn
         }
         by_kind.entry(kind_key(counts.main_kind(), *place)).or_default().push(*key);
         if counts.is_free_text() && pooled < POOLED {
-            pool.merge(&counts);
+            pool.merge(&counts, 1.0);
             pooled += 1;
         }
         if counts.rows >= SUPPORT {
@@ -322,10 +358,12 @@ fn compile(counted: &Counted, without: Option<u8>, endpoints: usize, networks_kn
     for (key, counts) in kept {
         content.keep(key, &counts);
     }
-    for (key, members) in by_name.into_iter().chain(by_kind) {
+    let of_names = by_name.into_iter().map(|of_name| (of_name, f32::INFINITY));
+    for ((key, members), most) in of_names.chain(by_kind.into_iter().map(|of_kind| (of_kind, EVEN))) {
         let mut counts = FieldCounts::default();
         for member in members.iter().take(POOLED) {
-            counts.merge(&counts_of(counted, without, *member));
+            let of_field = counts_of(counted, without, *member);
+            counts.merge(&of_field, (most / of_field.n).min(1.0));
         }
         counts.bound();
         if counts.rows >= SUPPORT {
@@ -341,7 +379,7 @@ fn counts_of(counted: &Counted, without: Option<u8>, key: u64) -> FieldCounts {
         if without != Some(k as u8)
             && let Some(counts) = fold.get(&key)
         {
-            all.merge(counts);
+            all.merge(counts, 1.0);
         }
     }
     all
@@ -360,7 +398,7 @@ fn remember(content: &mut Content, counted: &Counted, rows: &[Row<'_>], scratch:
     let mut nats: FxHashMap<u64, FxHashMap<u64, f32>> = FxHashMap::default();
     for row in rows.iter().filter(|r| r.features.status() < 400) {
         for v in valued(row.features, &row.route) {
-            let Some((key, profile, _)) = content.profile_for(row.endpoint, &v.field) else { continue };
+            let Some(Judge { key, profile, .. }) = content.judge(row.endpoint, &v.field) else { continue };
             let known = nats.entry(key).or_default();
             if known.len() >= 1_000 || known.contains_key(&v.field.value_hash) {
                 continue;

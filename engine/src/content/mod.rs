@@ -1,8 +1,9 @@
 //! `content`: fields of requests — which there are, and what their values look like.
 //!
 //! Each field has a profile of its own where at least [`SUPPORT`] values were learned, else the profile of its name over all
-//! endpoints, else that of its kind. Seven scores a value; see [`field`].
+//! endpoints, else that of its kind; see [`basis`]. Seven scores a value; see [`field`].
 
+mod basis;
 mod charset;
 mod counts;
 mod explain;
@@ -52,6 +53,8 @@ pub struct Content {
     response_keys: Vec<u64>,
     /// Headers and cookies of the API.
     of_api: EndpointFields,
+    /// Surprisal, nats, of a value of another kind than its field's where little is known of that ([`basis::Judge::other_kind`]).
+    other_kind: f32,
 }
 
 /// Profile by key. Keys: see [`own_key`], [`name_key`], [`kind_key`].
@@ -101,6 +104,8 @@ struct FieldFacts {
     n: f32,
     /// Values of it in one request, at most.
     most: u16,
+    /// What most of its values are; none: too few to say.
+    kind: Option<ValueKind>,
     /// Seen too seldom, from too few networks, to count as known.
     is_rare: bool,
 }
@@ -170,39 +175,9 @@ pub(crate) fn valued<'f>(features: &'f Features, route: &'f Route) -> impl Itera
     }))
 }
 
-/// Key of a field of one endpoint; headers and cookies have one for the whole API.
-fn own_key(endpoint: EndpointIndex, field: &Field) -> u64 {
-    if field.place.is_of_endpoint() { mix(u64::from(endpoint.0) + 0x1000, field.id) } else { name_key(field) }
-}
-
-/// Key of a field by its place and name over all endpoints. Path variables have no name to share.
-fn name_key(field: &Field) -> u64 {
-    mix(0x2, field.id)
-}
-
-/// Key of all values of a kind.
-fn kind_key(kind: ValueKind, place: Place) -> u64 {
-    mix(0x3 + u64::from(!place.is_of_endpoint()), kind as u64)
-}
-
 impl Content {
     fn profile(&self, key: u64) -> Option<&FieldProfile> {
         self.by_key.0.get(&key).map(|at| &self.profiles[*at as usize])
-    }
-
-    /// The profile to judge a field by, most specific first.
-    fn profile_for(&self, endpoint: Option<EndpointIndex>, field: &Field) -> Option<(u64, &FieldProfile, Level)> {
-        let own = endpoint.map(|e| own_key(e, field)).and_then(|k| Some((k, self.profile(k)?, Level::Own)));
-        own.or_else(|| {
-            let key = name_key(field);
-            // What fields of this name hold elsewhere is no measure for an endpoint that nobody knows.
-            let level = if endpoint.is_none() && field.place.is_of_endpoint() { Level::Global } else { Level::Parent };
-            (field.place != Place::Path).then(|| self.profile(key)).flatten().map(|p| (key, p, level))
-        })
-        .or_else(|| {
-            let key = kind_key(field.kind, field.place);
-            self.profile(key).map(|p| (key, p, Level::Global))
-        })
     }
 
     fn pool(&self) -> Option<&FieldProfile> {
@@ -211,36 +186,6 @@ impl Content {
 
     fn fields_of(&self, endpoint: Option<EndpointIndex>, place: Place) -> Option<&EndpointFields> {
         if place.is_of_endpoint() { endpoint.and_then(|e| self.endpoints.get(e.0 as usize)) } else { Some(&self.of_api) }
-    }
-
-    /// Surprisal of a value in nats, with the level it rests on; `None` when nothing is known to judge it by. Who looks for the
-    /// largest of several tells the largest `so_far`: of what is no larger only that is said, which is most of the work.
-    fn surprisal(&self, seen: &Seen<'_>, valued: &Valued<'_>, so_far: f32, scratch: &mut Scratch) -> Option<(f32, Level)> {
-        let (_, profile, level) = self.profile_for(seen.endpoint, &valued.field)?;
-        if let Some(nats) = profile.remembered(valued.field.value_hash) {
-            return Some((nats, level));
-        }
-        let tails = profile.tails()?;
-        let most = profile.most_surprising(valued.field.value_hash);
-        if most <= so_far {
-            return Some((most, level));
-        }
-        let own = tails.nats_of(&profile.scores(&valued.value, valued.field.kind, self.pool(), scratch));
-        if own <= so_far {
-            return Some((own, level));
-        }
-        let of_kind = self.second_opinion(profile, &valued.field).and_then(|(_, kind)| {
-            let scores = kind.scores(&valued.value, valued.field.kind, self.pool(), scratch);
-            kind.tails().map(|tails| tails.nats_of(&scores))
-        });
-        let nats = of_kind.map_or(own, |of_kind| profile.drawn_to(own, of_kind));
-        Some((nats.min(most), level))
-    }
-
-    /// The profile of all values of a value's kind, where the field's own has seen too few to be trusted alone.
-    fn second_opinion(&self, profile: &FieldProfile, field: &Field) -> Option<(u64, &FieldProfile)> {
-        let key = kind_key(field.kind, field.place);
-        profile.is_small().then(|| self.profile(key)).flatten().map(|kind| (key, kind))
     }
 
     /// Answers [`Aspect::Values`], [`Aspect::Headers`], [`Aspect::Client`], [`Aspect::Renamed`], [`Aspect::Structure`] and [`Aspect::Sensitive`].
@@ -255,12 +200,11 @@ impl Content {
                 worst.take(nats, level, &valued.field);
             }
             if !valued.field.sensitive.is_empty()
-                && let Some((_, profile, level)) = self.profile_for(seen.endpoint, &valued.field)
-                && level != Level::Global
+                && let Some(judge) = self.judge(seen.endpoint, &valued.field).filter(|judge| judge.basis.is_of_field())
             {
-                let nats = profile.sensitive_surprisal(valued.field.sensitive, self.pool());
+                let nats = judge.profile.sensitive_surprisal(valued.field.sensitive, self.pool());
                 if nats > sensitive.0 {
-                    sensitive = (nats, level, valued.field.id);
+                    sensitive = (nats, judge.basis.level(), valued.field.id);
                 }
             }
         }

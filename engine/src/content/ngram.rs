@@ -24,10 +24,10 @@ impl Counts {
         }
     }
 
-    /// Adds another's counts.
-    pub(super) fn merge(&mut self, other: &Self) {
+    /// Adds another's counts, each times `share`.
+    pub(super) fn merge(&mut self, other: &Self, share: f32) {
         for (gram, count) in &other.0 {
-            *self.0.entry(*gram).or_default() += count;
+            *self.0.entry(*gram).or_default() += share * count;
         }
     }
 

@@ -42,6 +42,13 @@ impl ValueKind {
     /// Number of kinds.
     pub const COUNT: usize = 15;
 
+    /// Whether values of this kind have a form of their own, in which code is never at home.
+    #[must_use]
+    pub fn has_form(self) -> bool {
+        use ValueKind::{Bool, Date, Email, Float, Hex, Int, Ip, Null, Uuid};
+        matches!(self, Null | Bool | Int | Float | Uuid | Hex | Date | Email | Ip)
+    }
+
     /// Kind of a text value.
     #[must_use]
     pub fn of(text: &str) -> Self {

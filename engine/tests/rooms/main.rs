@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, reason = "a test that cannot prepare its data fails")]
 
 mod facts;
+mod little;
 mod probe;
 mod public;
 mod replay;
