@@ -6,8 +6,8 @@ use runtime::log::{Log, LogError, Producer};
 use runtime::shutdown::Shutdown;
 use runtime::status::{BEAT_MS, INGEST, IngestStatus, record};
 use runtime::topics::Topics;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Time between two tellings of what has changed.
@@ -15,24 +15,40 @@ const EVERY_MS: i64 = 2_000;
 /// Time between two looks at whether it is to stop.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// What came in since the process started; clones count together.
+/// What came in since the process started, and what cannot be read; clones count together.
 #[derive(Debug, Clone, Default)]
-pub struct Counts(Arc<(AtomicU64, AtomicU64)>);
+pub struct Counts(Arc<Counted>);
+
+#[derive(Debug, Default)]
+struct Counted {
+    accepted: AtomicU64,
+    dead_letters: AtomicU64,
+    unread: Mutex<Vec<String>>,
+}
 
 impl Counts {
     pub(crate) fn add(&self, accepted: u64, dead_letters: u64) {
-        self.0.0.fetch_add(accepted, Ordering::Relaxed);
-        self.0.1.fetch_add(dead_letters, Ordering::Relaxed);
+        self.0.accepted.fetch_add(accepted, Ordering::Relaxed);
+        self.0.dead_letters.fetch_add(dead_letters, Ordering::Relaxed);
+    }
+
+    /// Inputs that cannot be read at present, and why.
+    pub(crate) fn set_unread(&self, unread: Vec<String>) {
+        *self.0.unread.lock().unwrap_or_else(PoisonError::into_inner) = unread;
+    }
+
+    fn unread(&self) -> Vec<String> {
+        self.0.unread.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Exchanges that the log has.
     fn accepted(&self) -> u64 {
-        self.0.0.load(Ordering::Relaxed)
+        self.0.accepted.load(Ordering::Relaxed)
     }
 
     /// Records that could not be read.
     fn dead_letters(&self) -> u64 {
-        self.0.1.load(Ordering::Relaxed)
+        self.0.dead_letters.load(Ordering::Relaxed)
     }
 }
 
@@ -61,7 +77,7 @@ impl Report {
     pub(crate) fn run(mut self, shutdown: &Shutdown) -> Self {
         while !shutdown.is_cancelled() {
             let counted = (self.counts.accepted(), self.counts.dead_letters());
-            let is_changed = counted != (self.status.accepted, self.status.dead_letters);
+            let is_changed = counted != (self.status.accepted, self.status.dead_letters) || self.counts.unread() != self.status.unread;
             let after = if is_changed { EVERY_MS } else { BEAT_MS };
             if self.status.said_ms.saturating_add(after) <= now_ms() {
                 self.tell();
@@ -81,6 +97,7 @@ impl Report {
     fn tell(&mut self) {
         self.status.accepted = self.counts.accepted();
         self.status.dead_letters = self.counts.dead_letters();
+        self.status.unread = self.counts.unread();
         self.status.said_ms = now_ms();
         let written = record(&self.topic, format!("{INGEST}{}", self.status.instance), &self.status)
             .map_err(|error| error.to_string())

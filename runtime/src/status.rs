@@ -15,6 +15,8 @@ pub const SCORER: &str = "scorer/";
 pub const OUTPUT: &str = "output/";
 /// Keys of [`IngestStatus`] records begin so.
 pub const INGEST: &str = "ingest/";
+/// Key of the [`TrainerStatus`] record.
+pub const TRAINER: &str = "trainer";
 
 /// A record of the status topic.
 ///
@@ -108,7 +110,7 @@ pub struct ScorerStatus {
     pub ended: bool,
 }
 
-/// Longest time for which a scorer or ingest says nothing, milliseconds.
+/// Longest time for which a process says nothing, milliseconds.
 pub const BEAT_MS: i64 = 30_000;
 
 /// Seconds for which a process has said nothing, where that is too long to be well; whoever ended in good order has nothing to say.
@@ -138,6 +140,9 @@ pub struct IngestStatus {
     pub accepted: u64,
     /// Records that it could not read since it started.
     pub dead_letters: u64,
+    /// Inputs that it cannot read at present, and why.
+    #[serde(default)]
+    pub unread: Vec<String>,
     /// When it said this, by its clock, epoch milliseconds; it says something at least every [`BEAT_MS`].
     pub said_ms: i64,
     /// Whether these were its last words: it was asked to stop and did.
@@ -180,6 +185,41 @@ pub struct OutputStatus {
     pub lag: u64,
     /// Why it takes none at present.
     pub failing: Option<String>,
+    /// When the process said this, by its clock, epoch milliseconds; it says something at least every [`BEAT_MS`].
+    #[serde(default)]
+    pub said_ms: i64,
+    /// Whether these were its last words: it was asked to stop and did.
+    #[serde(default)]
+    pub ended: bool,
+}
+
+impl OutputStatus {
+    /// Seconds for which the process has said nothing, where that is too long to be well.
+    #[must_use]
+    pub fn silent_s(&self, now_ms: i64) -> Option<i64> {
+        silent_s(self.said_ms, self.ended, now_ms)
+    }
+}
+
+/// What the trainer does; key [`TRAINER`]: there is one at a time.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrainerStatus {
+    /// Version of Weir.
+    pub version: String,
+    /// Exchanges that it remembers to learn from.
+    pub remembered: u64,
+    /// When it said this, by its clock, epoch milliseconds; it says something at least every [`BEAT_MS`].
+    pub said_ms: i64,
+    /// Whether these were its last words: it was asked to stop and did.
+    pub ended: bool,
+}
+
+impl TrainerStatus {
+    /// Seconds for which it has said nothing, where that is too long to be well.
+    #[must_use]
+    pub fn silent_s(&self, now_ms: i64) -> Option<i64> {
+        silent_s(self.said_ms, self.ended, now_ms)
+    }
 }
 
 /// One partition of a scorer.
@@ -222,7 +262,7 @@ pub struct VerdictCounts {
     pub insufficient: u64,
     /// Anomalous verdicts by family; a verdict with two counts in both.
     pub families: BTreeMap<Family, u64>,
-    /// Verdicts by detector that could not look.
+    /// Verdicts that are not `insufficient` by detector that could not look.
     #[serde(default)]
     pub blind: BTreeMap<DetectorKind, u64>,
 }

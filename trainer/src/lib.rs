@@ -25,10 +25,12 @@ use engine::{Admission, ApiName, Exchange, Features, LearnConfig, Offset, Sessio
 use memory::Memory;
 use metrics::Metrics;
 use publish::{PublishError, Publisher, Role};
+use runtime::clock::now_ms;
 use runtime::feedback::{Feedback, Said, Scope};
 use runtime::log::{Batch, CommitError, Event, Log, LogError, Producer, Record, Start, Worker, WorkerSpec, poll_on, read_to_end};
 use runtime::model_file::ModelFileError;
 use runtime::shutdown::Shutdown;
+use runtime::status::{BEAT_MS, TRAINER, TrainerStatus, record};
 use std::sync::Arc;
 use std::time::Duration;
 pub use training::Contest;
@@ -77,7 +79,8 @@ pub fn run(settings: &Settings, log: &Arc<dyn Log>, shutdown: &Shutdown) -> Resu
     while !shutdown.is_cancelled() {
         trainer.turn()?;
     }
-    Ok(())
+    trainer.status.ended = true;
+    trainer.tell()
 }
 
 /// The loop: poll, remember, commit, train, tell.
@@ -94,6 +97,8 @@ struct Trainer<'a> {
     metrics: Metrics,
     /// Append time of the newest request when networks were learned afresh for the last time.
     full_ms: Option<i64>,
+    /// What was told of the trainer itself last.
+    status: TrainerStatus,
 }
 
 impl<'a> Trainer<'a> {
@@ -118,7 +123,21 @@ impl<'a> Trainer<'a> {
             watch.mount(Arc::new(model));
         }
         let (producer, metrics) = (log.producer(None)?, Metrics::new());
-        Ok(Self { settings, log: &**log, consumer, producer, publisher, memory, apis, watch, training: None, metrics, full_ms: None })
+        let status = TrainerStatus { version: env!("CARGO_PKG_VERSION").to_owned(), ..TrainerStatus::default() };
+        Ok(Self {
+            settings,
+            log: &**log,
+            consumer,
+            producer,
+            publisher,
+            memory,
+            apis,
+            watch,
+            training: None,
+            metrics,
+            full_ms: None,
+            status,
+        })
     }
 
     fn turn(&mut self) -> Result<(), TrainerError> {
@@ -293,9 +312,14 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    /// Writes the statuses that changed.
+    /// Writes the statuses that changed, and now and then that the trainer lives.
     fn tell(&mut self) -> Result<(), TrainerError> {
-        let changed = self.apis.changed(&self.settings.topics.status)?;
+        let mut changed = self.apis.changed(&self.settings.topics.status)?;
+        let now = now_ms();
+        if self.status.ended || self.status.said_ms.saturating_add(BEAT_MS) <= now {
+            (self.status.said_ms, self.status.remembered) = (now, self.memory.len() as u64);
+            changed.push(record(&self.settings.topics.status, TRAINER.to_owned(), &self.status)?);
+        }
         if changed.is_empty() {
             return Ok(());
         }

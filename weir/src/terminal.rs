@@ -74,9 +74,14 @@ impl Paint {
         line
     }
 
-    /// The reasons of a verdict, indented: where, what was observed, what was expected, on how much support. Ends with a line end unless empty.
+    /// The reasons of a verdict, indented, below who sent the request and for what path: where, what was observed, what was expected, on how
+    /// much support. Ends with a line end unless empty.
     pub(crate) fn reasons(self, verdict: &Verdict) -> String {
         let mut text = String::new();
+        if !verdict.reasons.is_empty() {
+            let client = verdict.client.as_deref().map_or_else(String::new, |client| format!("{}  ", clean(client)));
+            let _ = writeln!(text, "    {}", self.dim(&format!("{client}{}", clean(&verdict.path))));
+        }
         for reason in &verdict.reasons {
             let owasp = reason.owasp.as_deref().map_or_else(String::new, |class| format!(" {class}"));
             let _ = writeln!(
@@ -145,7 +150,7 @@ mod tests {
             status: Some(201),
             session: None,
             subject: None,
-            client: None,
+            client: Some("203.0.113.7".to_owned()),
             families: vec![Family::MassAssignment],
             reasons: vec![Reason {
                 detector: DetectorKind::Content,
@@ -174,7 +179,7 @@ mod tests {
         let text = Paint::plain().reasons(&verdict());
         assert_eq!(
             text,
-            "    mass_assignment request.body.is_admin  (content API3:2023, p 7.1e-6)\n        observed  never sent\n        expected  one of 6 known fields (on 482,110 observations)\n"
+            "    203.0.113.7  /v1\n    mass_assignment request.body.is_admin  (content API3:2023, p 7.1e-6)\n        observed  never sent\n        expected  one of 6 known fields (on 482,110 observations)\n"
         );
     }
 

@@ -30,6 +30,8 @@ struct Open {
 impl File {
     pub(super) fn open(path: &Path, max_bytes: u64, keep_files: u32) -> Result<Self, OpenError> {
         let mut file = Self { path: path.to_owned(), max_bytes, keep_files, open: None };
+        let folder = path.parent().map_or(Ok(()), fs::create_dir_all);
+        folder.map_err(|error| OpenError::File { path: path.to_owned(), error })?;
         file.current().map_err(|error| OpenError::File { path: path.to_owned(), error })?;
         Ok(file)
     }

@@ -284,6 +284,14 @@ impl Partition {
         self.judge_batch(records, &features, heads)
     }
 
+    /// Takes in exchanges from before those that are to be judged, in time order: their sessions go on.
+    ///
+    /// # Errors
+    /// See [`Self::judge_all`].
+    pub fn recall(&mut self, features: &[Features], heads: &mut dyn Heads) -> Result<(), HeadError> {
+        self.judge_again(features, heads).map(drop)
+    }
+
     /// Judges exchanges that only their features are left of: what is known of them is the same, their verdicts name no one.
     pub(crate) fn judge_again(&mut self, features: &[Features], heads: &mut dyn Heads) -> Result<Vec<Judged>, HeadError> {
         let (nothing, position) = (Exchange::default(), RecordPosition { offset: Offset(0), appended_ms: None });

@@ -8,6 +8,7 @@ mod tail;
 
 use crate::decode::{BadLine, Fault, Options, Reader};
 use crate::metrics::Metrics;
+use crate::report::Counts;
 use crate::service::{Ingest, IngestError};
 use crate::{Preparer, traffic};
 use bytes::Bytes;
@@ -57,6 +58,7 @@ struct Following {
     topics: Topics,
     instance: String,
     keep_dead_letters: bool,
+    counts: Counts,
 }
 
 /// One of them.
@@ -86,6 +88,7 @@ impl Following {
             instance: config.instance.clone(),
             keep_dead_letters: config.deadletter.keep,
             metrics: Metrics::new("file", &topics.traffic, counts.clone()),
+            counts: counts.clone(),
             topics,
         };
         following.stand_where_the_log_says()?;
@@ -142,6 +145,8 @@ impl Following {
                 Err(error) => return Err(error.into()),
             }
         }
+        let unread = |file: &Followed| Some(format!("file {}: {}", file.name, file.tail.complaint()?));
+        self.counts.set_unread(self.files.iter().filter_map(unread).collect());
         Ok(is_busy)
     }
 

@@ -91,6 +91,11 @@ impl Tail {
         }
     }
 
+    /// What is wrong at present.
+    pub(super) fn complaint(&self) -> Option<&str> {
+        self.complaint.as_deref()
+    }
+
     /// Says once what is wrong, until it changes.
     pub(super) fn complain(&mut self, error: &io::Error) {
         let complaint = error.to_string();
@@ -120,9 +125,13 @@ impl Tail {
                 self.from = None;
                 self.open = Some(Open::new(file));
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.complain(&error);
+                return Ok(false);
+            }
             Err(error) => return Err(error),
         }
+        self.complaint = None;
         Ok(true)
     }
 

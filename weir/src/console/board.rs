@@ -4,7 +4,9 @@ use crate::terminal::{Paint, clean, count};
 use engine::{ApiName, Stage, TopicPartition};
 use runtime::log::{Log, LogError, Record, Start, read_on, read_to_end};
 use runtime::shutdown::Shutdown;
-use runtime::status::{API, ApiStatus, INGEST, IngestStatus, OUTPUT, OutputStatus, SCORER, ScorerStatus, VerdictCounts};
+use runtime::status::{
+    API, ApiStatus, INGEST, IngestStatus, OUTPUT, OutputStatus, SCORER, ScorerStatus, TRAINER, TrainerStatus, VerdictCounts,
+};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -28,6 +30,9 @@ pub(crate) struct Overview {
     /// Ingest, by instance.
     #[serde(default)]
     pub(crate) ingest: Vec<IngestStatus>,
+    /// The trainer.
+    #[serde(default)]
+    pub(crate) trainer: Option<TrainerStatus>,
 }
 
 /// An API with what the scorers said of it.
@@ -92,7 +97,12 @@ impl Overview {
             }
             text.push('\n');
         }
-        self.outputs.iter().for_each(|output| write_output(&mut text, output, paint));
+        if let Some(trainer) = &self.trainer {
+            let _ = write!(text, "trainer: {} exchanges remembered", count(trainer.remembered));
+            write_life(&mut text, trainer.ended, trainer.silent_s(now_ms));
+            text.push('\n');
+        }
+        self.outputs.iter().for_each(|output| write_output(&mut text, output, paint, now_ms));
         text
     }
 }
@@ -154,6 +164,9 @@ fn write_ingest(text: &mut String, ingest: &IngestStatus, paint: Paint, now_ms: 
         let _ = write!(text, ", {} dead letters", count(ingest.dead_letters));
     }
     write_life(text, ingest.ended, ingest.silent_s(now_ms));
+    for unread in &ingest.unread {
+        let _ = write!(text, ", {}: {}", paint.yellow("cannot be read at present"), clean(unread));
+    }
     text.push('\n');
 }
 
@@ -167,7 +180,7 @@ fn write_life(text: &mut String, ended: bool, silent_s: Option<i64>) {
     }
 }
 
-fn write_output(text: &mut String, output: &OutputStatus, paint: Paint) {
+fn write_output(text: &mut String, output: &OutputStatus, paint: Paint, now_ms: i64) {
     let name = paint.bold(&clean(&output.output));
     let _ = write!(text, "output {name}: {} taken, {} behind", count(output.delivered), count(output.lag));
     if output.refused > 0 {
@@ -179,6 +192,7 @@ fn write_output(text: &mut String, output: &OutputStatus, paint: Paint) {
     if let Some(why) = &output.failing {
         let _ = write!(text, ", {}: {}", paint.yellow("takes none at present"), clean(why));
     }
+    write_life(text, output.ended, output.silent_s(now_ms));
     text.push('\n');
 }
 
@@ -210,6 +224,7 @@ struct Records {
     scorers: BTreeMap<String, ScorerStatus>,
     outputs: BTreeMap<String, OutputStatus>,
     ingest: BTreeMap<String, IngestStatus>,
+    trainer: Option<TrainerStatus>,
 }
 
 impl Records {
@@ -224,6 +239,10 @@ impl Records {
             keep(&mut self.outputs, name.to_owned(), value);
         } else if let Some(name) = key.strip_prefix(INGEST) {
             keep(&mut self.ingest, name.to_owned(), value);
+        } else if key == TRAINER
+            && let Some(Ok(status)) = value.map(serde_json::from_slice)
+        {
+            self.trainer = Some(status);
         }
     }
 
@@ -240,6 +259,7 @@ impl Records {
             scorers: self.scorers.values().cloned().collect(),
             outputs: self.outputs.values().cloned().collect(),
             ingest: self.ingest.values().cloned().collect(),
+            trainer: self.trainer.clone(),
         }
     }
 }

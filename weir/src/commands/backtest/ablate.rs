@@ -7,7 +7,7 @@ use super::quality::{Cases, Quality};
 use crate::terminal::{Paint, count};
 use anyhow::Context as _;
 use engine::model::Calibrations;
-use engine::{Ablation, Label, Model};
+use engine::{Ablation, Features, Label, Model};
 use runtime::config::Config;
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -30,7 +30,7 @@ pub(super) struct Contribution {
 pub(super) fn ablate(
     args: &Args,
     config: &Config,
-    model: &mut Arc<Model>,
+    (model, last): (&mut Arc<Model>, &[Features]),
     (ablations, calibrations): (&[Ablation], Vec<Calibrations>),
     labels: &Labels,
 ) -> anyhow::Result<Vec<Contribution>> {
@@ -39,7 +39,7 @@ pub(super) fn ablate(
         let whole = Arc::get_mut(model).context("the model is still in use")?.recalibrate(calibrations);
         let mut cases = Cases::new(args.unit);
         let mut anomalous = 0;
-        judge(&args.score, config, model, |exchange, verdict| {
+        judge(&args.score, config, model, last, |exchange, verdict| {
             anomalous += u64::from(verdict.label == Label::Anomalous);
             if let Some(truth) = labels.of(exchange.id.as_deref()) {
                 cases.add(truth, &verdict);

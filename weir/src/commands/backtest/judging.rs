@@ -2,7 +2,7 @@
 
 use super::input;
 use super::learning::bytes_bar;
-use engine::{Effect, Exchange, Incoming, Model, Offset, Partition, RecordPosition, TopicPartition, Verdict};
+use engine::{Effect, Exchange, Features, Incoming, Model, Offset, Partition, RecordPosition, TopicPartition, Verdict};
 use ingest::decode::Tally as Reading;
 use runtime::config::Config;
 use runtime::inference;
@@ -12,11 +12,13 @@ use std::sync::Arc;
 /// Records judged together: networks answer faster in company.
 const BATCH: usize = 64;
 
-/// Judges every exchange of the files in time order and hands it on with its verdict.
+/// Judges every exchange of the files in time order and hands it on with its verdict. `before`: exchanges in time order whose sessions go
+/// on in the files, unless these begin earlier.
 pub(crate) fn judge(
     files: &[PathBuf],
     config: &Config,
     model: &Arc<Model>,
+    before: &[Features],
     mut take: impl FnMut(&Exchange<'_>, Verdict) -> anyhow::Result<()>,
 ) -> anyhow::Result<Reading> {
     let bar = bytes_bar("judging", files)?;
@@ -25,7 +27,12 @@ pub(crate) fn judge(
     partition.apply(Effect::Model(Arc::clone(model)));
     let mut heads = inference::heads(&config.network);
     let mut first = Offset(0);
+    let mut before = Some(before);
     let mut judge = |exchanges: &mut Vec<Exchange<'static>>| {
+        let goes_on = |before: &&[Features]| before.last().is_some_and(|last| exchanges.first().is_some_and(|e| e.time >= last.time));
+        for features in before.take().filter(goes_on).unwrap_or_default().chunks(BATCH) {
+            partition.recall(features, &mut *heads)?;
+        }
         let place = |(n, exchange)| {
             let position = RecordPosition { offset: Offset(first.0 + n as u64), appended_ms: None };
             Incoming { position, exchange }

@@ -15,7 +15,7 @@ use crate::terminal::{Paint, count};
 use ablate::{Contribution, ablate};
 use anyhow::{Context, bail};
 use engine::model::Calibrations;
-use engine::{Ablation, Model};
+use engine::{Ablation, Features, Model};
 use ingest::decode::Tally as Reading;
 use judging::judge;
 use labels::Labels;
@@ -30,6 +30,9 @@ use std::sync::Arc;
 use std::time::Instant;
 use summary::{Stages, Summary};
 use tally::Tally;
+
+/// Exchanges of the training that are gone through again before the others are judged, the newest, at most: sessions go on.
+const LAST: usize = 100_000;
 
 /// Examples for `--help`.
 pub(crate) const EXAMPLES: &str = "Examples:
@@ -86,16 +89,16 @@ pub(crate) fn run(args: &Args, config: &Config) -> anyhow::Result<()> {
     let labels = Labels::read(&args.labels)?;
     let ablations: Vec<Ablation> = if args.ablate { Ablation::all().collect() } else { Vec::new() };
     let mut stages = Stages::default();
-    let (mut model, calibrations) = match &args.use_model {
-        Some(path) => (read_model(path)?, Vec::new()),
+    let Learned { mut model, calibrations, last } = match &args.use_model {
+        Some(path) => Learned { model: read_model(path)?, calibrations: Vec::new(), last: Vec::new() },
         None => learn_model(args, config, &ablations, &mut stages)?,
     };
     let started = Instant::now();
-    let (tally, cases, reading) = judge_files(args, config, &model, &labels)?;
+    let (tally, cases, reading) = judge_files(args, config, (&model, &last), &labels)?;
     stages.judge = started.elapsed();
     let mut contributions = vec![Contribution { what: "nothing", is_alone: false, anomalous: tally.anomalous, quality: cases.quality() }];
     if args.ablate {
-        contributions.extend(ablate(args, config, &mut model, (&ablations, calibrations), &labels)?);
+        contributions.extend(ablate(args, config, (&mut model, &last), (&ablations, calibrations), &labels)?);
     }
     let summary = Summary { model: &model, tally: &tally, read: reading, stages, contributions, peak_bytes: peak_memory() };
     if let Some(path) = &args.report {
@@ -134,36 +137,48 @@ fn keep_inputs(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What was learned from.
+struct Learned {
+    model: Arc<Model>,
+    /// By ablation.
+    calibrations: Vec<Calibrations>,
+    /// The newest exchanges, in time order.
+    last: Vec<Features>,
+}
+
 /// Learns from the training files, and writes the model where that was asked for.
-fn learn_model(
-    args: &Args,
-    config: &Config,
-    ablations: &[Ablation],
-    stages: &mut Stages,
-) -> anyhow::Result<(Arc<Model>, Vec<Calibrations>)> {
+fn learn_model(args: &Args, config: &Config, ablations: &[Ablation], stages: &mut Stages) -> anyhow::Result<Learned> {
     let started = Instant::now();
     let (history, reading) = read_history(&args.train, config, u64::MAX)?;
     stages.read = started.elapsed();
     let started = Instant::now();
-    let learned = learn_from(&history, config, ablations)?;
+    let (model, calibrations) = learn_from(&history, config, ablations)?;
     stages.learn = started.elapsed();
     let exchanges = reading.read;
     stages.learned = Some(reading);
     if let Some(path) = &args.model {
         let training = TrainingRange { exchanges, ..TrainingRange::default() };
-        let file = ModelFile::of(&learned.0, About { training, ..About::default() })?;
+        let file = ModelFile::of(&model, About { training, ..About::default() })?;
         std::fs::write(path, model_file::write(&file)?).with_context(|| format!("writing {}", path.display()))?;
     }
-    Ok(learned)
+    let mut in_time: Vec<&Features> = history.iter().filter(|f| f.time.is_some()).collect();
+    in_time.sort_by_key(|f| f.time);
+    let last = in_time.split_off(in_time.len().saturating_sub(LAST)).into_iter().cloned().collect();
+    Ok(Learned { model, calibrations, last })
 }
 
 /// Judges the files to be scored in one partition and writes a verdict for each record that could be read.
-fn judge_files(args: &Args, config: &Config, model: &Arc<Model>, labels: &Labels) -> anyhow::Result<(Tally, Cases, Reading)> {
+fn judge_files(
+    args: &Args,
+    config: &Config,
+    (model, last): (&Arc<Model>, &[Features]),
+    labels: &Labels,
+) -> anyhow::Result<(Tally, Cases, Reading)> {
     let written = partial(&args.verdicts);
     let mut out = create(&written)?;
     let mut tally = Tally::default();
     let mut cases = Cases::new(args.unit);
-    let reading = judge(&args.score, config, model, |exchange, verdict| {
+    let reading = judge(&args.score, config, model, last, |exchange, verdict| {
         let mut line = verdict.to_json().context("writing a verdict as JSON")?;
         line.push(b'\n');
         out.write_all(&line).with_context(|| format!("writing {}", args.verdicts.display()))?;

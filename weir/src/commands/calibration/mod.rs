@@ -96,7 +96,7 @@ fn judged(files: &[PathBuf], skipped: u64, config: &Config, model: &Arc<Model>, 
     let mut rates = Rates::default();
     let mut extractor = Extractor::default();
     let mut seen = 0;
-    judge(files, config, model, |exchange, verdict| {
+    judge(files, config, model, &[], |exchange, verdict| {
         seen += 1;
         if seen <= skipped || labels.is_of_attacker(exchange.id.as_deref()) {
             return Ok(());

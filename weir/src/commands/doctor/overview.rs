@@ -16,9 +16,33 @@ const SILENT: &str = "it has ended without a word, or cannot reach the log: its 
 pub(super) fn parts(overview: &Overview, config: &Config, now_ms: i64) -> Vec<Finding> {
     let mut found = ingest(overview, config, now_ms);
     found.push(model(overview));
+    found.push(trainer(overview, now_ms));
     found.extend(scorers(overview, now_ms));
-    found.extend(overview.outputs.iter().map(|output| {
+    found.extend(outputs(overview, config, now_ms));
+    found
+}
+
+fn trainer(overview: &Overview, now_ms: i64) -> Finding {
+    let start = "start one: `weir train` on Kafka, or `weir up`";
+    match &overview.trainer {
+        None => Finding::warning("trainer", "none has ever said anything: nothing is learned", start),
+        Some(trainer) => match trainer.silent_s(now_ms) {
+            Some(silent) => Finding::wrong("trainer", format!("silent for {} s", count(silent.unsigned_abs())), SILENT),
+            None if trainer.ended => Finding::warning("trainer", "none runs: it has ended, and nothing more is learned", start),
+            None => Finding::well("trainer", format!("{} exchanges remembered", count(trainer.remembered))),
+        },
+    }
+}
+
+fn outputs(overview: &Overview, config: &Config, now_ms: i64) -> Vec<Finding> {
+    let each = overview.outputs.iter().map(|output| {
         let said = format!("{}: {} taken, {} wait", output.output, count(output.delivered), count(output.lag));
+        if output.ended {
+            return Finding::well("output", format!("{}: ended in good order", output.output));
+        }
+        if let Some(silent) = output.silent_s(now_ms) {
+            return Finding::wrong("output", format!("{said}; silent for {} s", count(silent.unsigned_abs())), SILENT);
+        }
         match &output.failing {
             Some(why) => Finding::wrong(
                 "output",
@@ -31,7 +55,14 @@ pub(super) fn parts(overview: &Overview, config: &Config, now_ms: i64) -> Vec<Fi
             }
             None => Finding::well("output", said),
         }
-    }));
+    });
+    let mut found: Vec<Finding> = each.collect();
+    let runs = |name: &String| overview.outputs.iter().any(|output| output.output == *name && !output.ended);
+    let idle: Vec<&str> = config.outputs.keys().filter(|name| !runs(name)).map(String::as_str).collect();
+    if !idle.is_empty() {
+        let said = format!("nobody forwards to {}", idle.join(", "));
+        found.push(Finding::wrong("output", said, "start one: `weir forward` on Kafka, or `weir up`; its log says why it ended"));
+    }
     found
 }
 
@@ -42,6 +73,9 @@ fn ingest(overview: &Overview, config: &Config, now_ms: i64) -> Vec<Finding> {
             Finding::wrong("ingest", format!("{said}; silent for {} s", count(silent.unsigned_abs())), SILENT)
         } else if ingest.ended {
             Finding::well("ingest", format!("{}: ended in good order", ingest.instance))
+        } else if !ingest.unread.is_empty() {
+            let said = format!("{said}; cannot read {}", ingest.unread.join(", "));
+            Finding::wrong("ingest", said, "put the path right, or make it readable; what comes later is read from its beginning")
         } else if ingest.dead_letters > ingest.accepted / 10 {
             let said = format!("{said}, {} records could not be read", count(ingest.dead_letters));
             Finding::warning("ingest", said, "`weir ingest check` says which and why")
@@ -148,7 +182,7 @@ mod tests {
     use super::super::finding::Health;
     use super::*;
     use runtime::config::{FlagValue, Sources};
-    use runtime::status::{IngestStatus, OutputStatus, PartitionStatus, ScorerStatus};
+    use runtime::status::{IngestStatus, OutputStatus, PartitionStatus, ScorerStatus, TrainerStatus};
 
     const NOW: i64 = 1_767_571_200_000;
 
@@ -164,7 +198,11 @@ mod tests {
 
     fn healths(overview: &Overview) -> Vec<(&'static str, Health)> {
         let found = parts(overview, &configured(&[]), NOW);
-        found.iter().filter(|finding| finding.check != "ingest").map(|finding| (finding.check, finding.health)).collect()
+        found
+            .iter()
+            .filter(|finding| !["ingest", "trainer"].contains(&finding.check))
+            .map(|finding| (finding.check, finding.health))
+            .collect()
     }
 
     #[test]
@@ -181,6 +219,8 @@ mod tests {
         let unreadable = IngestStatus { dead_letters: 50, ..runs.clone() };
         assert_eq!(of(&[&runs], &raw), [Health::Well]);
         assert_eq!(of(&[&unreadable], &raw), [Health::Warning]);
+        let unread = IngestStatus { unread: vec!["file /var/log/typo.log: No such file".to_owned()], ..runs.clone() };
+        assert_eq!(of(&[&unread], &raw), [Health::Wrong]);
         assert_eq!(of(&[&silent, &runs], &raw), [Health::Wrong, Health::Well]);
         assert_eq!(of(&[&ended], &raw), [Health::Well, Health::Wrong]);
         assert_eq!(of(&[], &raw), [Health::Wrong]);
@@ -207,5 +247,29 @@ mod tests {
         let lossy = OutputStatus { output: "file".to_owned(), lost: 3, ..OutputStatus::default() };
         let overview = Overview { scorers: vec![scorer(0)], outputs: vec![failing, lossy], ..Overview::default() };
         assert_eq!(healths(&overview)[2..], [("output", Health::Wrong), ("output", Health::Warning)]);
+    }
+
+    #[test]
+    fn an_output_that_nobody_forwards_to_is_wrong() {
+        let config = configured(&[("outputs.siem.kind", "file"), ("outputs.siem.path", "/tmp/alerts.json")]);
+        let of = |outputs: &[OutputStatus]| -> Vec<Health> {
+            let overview = Overview { outputs: outputs.to_vec(), ..Overview::default() };
+            super::outputs(&overview, &config, NOW).iter().map(|finding| finding.health).collect()
+        };
+        let runs = OutputStatus { output: "siem".to_owned(), said_ms: NOW - 1_000, ..OutputStatus::default() };
+        assert_eq!(of(&[]), [Health::Wrong]);
+        assert_eq!(of(std::slice::from_ref(&runs)), [Health::Well]);
+        assert_eq!(of(&[OutputStatus { said_ms: NOW - 120_000, ..runs.clone() }]), [Health::Wrong]);
+        assert_eq!(of(&[OutputStatus { ended: true, ..runs }]), [Health::Well, Health::Wrong]);
+    }
+
+    #[test]
+    fn a_trainer_that_does_not_run_is_told() {
+        let of = |status: Option<TrainerStatus>| trainer(&Overview { trainer: status, ..Overview::default() }, NOW).health;
+        let runs = TrainerStatus { said_ms: NOW - 1_000, ..TrainerStatus::default() };
+        assert_eq!(of(None), Health::Warning);
+        assert_eq!(of(Some(TrainerStatus { said_ms: NOW - 120_000, ..runs.clone() })), Health::Wrong);
+        assert_eq!(of(Some(TrainerStatus { ended: true, ..runs.clone() })), Health::Warning);
+        assert_eq!(of(Some(runs)), Health::Well);
     }
 }
