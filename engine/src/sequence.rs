@@ -222,9 +222,15 @@ impl Sequence {
     fn surprisal(&self, context: &[u64; ORDER], next: u64) -> (f32, f32) {
         let mut p = 1.0 / (self.tokens + 1.0);
         let mut alone = p;
+        let mut same = 0.0;
         for n in 0..=ORDER.min(self.contexts.len().saturating_sub(1)) {
             let key = context_key(context, n);
             let Some((total, kinds)) = find(&self.contexts[n], key) else { break };
+            // What always went before, before a session's first step above all, makes no other cases: they count once.
+            if n > 0 && total == same {
+                continue;
+            }
+            same = total;
             let count = find(&self.transitions[n], mix(key, next)).unwrap_or(0.0);
             p = (count + kinds * p) / (total + kinds);
             if n == 0 {

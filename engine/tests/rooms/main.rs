@@ -9,6 +9,7 @@ mod public;
 mod replay;
 mod sole;
 mod source;
+mod steps;
 mod trial;
 
 use engine::{
