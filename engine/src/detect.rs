@@ -153,14 +153,13 @@ impl Aspect {
         )
     }
 
-    /// The largest −ln p that an answer may have by itself: new versions and devices come every day, whatever was seen before. A step is
-    /// no odder than it is rare where it came from, which is its score and about a nat that any step has.
+    /// The largest −ln p that an answer may have by itself: new versions and devices come every day, whatever was seen before.
     #[must_use]
-    pub fn at_most(self, score: f32) -> f64 {
+    pub fn at_most(self) -> f64 {
         match self {
             Self::Client => 6.0,
             Self::Members => 12.0,
-            Self::Step => (f64::from(score) + 1.0).min(10.0),
+            Self::Step => 10.0,
             _ => f64::INFINITY,
         }
     }

@@ -227,7 +227,7 @@ impl Sequence {
             let key = context_key(context, n);
             let Some((total, kinds)) = find(&self.contexts[n], key) else { break };
             // What always went before, before a session's first step above all, makes no other cases: they count once.
-            if n > 0 && total == same {
+            if n > 1 && total == same {
                 continue;
             }
             same = total;

@@ -195,7 +195,7 @@ impl Calibration {
         let heard = signals.iter().filter(|s| self.without.is_none_or(|without| !without.silences(s.aspect)));
         out.extend(heard.map(|s| {
             let p = self.aspects[s.aspect.measured_by() as usize].p(endpoint, class, f64::from(s.score));
-            Calibrated { signal: *s, p: PValue::from_nats(p.nats().min(s.aspect.at_most(s.score))) }
+            Calibrated { signal: *s, p: PValue::from_nats(p.nats().min(s.aspect.at_most())) }
         }));
     }
 
@@ -222,7 +222,7 @@ impl Calibration {
         let mut scratch = Vec::new();
         let one = |row: &Held<'_>| {
             self.calibrate(row.endpoint, row.class, row.signals, &mut scratch);
-            let strongest = scratch.iter().max_by(|a, b| a.p.nats().total_cmp(&b.p.nats())).map(|c| c.signal.aspect);
+            let strongest = heard(&scratch).max_by(|a, b| a.p.nats().total_cmp(&b.p.nats())).map(|c| c.signal.aspect);
             (combine(&scratch), strongest)
         };
         rows.iter().map(one).collect()
@@ -245,13 +245,18 @@ fn bucket(count: u32) -> usize {
     }
 }
 
+/// What a verdict rests on: answers that know more than the whole API's habits.
+pub(crate) fn heard(calibrated: &[Calibrated]) -> impl Iterator<Item = &Calibrated> + Clone {
+    calibrated.iter().filter(|c| c.signal.level != Level::Global)
+}
+
 /// Cauchy combination of the p-values that rest on more than the whole API's habits, equal weights.
 ///
 /// An aspect at which nothing was seen (p above ½) adds nothing rather than drowning the others, as tan would have it; the
 /// calibration that follows takes up what this does to the level. Source: Liu and Xie, JASA 2020.
 #[must_use]
 pub fn combine(calibrated: &[Calibrated]) -> PValue {
-    let own = calibrated.iter().filter(|c| c.signal.level != Level::Global);
+    let own = heard(calibrated);
     let (mut count, mut largest) = (0u32, 0.0f64);
     for c in own.clone() {
         count += 1;
@@ -292,7 +297,7 @@ fn cauchy(nats: f64, largest: f64) -> f64 {
 /// What a request bets on: its strongest oddity. What is about the caller is the same at all endpoints.
 #[must_use]
 pub fn bet_of(endpoint: Option<EndpointIndex>, calibrated: &[Calibrated]) -> u32 {
-    calibrated.iter().max_by(|a, b| a.p.nats().total_cmp(&b.p.nats())).map_or(0, |oddest| {
+    heard(calibrated).max_by(|a, b| a.p.nats().total_cmp(&b.p.nats())).map_or(0, |oddest| {
         let Signal { aspect, bet, .. } = oddest.signal;
         let place = endpoint.filter(|_| !aspect.is_about_caller()).map_or(0, |e| u64::from(e.0) + 1);
         mix(mix(bet, aspect as u64), place) as u32

@@ -7,7 +7,7 @@ use crate::admitted::Admitted;
 use crate::detect::{Explanation, Level, Seen, Signal};
 use crate::features::sensitive;
 use crate::features::{Features, ValueKind};
-use crate::fuse::{self, Calibrated};
+use crate::fuse::{self, Calibrated, heard};
 use crate::learn::{UNSEEN, source_of};
 use crate::model::{ApiModel, Model};
 use crate::neural::values::Appraisal;
@@ -129,8 +129,11 @@ impl Partition {
         let past = if grew { api.calibration.session(live.session.requests, &live.session.wealth) } else { None };
         let p = fuse::verdict(request, past, fuse::standing(&calibrated));
         let alpha = api.alpha.max(api.calibration.least_alpha(peers));
-        let mut reasons =
-            if p.probability() < EXPLAIN_BELOW { reasons(api, &seen, &live, &calibrated, &mut self.scratch) } else { Vec::new() };
+        let mut reasons = if p.probability() < EXPLAIN_BELOW {
+            reasons(api, &seen, &live, (&calibrated, request), &mut self.scratch)
+        } else {
+            Vec::new()
+        };
         if let Some(past) = past.filter(|past| past.nats() > request.nats() && p.probability() < EXPLAIN_BELOW) {
             adds_up(&mut reasons, &calibrated, past, live.session.requests);
         }
@@ -194,7 +197,7 @@ fn unjudged(features: &Features) -> Outcome {
 
 /// Whether every room that looked had only the whole API's habits to go by.
 fn is_unsupported(calibrated: &[Calibrated]) -> bool {
-    calibrated.iter().all(|c| c.signal.level == Level::Global)
+    heard(calibrated).next().is_none()
 }
 
 /// Takes what analysts said to be nothing at this endpoint for as normal as anything.
@@ -221,23 +224,33 @@ fn admit(
     }
 }
 
-/// The oddest aspects, explained, oddest first.
+/// The oddest aspects, explained, oddest first. What the verdict does not rest on, for want of knowledge, claims no more than the request.
 fn reasons(
     api: &ApiModel,
     seen: &Seen<'_>,
     live: &Live<'_>,
-    calibrated: &[Calibrated],
+    (calibrated, request): (&[Calibrated], PValue),
     scratch: &mut crate::content::Scratch,
 ) -> Vec<Reason> {
-    let mut odd: Vec<&Calibrated> = calibrated.iter().filter(|c| c.p.nats() >= REASON_NATS).collect();
-    odd.sort_by(|a, b| b.p.nats().total_cmp(&a.p.nats()).then(a.signal.aspect.cmp(&b.signal.aspect)));
+    let nats = |c: &Calibrated| if c.signal.level == Level::Global { c.p.nats().min(request.nats()) } else { c.p.nats() };
+    let mut odd: Vec<(f64, &Calibrated)> = calibrated.iter().map(|c| (nats(c), c)).filter(|(nats, _)| *nats >= REASON_NATS).collect();
+    odd.sort_by(|(a, x), (b, y)| b.total_cmp(a).then(x.signal.aspect.cmp(&y.signal.aspect)));
     odd.into_iter()
         .take(MAX_REASONS)
-        .filter_map(|c| {
+        .filter_map(|(nats, c)| {
             let Signal { aspect, .. } = c.signal;
             let Explanation { family, place, observed, expected, support } = api.rooms.explain(seen, live, &api.paths, aspect, scratch)?;
             let owasp = family.owasp().map(str::to_owned);
-            Some(Reason { detector: aspect.detector(), family, owasp, p: rounded(c.p.probability()), place, observed, expected, support })
+            Some(Reason {
+                detector: aspect.detector(),
+                family,
+                owasp,
+                p: rounded(PValue::from_nats(nats).probability()),
+                place,
+                observed,
+                expected,
+                support,
+            })
         })
         .collect()
 }
