@@ -7,6 +7,10 @@ use crate::features::hash::mix;
 use crate::features::{Field, Place, ValueKind};
 use crate::paths::EndpointIndex;
 
+/// Nats up to which what other fields hold counts in full against a value, and what each nat beyond counts.
+const CHECKED: f32 = 6.0;
+const BEYOND: f32 = 0.25;
+
 /// What a field is judged by.
 pub(super) struct Judge<'c> {
     pub(super) key: u64,
@@ -36,6 +40,15 @@ impl Basis {
             Self::Own => Level::Own,
             Self::Name | Self::Kind => Level::Parent,
             Self::NameElsewhere | Self::ValueKind => Level::Global,
+        }
+    }
+
+    /// Surprisal of a value by a profile of this basis, nats. Fields of a kind differ by more than the values of one do, and no API has so
+    /// many fields that the rest could be checked.
+    pub(super) fn tempered(self, nats: f32) -> f32 {
+        match self {
+            Self::Kind if nats > CHECKED => CHECKED + BEYOND * (nats - CHECKED),
+            _ => nats,
         }
     }
 
@@ -100,7 +113,7 @@ impl Content {
         if most <= so_far {
             return Some((most, basis.level()));
         }
-        let own = tails.nats_of(&profile.scores(&valued.value, valued.field.kind, self.pool(), scratch));
+        let own = basis.tempered(tails.nats_of(&profile.scores(&valued.value, valued.field.kind, self.pool(), scratch)));
         if own <= so_far {
             return Some((own, basis.level()));
         }

@@ -35,7 +35,7 @@ pub(crate) struct Learned {
 struct Scored {
     key: u64,
     scores: Scores,
-    level: Level,
+    basis: Basis,
     other_kind: Option<ValueKind>,
     bet: u64,
     /// Slot in [`OF_VALUES`].
@@ -110,7 +110,7 @@ pub(crate) fn learn(rows: &[Row<'_>], endpoints: usize, networks_known: bool) ->
                 scored[at].push(Scored {
                     key,
                     scores,
-                    level: basis.level(),
+                    basis,
                     other_kind: judge.other_kind(&v.field),
                     bet,
                     question: v.question(false),
@@ -122,7 +122,7 @@ pub(crate) fn learn(rows: &[Row<'_>], endpoints: usize, networks_known: bool) ->
             held_out[at].retain(|s| !OF_VALUES.contains(&s.aspect));
         }
     }
-    let little_known = scored.iter().flatten().filter(|s| s.level == Level::Parent);
+    let little_known = scored.iter().flatten().filter(|s| s.basis.level() == Level::Parent);
     let (all, others) = little_known.fold((0u32, 0u32), |(all, others), s| (all + 1, others + u32::from(s.other_kind.is_some())));
     let other_kind = -((others as f32 + 0.5) / (all as f32 + 1.0)).ln();
     let mut content = Content { other_kind, ..compile(&counted, None, endpoints, networks_known) };
@@ -138,10 +138,10 @@ pub(crate) fn learn(rows: &[Row<'_>], endpoints: usize, networks_known: bool) ->
         let mut worst = [Worst::default(); OF_VALUES.len()];
         for s in list {
             if let Some((profile, tails)) = content.profile(s.key).and_then(|p| Some((p, p.tails()?))) {
-                let own = tails.nats_of(&s.scores);
+                let own = s.basis.tempered(tails.nats_of(&s.scores));
                 let of_kind = s.of_kind.as_ref().and_then(|(kind, scores)| Some(content.profile(*kind)?.tails()?.nats_of(scores)));
                 let nats = content.agree(profile, s.other_kind, own, of_kind);
-                worst[s.question].take_bet(nats.min(s.at_most), s.level, s.bet);
+                worst[s.question].take_bet(nats.min(s.at_most), s.basis.level(), s.bet);
             }
         }
         held_out[at].extend(worst.iter().zip(OF_VALUES).filter_map(|(worst, aspect)| worst.signal(aspect)));
