@@ -50,9 +50,9 @@ impl Counts {
         let ApiCounts { verdicts: counts, p_values } = self.apis.entry(ApiName::new(verdict.api.as_str())).or_default();
         if verdict.label != Label::Insufficient {
             p_values.push(verdict.p);
-            for detector in &verdict.blind {
-                *counts.blind.entry(*detector).or_default() += 1;
-            }
+        }
+        for detector in &verdict.blind {
+            *counts.blind.entry(*detector).or_default() += 1;
         }
         match verdict.label {
             Label::Benign => counts.benign += 1,

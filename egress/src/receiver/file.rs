@@ -205,6 +205,13 @@ mod tests {
         fs::create_dir(&inner).unwrap();
         delivered(&mut file, &["one"]);
         assert_eq!(text(&inner.join("a.ndjson")), "one\n");
-        assert!(File::open(&folder.path().join("none/a.ndjson"), 1, 1).is_err());
+    }
+
+    #[test]
+    fn a_folder_is_made_and_what_is_none_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(File::open(&folder.path().join("new/folder/a.ndjson"), 1, 1).is_ok());
+        fs::write(folder.path().join("file"), "").unwrap();
+        assert!(File::open(&folder.path().join("file/a.ndjson"), 1, 1).is_err());
     }
 }

@@ -10,7 +10,7 @@ use runtime::log::kafka::KafkaLog;
 use runtime::log::{Log, Output, Record, Start, read_to_end};
 use runtime::model_topic::Catalogue;
 use runtime::shutdown::Shutdown;
-use runtime::status::ApiStatus;
+use runtime::status::{API, ApiStatus};
 use simulator::Simulation;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -140,7 +140,7 @@ impl Bench {
 
     /// Waits until an API is at a stage.
     pub(crate) fn wait_for_stage(&self, stage: Stage) {
-        let is_there = |record: &Record| serde_json::from_slice::<ApiStatus>(record.value.as_deref().unwrap()).unwrap().stage == stage;
+        let is_there = |record: &Record| status_of(record).is_some_and(|status| status.stage == stage);
         self.wait_for(&self.settings.topics.status, is_there);
     }
 
@@ -154,8 +154,9 @@ impl Bench {
     pub(crate) fn statuses(&self) -> BTreeMap<ApiName, ApiStatus> {
         let mut statuses = BTreeMap::new();
         read_to_end(&*self.log, &self.whole(&self.settings.topics.status), |record| {
-            let status: ApiStatus = serde_json::from_slice(&record.value.unwrap()).unwrap();
-            statuses.insert(status.api.clone(), status);
+            if let Some(status) = status_of(&record) {
+                statuses.insert(status.api.clone(), status);
+            }
         })
         .unwrap();
         statuses
@@ -175,4 +176,9 @@ impl Bench {
 
 pub(crate) fn exchanges(count: usize) -> Vec<engine::Exchange<'static>> {
     Simulation::new(simulator::Config::new(5, 1.0, 20_000)).take(count).map(|(exchange, _)| exchange).collect()
+}
+
+/// The status of an API, if the record is one.
+fn status_of(record: &Record) -> Option<ApiStatus> {
+    record.key.as_deref()?.starts_with(API.as_bytes()).then(|| serde_json::from_slice(record.value.as_deref().unwrap()).unwrap())
 }

@@ -150,7 +150,8 @@ impl ApiOverview {
             let families: Vec<String> = verdicts.families.iter().map(|(family, n)| format!("{} {}", family.name(), count(*n))).collect();
             let _ = writeln!(text, "    families  {}", families.join(", "));
         }
-        if !verdicts.blind.is_empty() {
+        // Without a model none can look.
+        if status.model.is_some() && !verdicts.blind.is_empty() {
             let blind: Vec<String> = verdicts.blind.iter().map(|(detector, n)| format!("{} {}", detector.name(), count(*n))).collect();
             let _ = writeln!(text, "    blind     {}", blind.join(", "));
         }

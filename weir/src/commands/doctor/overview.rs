@@ -251,7 +251,7 @@ mod tests {
 
     #[test]
     fn an_output_that_nobody_forwards_to_is_wrong() {
-        let config = configured(&[("outputs.siem.kind", "file"), ("outputs.siem.path", "/tmp/alerts.json")]);
+        let config = configured(&[("outputs.siem", "{ to = \"file:///tmp/alerts.json\" }")]);
         let of = |outputs: &[OutputStatus]| -> Vec<Health> {
             let overview = Overview { outputs: outputs.to_vec(), ..Overview::default() };
             super::outputs(&overview, &config, NOW).iter().map(|finding| finding.health).collect()
