@@ -15,7 +15,7 @@ use runtime::config::{Receiver as Declared, Stream};
 use runtime::format;
 use runtime::log::{Batch, CommitError, Event, Log, Output, Polled, Producer, Record, Worker, WorkerSpec, poll_on};
 use runtime::shutdown::Shutdown;
-use runtime::status::{BEAT_MS, OUTPUT, OutputStatus, record};
+use runtime::status::{OUTPUT, OutputStatus, record};
 use runtime::telemetry::trace::{Handling, handling};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -115,7 +115,7 @@ impl Forwarder {
                 self.tell()?;
             }
         }
-        self.report.status.ended = true;
+        self.report.status.life.ended = true;
         self.tell()
     }
 
@@ -321,10 +321,10 @@ impl Report {
     /// Tells what changed, and now and then that it lives. A status that cannot be written is no reason to stop.
     fn tell(&mut self) -> Result<(), EgressError> {
         let now = now_ms();
-        if self.told.as_ref() == Some(&self.status) && self.status.said_ms.saturating_add(BEAT_MS) > now {
+        if self.told.as_ref() == Some(&self.status) && !self.status.life.is_due(now) {
             return Ok(());
         }
-        self.status.said_ms = now;
+        self.status.life.said_ms = now;
         self.observed.set(&self.status);
         let output = record(&self.topic, format!("{OUTPUT}{}/{}", self.status.instance, self.status.output), &self.status)?;
         match self.producer.append(vec![output]) {

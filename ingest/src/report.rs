@@ -79,7 +79,7 @@ impl Report {
             let counted = (self.counts.accepted(), self.counts.dead_letters());
             let is_changed = counted != (self.status.accepted, self.status.dead_letters) || self.counts.unread() != self.status.unread;
             let after = if is_changed { EVERY_MS } else { BEAT_MS };
-            if self.status.said_ms.saturating_add(after) <= now_ms() {
+            if self.status.life.said_ms.saturating_add(after) <= now_ms() {
                 self.tell();
             }
             std::thread::sleep(LOOK);
@@ -89,7 +89,7 @@ impl Report {
 
     /// Says that ingest has ended in good order. Blocks.
     pub(crate) fn end(mut self) {
-        self.status.ended = true;
+        self.status.life.ended = true;
         self.tell();
     }
 
@@ -98,7 +98,7 @@ impl Report {
         self.status.accepted = self.counts.accepted();
         self.status.dead_letters = self.counts.dead_letters();
         self.status.unread = self.counts.unread();
-        self.status.said_ms = now_ms();
+        self.status.life.said_ms = now_ms();
         let written = record(&self.topic, format!("{INGEST}{}", self.status.instance), &self.status)
             .map_err(|error| error.to_string())
             .and_then(|output| self.producer.append(vec![output]).map_err(|error| error.to_string()));

@@ -18,6 +18,7 @@ const NAMED: usize = 3;
 pub struct Survey {
     sources: BTreeMap<String, Source>,
     bad: BTreeMap<String, Bad>,
+    unread: Vec<String>,
 }
 
 /// What one source tells.
@@ -79,6 +80,11 @@ impl Survey {
         self.add_bad(bad.fault.reason.name(), &bad.at.to_string(), &bad.fault.detail);
     }
 
+    /// Takes an input that cannot be read at present, with why.
+    pub fn add_unread(&mut self, input: &str) {
+        self.unread.push(input.to_owned());
+    }
+
     /// Whether nothing came at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -96,7 +102,10 @@ impl Survey {
 impl fmt::Display for Survey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_empty() {
-            return f.write_str("Nothing has arrived.\n");
+            f.write_str("Nothing has arrived.\n")?;
+        }
+        for input in &self.unread {
+            writeln!(f, "cannot be read at present: {input}")?;
         }
         for (name, source) in &self.sources {
             source.write(f, name)?;
@@ -151,6 +160,16 @@ mod tests {
 
     fn exchange(json: &str) -> Exchange<'_> {
         Exchange::from_json(json.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn an_input_that_cannot_be_read_is_told_though_nothing_came() {
+        let mut survey = Survey::default();
+        survey.add_unread("file /var/log/typo.log: No such file or directory");
+        assert_eq!(
+            survey.to_string(),
+            "Nothing has arrived.\ncannot be read at present: file /var/log/typo.log: No such file or directory\n"
+        );
     }
 
     #[test]

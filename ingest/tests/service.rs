@@ -179,7 +179,7 @@ async fn raw_topics_are_rekeyed_and_every_record_ends_in_exchanges_or_a_dead_let
     let told = weir.records(&weir.topics.status, usize::try_from(told).unwrap()).await;
     let last = told.iter().rfind(|record| record.key.as_deref() == Some(b"ingest/test")).unwrap();
     let status: IngestStatus = serde_json::from_slice(last.value.as_deref().unwrap()).unwrap();
-    assert_eq!((status.accepted, status.dead_letters, status.ended), (5, 3, true));
+    assert_eq!((status.accepted, status.dead_letters, status.life.ended), (5, 3, true));
     assert_eq!(status.inputs, ["listener 127.0.0.1:0", "topic gw.nginx", "topic gw.own"]);
 }
 

@@ -102,6 +102,17 @@ pub struct ScorerStatus {
     /// How long verdicts took lately, from the append of an exchange to the commit of its verdict.
     #[serde(default)]
     pub latency: Option<Latency>,
+    /// When the process last spoke.
+    #[serde(flatten)]
+    pub life: Life,
+}
+
+/// Longest time for which a process says nothing, milliseconds.
+pub const BEAT_MS: i64 = 30_000;
+
+/// When a process last spoke.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Life {
     /// When it said this, by its clock, epoch milliseconds; it says something at least every [`BEAT_MS`].
     #[serde(default)]
     pub said_ms: i64,
@@ -110,20 +121,18 @@ pub struct ScorerStatus {
     pub ended: bool,
 }
 
-/// Longest time for which a process says nothing, milliseconds.
-pub const BEAT_MS: i64 = 30_000;
-
-/// Seconds for which a process has said nothing, where that is too long to be well; whoever ended in good order has nothing to say.
-fn silent_s(said_ms: i64, ended: bool, now_ms: i64) -> Option<i64> {
-    let silent = now_ms.saturating_sub(said_ms);
-    (!ended && said_ms > 0 && silent > 3 * BEAT_MS).then_some(silent / 1_000)
-}
-
-impl ScorerStatus {
-    /// Seconds for which it has said nothing, where that is too long to be well.
+impl Life {
+    /// Seconds for which the process has said nothing, where that is too long to be well; whoever ended in good order has nothing to say.
     #[must_use]
-    pub fn silent_s(&self, now_ms: i64) -> Option<i64> {
-        silent_s(self.said_ms, self.ended, now_ms)
+    pub fn silent_s(self, now_ms: i64) -> Option<i64> {
+        let silent = now_ms.saturating_sub(self.said_ms);
+        (!self.ended && self.said_ms > 0 && silent > 3 * BEAT_MS).then_some(silent / 1_000)
+    }
+
+    /// Whether it has to speak again, lest it seems silent.
+    #[must_use]
+    pub fn is_due(self, now_ms: i64) -> bool {
+        self.said_ms.saturating_add(BEAT_MS) <= now_ms
     }
 }
 
@@ -143,18 +152,9 @@ pub struct IngestStatus {
     /// Inputs that it cannot read at present, and why.
     #[serde(default)]
     pub unread: Vec<String>,
-    /// When it said this, by its clock, epoch milliseconds; it says something at least every [`BEAT_MS`].
-    pub said_ms: i64,
-    /// Whether these were its last words: it was asked to stop and did.
-    pub ended: bool,
-}
-
-impl IngestStatus {
-    /// Seconds for which it has said nothing, where that is too long to be well.
-    #[must_use]
-    pub fn silent_s(&self, now_ms: i64) -> Option<i64> {
-        silent_s(self.said_ms, self.ended, now_ms)
-    }
+    /// When the process last spoke.
+    #[serde(flatten)]
+    pub life: Life,
 }
 
 /// How long something took, milliseconds, over the records since the last status with any.
@@ -185,20 +185,9 @@ pub struct OutputStatus {
     pub lag: u64,
     /// Why it takes none at present.
     pub failing: Option<String>,
-    /// When the process said this, by its clock, epoch milliseconds; it says something at least every [`BEAT_MS`].
-    #[serde(default)]
-    pub said_ms: i64,
-    /// Whether these were its last words: it was asked to stop and did.
-    #[serde(default)]
-    pub ended: bool,
-}
-
-impl OutputStatus {
-    /// Seconds for which the process has said nothing, where that is too long to be well.
-    #[must_use]
-    pub fn silent_s(&self, now_ms: i64) -> Option<i64> {
-        silent_s(self.said_ms, self.ended, now_ms)
-    }
+    /// When the process last spoke.
+    #[serde(flatten)]
+    pub life: Life,
 }
 
 /// What the trainer does; key [`TRAINER`]: there is one at a time.
@@ -208,18 +197,9 @@ pub struct TrainerStatus {
     pub version: String,
     /// Exchanges that it remembers to learn from.
     pub remembered: u64,
-    /// When it said this, by its clock, epoch milliseconds; it says something at least every [`BEAT_MS`].
-    pub said_ms: i64,
-    /// Whether these were its last words: it was asked to stop and did.
-    pub ended: bool,
-}
-
-impl TrainerStatus {
-    /// Seconds for which it has said nothing, where that is too long to be well.
-    #[must_use]
-    pub fn silent_s(&self, now_ms: i64) -> Option<i64> {
-        silent_s(self.said_ms, self.ended, now_ms)
-    }
+    /// When the process last spoke.
+    #[serde(flatten)]
+    pub life: Life,
 }
 
 /// One partition of a scorer.

@@ -188,7 +188,7 @@ impl Board {
 
     /// Says that the scorer has ended in good order.
     pub(crate) fn end(&self) {
-        self.lock().status.ended = true;
+        self.lock().status.life.ended = true;
         self.publish();
     }
 
@@ -198,7 +198,7 @@ impl Board {
             let mut state = self.lock();
             state.is_changed = false;
             state.published_ms = (self.clock)();
-            state.status.said_ms = state.published_ms;
+            state.status.life.said_ms = state.published_ms;
             state.tell_latency();
             state.status.clone()
         };

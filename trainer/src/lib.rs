@@ -20,7 +20,7 @@ pub use memory::remembered;
 pub use settings::{Settings, history_limits, learn_config};
 
 use apis::Apis;
-use engine::trial::Decision;
+use engine::trial::{Decision, Trial};
 use engine::{Admission, ApiName, Exchange, Features, LearnConfig, Offset, SessionKey, TopicPartition};
 use memory::Memory;
 use metrics::Metrics;
@@ -30,7 +30,7 @@ use runtime::feedback::{Feedback, Said, Scope};
 use runtime::log::{Batch, CommitError, Event, Log, LogError, Producer, Record, Start, Worker, WorkerSpec, poll_on, read_to_end};
 use runtime::model_file::ModelFileError;
 use runtime::shutdown::Shutdown;
-use runtime::status::{BEAT_MS, TRAINER, TrainerStatus, record};
+use runtime::status::{TRAINER, TrainerStatus, record};
 use std::sync::Arc;
 use std::time::Duration;
 pub use training::Contest;
@@ -79,7 +79,7 @@ pub fn run(settings: &Settings, log: &Arc<dyn Log>, shutdown: &Shutdown) -> Resu
     while !shutdown.is_cancelled() {
         trainer.turn()?;
     }
-    trainer.status.ended = true;
+    trainer.status.life.ended = true;
     trainer.tell()
 }
 
@@ -288,16 +288,10 @@ impl<'a> Trainer<'a> {
                 let file = self.publisher.file(&model, until, self.memory.range(), contest.as_ref())?;
                 let id = self.publisher.publish(&file)?;
                 tracing::info!(label = model.label, id, "a model is published");
-                match done.first.map(|first| first.map(|trial| trial.shortfall())) {
-                    Some(Ok(Some(why))) => {
-                        tracing::warn!(
-                            label = model.label,
-                            why,
-                            "the first model is weak; it judges all the same, since there is no other"
-                        );
-                    }
+                match done.first {
+                    Some(Ok(trial)) => tell_first(&trial),
                     Some(Err(why)) => tracing::warn!(label = model.label, why, "the first model is published without a trial"),
-                    Some(Ok(None)) | None => {}
+                    None => {}
                 }
                 self.metrics.trained("published", done.took);
                 self.apis.modelled(&model);
@@ -316,8 +310,8 @@ impl<'a> Trainer<'a> {
     fn tell(&mut self) -> Result<(), TrainerError> {
         let mut changed = self.apis.changed(&self.settings.topics.status)?;
         let now = now_ms();
-        if self.status.ended || self.status.said_ms.saturating_add(BEAT_MS) <= now {
-            (self.status.said_ms, self.status.remembered) = (now, self.memory.len() as u64);
+        if self.status.life.ended || self.status.life.is_due(now) {
+            (self.status.life.said_ms, self.status.remembered) = (now, self.memory.len() as u64);
             changed.push(record(&self.settings.topics.status, TRAINER.to_owned(), &self.status)?);
         }
         if changed.is_empty() {
@@ -346,4 +340,13 @@ fn admissions(said: &Said, now_ms: i64) -> Vec<Admission> {
         Some(Admission { endpoint: feedback.endpoint.clone(), family: feedback.family?, place })
     };
     said.benign(now_ms).filter_map(admission).collect()
+}
+
+/// Tells what a first model found in its trial; there is no other that it could be held to.
+fn tell_first(trial: &Trial) {
+    let Trial { model: label, exchanges, anomalous, injected, caught, .. } = trial;
+    tracing::info!(label, exchanges, anomalous, injected, caught, "the first model judged what it learned from, and code in typed fields");
+    if let Some(why) = trial.shortfall() {
+        tracing::warn!(label, why, "the first model is weak; it judges all the same, since there is no other");
+    }
 }

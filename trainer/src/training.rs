@@ -50,22 +50,27 @@ pub struct Contest {
 }
 
 impl Contest {
-    /// Lets both judge the newest part of a history.
+    /// Lets both judge the newest part of what the champion knows.
     ///
     /// # Errors
     /// A network cannot be run.
     pub fn hold(champion: &Arc<Model>, challenger: &Arc<Model>, history: &History, network: &Network) -> Result<Self, HeadError> {
-        let (champion, challenger) = (try_out(champion, history, network)?, try_out(challenger, history, network)?);
+        let known = known_to(champion, history);
+        let (champion, challenger) = (try_out(champion, &known, network)?, try_out(challenger, &known, network)?);
         let decision = champion.decide(&challenger);
         Ok(Self { champion, challenger, decision })
     }
 }
 
+/// The part of a history that is of APIs which a model has learned: it says nothing on the others.
+fn known_to<'a>(model: &Model, history: &'a History) -> Vec<&'a Features> {
+    history.iter().filter(|features| model.api(&features.host).is_some()).collect()
+}
+
 /// Lets a model judge the newest part of a history.
-fn try_out(model: &Arc<Model>, history: &History, network: &Network) -> Result<Trial, HeadError> {
-    let history: Vec<&Features> = history.iter().collect();
+fn try_out(model: &Arc<Model>, history: &[&Features], network: &Network) -> Result<Trial, HeadError> {
     let began = Instant::now();
-    Trial::of(model, bytes(model), &history, &mut *inference::heads(network), &|| began.elapsed())
+    Trial::of(model, bytes(model), history, &mut *inference::heads(network), &|| began.elapsed())
 }
 
 /// Size of the file of a model; 0 where it cannot be written, which publishing says.
@@ -101,7 +106,7 @@ impl Training {
                 let model = learned.map(Arc::new);
                 let (contest, first) = match (&champion, &model) {
                     (Some(champion), Ok(challenger)) => (Some(Contest::hold(champion, challenger, &history, &network)), None),
-                    (None, Ok(first)) => (None, Some(try_out(first, &history, &network))),
+                    (None, Ok(first)) => (None, Some(try_out(first, &known_to(first, &history), &network))),
                     (_, Err(_)) => (None, None),
                 };
                 let (contest, first) = (contest.map(|c| c.map_err(|e| e.to_string())), first.map(|f| f.map_err(|e| e.to_string())));

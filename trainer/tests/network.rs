@@ -231,6 +231,11 @@ fn a_challenger_that_learned_from_shuffled_sessions_is_refused_and_one_that_lear
     assert!(matches!(&contest.decision, Decision::Refuse(why) if why.contains("sessions in disorder")), "{contest:?}");
     let contest = Contest::hold(&MODEL, &good, &recent, &network).unwrap();
     assert_eq!(contest.decision, Decision::Promote, "{contest:?}");
+    let newer = lesson().into_iter().map(|e| Exchange { host: Some("new.example".into()), time: e.time.map(|t| t + 1_000_000), ..e });
+    let both = history(&lesson().into_iter().chain(newer).collect::<Vec<_>>());
+    let with_unknown = Contest::hold(&MODEL, &good, &both, &network).unwrap();
+    let judged = |contest: &Contest| (contest.champion.exchanges, contest.challenger.exchanges, contest.champion.disordered);
+    assert_eq!(judged(&with_unknown), judged(&contest), "an API that the champion has not learned counts for neither");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use super::{Content, OF_VALUES, Valued, What, is_renamed, valued};
 use crate::detect::{Aspect, Explanation, Seen};
 use crate::features::Place;
 use crate::features::sensitive::{Sensitive, SensitiveKind};
+use crate::learn::is_password;
 use crate::partition::Live;
 use crate::record::Family;
 
@@ -180,7 +181,7 @@ fn excerpt(v: &Valued<'_>, from: usize, to: usize, show_words: bool, known: impl
     let end = value.floor_char_boundary((start + EXCERPT).min(value.len()));
     let mut out = String::from(if start > 0 { "…" } else { "" });
     let mut at = start;
-    let is_secret = !v.field.sensitive.is_empty();
+    let is_secret = !v.field.sensitive.is_empty() || is_password(&v.name);
     for (from, to, hash) in tokens(value).filter(|(f, t, _)| *t > start && *f < end) {
         let (from, to) = (from.max(start), to.min(end));
         if from > at {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 pub(super) const SCORES: usize = 7;
 /// Names of the scores, in order.
 pub(super) const SCORE_NAMES: [&str; SCORES] =
-    ["length", "characters", "letter sequence", "part of the letter sequence", "punctuation", "words", "type"];
+    ["length", "characters", "letter sequence", "part of the letter sequence", "form", "words", "type"];
 /// The first of the scores that look at parts of a value, not at the whole.
 pub(super) const FIRST_OF_PARTS: usize = 3;
 

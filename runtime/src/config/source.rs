@@ -76,8 +76,14 @@ impl Settings {
         match DeTable::parse(text) {
             Ok(table) => self.read_table("", table.into_inner(), &file),
             Err(error) => {
-                let origin = file.at(error.span().map_or(0, |span| span.start));
-                self.problems.push(Problem { key: String::new(), origin, what: error.message().to_owned() });
+                let span = error.span().unwrap_or_default();
+                let origin = file.at(span.start);
+                // Only names are quoted: what is wrong elsewhere may be a secret.
+                let what = match (error.message(), text.get(span)) {
+                    (said @ "duplicate key", Some(name)) => format!("{said} `{name}`: join what stands under both"),
+                    (said, _) => said.to_owned(),
+                };
+                self.problems.push(Problem { key: String::new(), origin, what });
             }
         }
     }

@@ -109,6 +109,8 @@ formt = \"json\"
 fn a_file_that_is_no_toml_is_named_with_its_line() {
     let found = problems("data = \"x\"\nlisten = = 3\n", &[], &[]);
     assert!(found[0].starts_with("weir.toml:2: "), "{found:?}");
+    let found = problems("[kafka]\nbrokers = \"a:1\"\n[kafka]\nbrokers = \"b:1\"", &[], &[]);
+    assert_eq!(found[0], "weir.toml:3: duplicate key `kafka`: join what stands under both");
 }
 
 #[test]

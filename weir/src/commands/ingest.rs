@@ -3,6 +3,7 @@
 use super::look::{Source as Where, find};
 use super::services;
 use crate::cli::WrongUse;
+use crate::console::board::Overview;
 use crate::terminal::clean;
 use anyhow::Context as _;
 use engine::{Exchange, Offset, TopicPartition};
@@ -123,7 +124,7 @@ async fn arrived(config: &Config) -> anyhow::Result<()> {
     Ok(std::io::stdout().write_all(by_line(&text).as_bytes())?)
 }
 
-/// What stands on the traffic topic, the newest of each partition, and the dead letters. Blocks.
+/// What stands on the traffic topic, the newest of each partition, the dead letters, and the inputs that cannot be read. Blocks.
 pub(crate) fn survey(log: &dyn Log, topics: &Topics) -> Result<Survey, LogError> {
     let mut survey = Survey::default();
     let mut from = Vec::new();
@@ -143,6 +144,9 @@ pub(crate) fn survey(log: &dyn Log, topics: &Topics) -> Result<Survey, LogError>
             survey.add(&exchange, "unnamed sources");
         }
     })?;
+    let told = Overview::read(log, &topics.status)?;
+    let running = told.ingest.iter().filter(|ingest| !ingest.life.ended);
+    running.flat_map(|ingest| &ingest.unread).for_each(|input| survey.add_unread(input));
     Ok(survey)
 }
 

@@ -1,8 +1,9 @@
 //! `weir verdicts`: live or finished verdicts, for a person or for a pipe.
 
 use super::look::{Source, find};
+use crate::cli::WrongUse;
 use crate::console::verdicts::{self, Query};
-use crate::terminal::Paint;
+use crate::terminal::{Paint, count};
 use anyhow::Context as _;
 use clap::ValueEnum;
 use engine::{Label, Verdict};
@@ -58,6 +59,10 @@ impl From<LabelArg> for Label {
 /// Shows them.
 pub(crate) async fn run(args: &Args, config: &Config) -> anyhow::Result<()> {
     let limit = if args.follow { args.limit } else { Some(args.limit.unwrap_or(20)) };
+    if !args.follow && limit.is_some_and(|limit| limit > verdicts::MOST) {
+        let most = count(verdicts::MOST as u64);
+        return Err(WrongUse(format!("at most {most} verdicts at once; `--follow` and the topic itself have no limit")).into());
+    }
     let query = Query { follow: args.follow, label: args.label.map(Into::into), limit };
     let mut show = Show { json: args.json, paint: Paint::of_stdout(), shown: 0 };
     match find(config, &path(&query)).await? {

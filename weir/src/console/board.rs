@@ -5,7 +5,7 @@ use engine::{ApiName, Stage, TopicPartition};
 use runtime::log::{Log, LogError, Record, Start, read_on, read_to_end};
 use runtime::shutdown::Shutdown;
 use runtime::status::{
-    API, ApiStatus, INGEST, IngestStatus, OUTPUT, OutputStatus, SCORER, ScorerStatus, TRAINER, TrainerStatus, VerdictCounts,
+    API, ApiStatus, INGEST, IngestStatus, Life, OUTPUT, OutputStatus, SCORER, ScorerStatus, TRAINER, TrainerStatus, VerdictCounts,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -56,7 +56,7 @@ impl Overview {
     /// Whether every scorer has its partitions and their state.
     pub(crate) fn is_ready(&self) -> bool {
         let is_ready = |scorer: &ScorerStatus| !scorer.partitions.is_empty() && scorer.partitions.values().all(|p| !p.restoring);
-        let mut here = self.scorers.iter().filter(|scorer| !scorer.ended).peekable();
+        let mut here = self.scorers.iter().filter(|scorer| !scorer.life.ended).peekable();
         here.peek().is_some() && here.all(is_ready)
     }
 
@@ -85,7 +85,7 @@ impl Overview {
             if let Some(latency) = &scorer.latency {
                 let _ = write!(text, ", verdicts after {} ms (99 %: {} ms)", count(latency.p50_ms), count(latency.p99_ms));
             }
-            write_life(&mut text, scorer.ended, scorer.silent_s(now_ms));
+            write_life(&mut text, scorer.life, now_ms);
             if restoring > 0 {
                 let _ = write!(text, ", {restoring} being restored");
             }
@@ -99,7 +99,7 @@ impl Overview {
         }
         if let Some(trainer) = &self.trainer {
             let _ = write!(text, "trainer: {} exchanges remembered", count(trainer.remembered));
-            write_life(&mut text, trainer.ended, trainer.silent_s(now_ms));
+            write_life(&mut text, trainer.life, now_ms);
             text.push('\n');
         }
         self.outputs.iter().for_each(|output| write_output(&mut text, output, paint, now_ms));
@@ -164,7 +164,7 @@ fn write_ingest(text: &mut String, ingest: &IngestStatus, paint: Paint, now_ms: 
     if ingest.dead_letters > 0 {
         let _ = write!(text, ", {} dead letters", count(ingest.dead_letters));
     }
-    write_life(text, ingest.ended, ingest.silent_s(now_ms));
+    write_life(text, ingest.life, now_ms);
     for unread in &ingest.unread {
         let _ = write!(text, ", {}: {}", paint.yellow("cannot be read at present"), clean(unread));
     }
@@ -172,11 +172,11 @@ fn write_ingest(text: &mut String, ingest: &IngestStatus, paint: Paint, now_ms: 
 }
 
 /// Whether a process has ended, or says nothing.
-fn write_life(text: &mut String, ended: bool, silent_s: Option<i64>) {
-    if ended {
+fn write_life(text: &mut String, life: Life, now_ms: i64) {
+    if life.ended {
         text.push_str(", ended");
     }
-    if let Some(silent) = silent_s {
+    if let Some(silent) = life.silent_s(now_ms) {
         let _ = write!(text, ", silent for {} s", count(silent.unsigned_abs()));
     }
 }
@@ -193,7 +193,7 @@ fn write_output(text: &mut String, output: &OutputStatus, paint: Paint, now_ms: 
     if let Some(why) = &output.failing {
         let _ = write!(text, ", {}: {}", paint.yellow("takes none at present"), clean(why));
     }
-    write_life(text, output.ended, output.silent_s(now_ms));
+    write_life(text, output.life, now_ms);
     text.push('\n');
 }
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 /// Verdicts of one partition that are looked through, at most, when finished ones are asked for.
 const LOOKED_THROUGH: u64 = 100_000;
 /// Most verdicts of one answer.
-const MOST: usize = 10_000;
+pub(crate) const MOST: usize = 10_000;
 /// Longest wait of one read.
 const WAIT: Duration = Duration::from_millis(200);
 

@@ -26,9 +26,9 @@ fn trainer(overview: &Overview, now_ms: i64) -> Finding {
     let start = "start one: `weir train` on Kafka, or `weir up`";
     match &overview.trainer {
         None => Finding::warning("trainer", "none has ever said anything: nothing is learned", start),
-        Some(trainer) => match trainer.silent_s(now_ms) {
+        Some(trainer) => match trainer.life.silent_s(now_ms) {
             Some(silent) => Finding::wrong("trainer", format!("silent for {} s", count(silent.unsigned_abs())), SILENT),
-            None if trainer.ended => Finding::warning("trainer", "none runs: it has ended, and nothing more is learned", start),
+            None if trainer.life.ended => Finding::warning("trainer", "none runs: it has ended, and nothing more is learned", start),
             None => Finding::well("trainer", format!("{} exchanges remembered", count(trainer.remembered))),
         },
     }
@@ -37,10 +37,10 @@ fn trainer(overview: &Overview, now_ms: i64) -> Finding {
 fn outputs(overview: &Overview, config: &Config, now_ms: i64) -> Vec<Finding> {
     let each = overview.outputs.iter().map(|output| {
         let said = format!("{}: {} taken, {} wait", output.output, count(output.delivered), count(output.lag));
-        if output.ended {
+        if output.life.ended {
             return Finding::well("output", format!("{}: ended in good order", output.output));
         }
-        if let Some(silent) = output.silent_s(now_ms) {
+        if let Some(silent) = output.life.silent_s(now_ms) {
             return Finding::wrong("output", format!("{said}; silent for {} s", count(silent.unsigned_abs())), SILENT);
         }
         match &output.failing {
@@ -57,7 +57,7 @@ fn outputs(overview: &Overview, config: &Config, now_ms: i64) -> Vec<Finding> {
         }
     });
     let mut found: Vec<Finding> = each.collect();
-    let runs = |name: &String| overview.outputs.iter().any(|output| output.output == *name && !output.ended);
+    let runs = |name: &String| overview.outputs.iter().any(|output| output.output == *name && !output.life.ended);
     let idle: Vec<&str> = config.outputs.keys().filter(|name| !runs(name)).map(String::as_str).collect();
     if !idle.is_empty() {
         let said = format!("nobody forwards to {}", idle.join(", "));
@@ -69,9 +69,9 @@ fn outputs(overview: &Overview, config: &Config, now_ms: i64) -> Vec<Finding> {
 fn ingest(overview: &Overview, config: &Config, now_ms: i64) -> Vec<Finding> {
     let each = overview.ingest.iter().map(|ingest| {
         let said = format!("{}: {} exchanges taken since it started", ingest.instance, count(ingest.accepted));
-        if let Some(silent) = ingest.silent_s(now_ms) {
+        if let Some(silent) = ingest.life.silent_s(now_ms) {
             Finding::wrong("ingest", format!("{said}; silent for {} s", count(silent.unsigned_abs())), SILENT)
-        } else if ingest.ended {
+        } else if ingest.life.ended {
             Finding::well("ingest", format!("{}: ended in good order", ingest.instance))
         } else if !ingest.unread.is_empty() {
             let said = format!("{said}; cannot read {}", ingest.unread.join(", "));
@@ -84,7 +84,7 @@ fn ingest(overview: &Overview, config: &Config, now_ms: i64) -> Vec<Finding> {
         }
     });
     let mut found: Vec<Finding> = each.collect();
-    if overview.ingest.iter().all(|ingest| ingest.ended) {
+    if overview.ingest.iter().all(|ingest| ingest.life.ended) {
         let none = if overview.ingest.is_empty() { "none has ever said anything" } else { "none runs: all have ended" };
         let waits = config.ingest.topics.iter().map(|topic| format!("topic {}", topic.name));
         let waits: Vec<String> = waits.chain(config.ingest.files.iter().map(|file| file.path.display().to_string())).collect();
@@ -143,10 +143,10 @@ fn scorers(overview: &Overview, now_ms: i64) -> Vec<Finding> {
             let evicted: u64 = scorer.partitions.values().map(|partition| partition.evicted).sum();
             let restoring = scorer.partitions.values().filter(|partition| partition.restoring).count();
             let said = format!("{}: {} partitions, {} exchanges wait", scorer.instance, scorer.partitions.len(), count(lag));
-            if let Some(silent) = scorer.silent_s(now_ms) {
+            if let Some(silent) = scorer.life.silent_s(now_ms) {
                 let said = format!("{said}; silent for {} s", count(silent.unsigned_abs()));
                 Finding::wrong("scorer", said, SILENT)
-            } else if scorer.ended {
+            } else if scorer.life.ended {
                 Finding::well("scorer", format!("{}: ended in good order", scorer.instance))
             } else if lag > BEHIND {
                 Finding::warning("scorer", said, "start more scorers, up to one a partition; if one has stopped, start it again")
@@ -160,7 +160,7 @@ fn scorers(overview: &Overview, now_ms: i64) -> Vec<Finding> {
             }
         })
         .collect();
-    if overview.scorers.iter().all(|scorer| scorer.ended) {
+    if overview.scorers.iter().all(|scorer| scorer.life.ended) {
         found.push(Finding::wrong("scorer", "none runs: all have ended", "start one: `weir up`, or `weir score` on Kafka"));
     }
     if models.len() > 1 {
@@ -182,13 +182,16 @@ mod tests {
     use super::super::finding::Health;
     use super::*;
     use runtime::config::{FlagValue, Sources};
-    use runtime::status::{IngestStatus, OutputStatus, PartitionStatus, ScorerStatus, TrainerStatus};
+    use runtime::status::{IngestStatus, Life, OutputStatus, PartitionStatus, ScorerStatus, TrainerStatus};
 
     const NOW: i64 = 1_767_571_200_000;
+    const RUNS: Life = Life { said_ms: NOW - 1_000, ended: false };
+    const SILENT: Life = Life { said_ms: NOW - 120_000, ended: false };
+    const ENDED: Life = Life { said_ms: NOW - 120_000, ended: true };
 
     fn scorer(lag: u64) -> ScorerStatus {
         let partitions = [(0, PartitionStatus { lag, ..PartitionStatus::default() })].into();
-        ScorerStatus { instance: "s".to_owned(), partitions, said_ms: NOW - 1_000, ..ScorerStatus::default() }
+        ScorerStatus { instance: "s".to_owned(), partitions, life: RUNS, ..ScorerStatus::default() }
     }
 
     fn configured(flags: &[(&str, &str)]) -> Config {
@@ -213,9 +216,9 @@ mod tests {
             found.iter().filter(|finding| finding.check == "ingest").map(|finding| finding.health).collect()
         };
         let raw = [("ingest.topics", "[{ name = \"kong\" }]")];
-        let runs = IngestStatus { instance: "i".to_owned(), accepted: 100, said_ms: NOW - 1_000, ..IngestStatus::default() };
-        let silent = IngestStatus { said_ms: NOW - 120_000, ..runs.clone() };
-        let ended = IngestStatus { ended: true, ..silent.clone() };
+        let runs = IngestStatus { instance: "i".to_owned(), accepted: 100, life: RUNS, ..IngestStatus::default() };
+        let silent = IngestStatus { life: SILENT, ..runs.clone() };
+        let ended = IngestStatus { life: ENDED, ..silent.clone() };
         let unreadable = IngestStatus { dead_letters: 50, ..runs.clone() };
         assert_eq!(of(&[&runs], &raw), [Health::Well]);
         assert_eq!(of(&[&unreadable], &raw), [Health::Warning]);
@@ -233,8 +236,8 @@ mod tests {
         assert_eq!(healths(&Overview::default()), [("model", Health::Warning), ("scorer", Health::Wrong)]);
         let overview = Overview { scorers: vec![scorer(5), scorer(BEHIND + 1)], ..Overview::default() };
         assert_eq!(healths(&overview)[1..], [("scorer", Health::Well), ("scorer", Health::Warning)]);
-        let silent = ScorerStatus { said_ms: NOW - 120_000, ..scorer(0) };
-        let ended = ScorerStatus { ended: true, ..silent.clone() };
+        let silent = ScorerStatus { life: SILENT, ..scorer(0) };
+        let ended = ScorerStatus { life: ENDED, ..silent.clone() };
         let overview = Overview { scorers: vec![ended.clone()], ..Overview::default() };
         assert_eq!(healths(&overview)[1..], [("scorer", Health::Well), ("scorer", Health::Wrong)]);
         let overview = Overview { scorers: vec![silent, ended], ..Overview::default() };
@@ -256,20 +259,20 @@ mod tests {
             let overview = Overview { outputs: outputs.to_vec(), ..Overview::default() };
             super::outputs(&overview, &config, NOW).iter().map(|finding| finding.health).collect()
         };
-        let runs = OutputStatus { output: "siem".to_owned(), said_ms: NOW - 1_000, ..OutputStatus::default() };
+        let runs = OutputStatus { output: "siem".to_owned(), life: RUNS, ..OutputStatus::default() };
         assert_eq!(of(&[]), [Health::Wrong]);
         assert_eq!(of(std::slice::from_ref(&runs)), [Health::Well]);
-        assert_eq!(of(&[OutputStatus { said_ms: NOW - 120_000, ..runs.clone() }]), [Health::Wrong]);
-        assert_eq!(of(&[OutputStatus { ended: true, ..runs }]), [Health::Well, Health::Wrong]);
+        assert_eq!(of(&[OutputStatus { life: SILENT, ..runs.clone() }]), [Health::Wrong]);
+        assert_eq!(of(&[OutputStatus { life: ENDED, ..runs }]), [Health::Well, Health::Wrong]);
     }
 
     #[test]
     fn a_trainer_that_does_not_run_is_told() {
         let of = |status: Option<TrainerStatus>| trainer(&Overview { trainer: status, ..Overview::default() }, NOW).health;
-        let runs = TrainerStatus { said_ms: NOW - 1_000, ..TrainerStatus::default() };
+        let runs = TrainerStatus { life: RUNS, ..TrainerStatus::default() };
         assert_eq!(of(None), Health::Warning);
-        assert_eq!(of(Some(TrainerStatus { said_ms: NOW - 120_000, ..runs.clone() })), Health::Wrong);
-        assert_eq!(of(Some(TrainerStatus { ended: true, ..runs.clone() })), Health::Warning);
+        assert_eq!(of(Some(TrainerStatus { life: SILENT, ..runs.clone() })), Health::Wrong);
+        assert_eq!(of(Some(TrainerStatus { life: ENDED, ..runs.clone() })), Health::Warning);
         assert_eq!(of(Some(runs)), Health::Well);
     }
 }

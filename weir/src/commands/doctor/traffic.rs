@@ -14,7 +14,7 @@ const FEWEST: u64 = 200;
 const HOT: u64 = 20;
 /// Furthest that two clocks may be apart, milliseconds.
 const APART_MS: i64 = 5_000;
-/// Exchanges that come later than this are judged without the detectors of time, milliseconds.
+/// Exchanges that come this much later than others of their partition are judged without their time, milliseconds.
 const LATE_MS: i64 = 600_000;
 
 /// What the newest exchanges show.
@@ -78,7 +78,10 @@ impl Sample {
         match self.skews_ms.get(self.skews_ms.len() / 2).copied() {
             Some(skew) if skew > APART_MS => Finding::wrong("clock", format!("gateways are {} s ahead of the log", skew / 1_000), todo),
             Some(skew) if skew < -LATE_MS => {
-                let said = format!("exchanges arrive {} s after they happened: the detectors of time are blind for them", -skew / 1_000);
+                let said = format!(
+                    "exchanges arrive {} s after they happened: `volume` is blind for them where others come sooner",
+                    -skew / 1_000
+                );
                 Finding::warning("clock", said, "send sooner; for a replay of old traffic use `weir backtest`")
             }
             _ => Finding::well("clock", "this machine, the log and the gateways agree"),
