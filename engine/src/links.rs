@@ -176,6 +176,11 @@ impl Links {
         Self { issuers, naming }
     }
 
+    /// Whether an endpoint issues credentials.
+    pub(crate) fn is_issuer(&self, id: EndpointId) -> bool {
+        self.issuers.binary_search(&id).is_ok()
+    }
+
     /// Takes note of what a request presents, before anybody looks at it.
     pub fn arrive(&self, seen: &Seen<'_>, live: &mut Live<'_>) {
         let Some(first) = presented(seen.features).next() else { return };
@@ -199,7 +204,7 @@ impl Links {
     /// Takes note of what an answer issues.
     pub fn observe(&self, seen: &Seen<'_>, live: &mut Live<'_>) {
         let features = seen.features;
-        if features.response.issued.is_empty() || self.issuers.binary_search(&seen.id).is_err() || features.succeeded() == Some(false) {
+        if features.response.issued.is_empty() || !self.is_issuer(seen.id) || features.succeeded() == Some(false) {
             return;
         }
         let mut names = Names::new();
@@ -229,7 +234,7 @@ pub(crate) fn short(value: u64) -> u32 {
 }
 
 /// What a request presents as its credential: `Authorization` or a key, then long cookies.
-fn presented(features: &Features) -> impl Iterator<Item = u64> + '_ {
+pub(crate) fn presented(features: &Features) -> impl Iterator<Item = u64> + '_ {
     let cookies = features.fields.iter().filter(|f| f.place == Place::Cookie && f.length >= COOKIE_LENGTH).take(MAX_COOKIES);
     std::iter::once(features.credential_hash).filter(|c| *c != 0).chain(cookies.map(|f| f.value_hash))
 }

@@ -162,16 +162,17 @@ impl Access {
             });
         }
         let habits = habits.into_iter().map(|(key, tallies)| (key, tallies.map(Tally::habit))).collect();
-        self.settle(&habits, distinct, paths);
+        self.settle(&habits, distinct, (paths, links));
         self.keep_mirrors(mirrors.into_iter().map(|(key, tally)| (key, tally.habit())).collect(), rows);
     }
 
-    fn settle(&mut self, habits: &FxHashMap<u32, [Habit; 3]>, distinct: FxHashMap<(u32, u64), f32>, paths: &Paths) {
+    fn settle(&mut self, habits: &FxHashMap<u32, [Habit; 3]>, distinct: FxHashMap<(u32, u64), f32>, (paths, links): (&Paths, &Links)) {
         let mut samples: FxHashMap<u32, Vec<f32>> = FxHashMap::default();
         for ((key, _), most) in distinct {
             samples.entry(key).or_default().push(most);
         }
         for (watched, endpoint) in self.endpoints.iter_mut().zip(paths.endpoints()) {
+            watched.is_issuer = links.is_issuer(endpoint.id);
             for param in &mut watched.params {
                 let key = param.key(endpoint.id);
                 let [named, issued, owned] = habits.get(&key).copied().unwrap_or_default();

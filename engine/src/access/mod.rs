@@ -15,7 +15,7 @@ use crate::calibrate::Tail;
 use crate::detect::{Aspect, Class, Explanation, Level, Seen, Signal};
 use crate::features::hash::{hash_folded, mix};
 use crate::features::{Features, Place, Scalar, decode};
-use crate::links::{Names, short};
+use crate::links::{Names, presented, short};
 use crate::partition::Live;
 use crate::paths::{Paths, Route};
 use crate::record::{EndpointId, Family};
@@ -45,6 +45,8 @@ pub struct Access {
 struct Watched {
     params: Vec<Param>,
     mirrors: Vec<Mirror>,
+    /// Whether it issues credentials.
+    is_issuer: bool,
 }
 
 /// A parameter that holds identifiers.
@@ -202,12 +204,14 @@ impl Access {
         }
     }
 
-    /// What speaks most against a successful access, and whether there was anything to go by.
+    /// What speaks most against a successful access, and whether there was anything to go by. Who asks for a credential and presents
+    /// none is yet to say who it is: before, somebody else may have been here, behind the same address.
     fn strangest<'a>(&'a self, seen: &Seen<'_>, live: &Live<'_>) -> (bool, Option<Strange<'a>>) {
         let mut looked = false;
         let mut worst: Option<Strange<'a>> = None;
         let Some(watched) = self.watched(seen).filter(|_| seen.features.succeeded() != Some(false)) else { return (false, None) };
-        if watched.mirrors.is_empty() && !watched.params.iter().any(Param::is_private) {
+        let is_entry = watched.is_issuer && presented(seen.features).next().is_none();
+        if is_entry || (watched.mirrors.is_empty() && !watched.params.iter().any(Param::is_private)) {
             return (false, None);
         }
         let caller = Caller::of(seen, live);

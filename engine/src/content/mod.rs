@@ -8,6 +8,7 @@ mod charset;
 mod counts;
 mod explain;
 mod field;
+mod folds;
 mod learn;
 mod ngram;
 mod tails;

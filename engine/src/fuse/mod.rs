@@ -2,6 +2,9 @@
 //! and set beside what the session has shown before.
 
 mod tails;
+mod wealth;
+
+pub use wealth::Wealth;
 
 use crate::ablation::{Ablation, Plan, Step};
 use crate::calibrate::{Shape, Tail};
@@ -22,8 +25,6 @@ const CLASS_SUPPORT: usize = 100;
 /// all day says little of how often others do anything like it.
 const ODD: f32 = std::f32::consts::LN_10;
 const SAME: u32 = 2;
-/// Exponent of a bet.
-const KAPPA: f64 = 0.5;
 /// Length buckets of sessions: 1, 2–5, 6–20, more.
 const BUCKETS: usize = 4;
 
@@ -222,8 +223,7 @@ impl Calibration {
         let mut scratch = Vec::new();
         let one = |row: &Held<'_>| {
             self.calibrate(row.endpoint, row.class, row.signals, &mut scratch);
-            let strongest = heard(&scratch).max_by(|a, b| a.p.nats().total_cmp(&b.p.nats())).map(|c| c.signal.aspect);
-            (combine(&scratch), strongest)
+            (combine(&scratch), strongest(&scratch).map(|c| c.signal.aspect))
         };
         rows.iter().map(one).collect()
     }
@@ -245,9 +245,19 @@ fn bucket(count: u32) -> usize {
     }
 }
 
-/// What a verdict rests on: answers that know more than the whole API's habits.
+/// Whether a verdict rests on an answer: those that know more than the whole API's habits.
+pub(crate) fn is_heard(calibrated: &Calibrated) -> bool {
+    calibrated.signal.level != Level::Global
+}
+
+/// What a verdict rests on.
 pub(crate) fn heard(calibrated: &[Calibrated]) -> impl Iterator<Item = &Calibrated> + Clone {
-    calibrated.iter().filter(|c| c.signal.level != Level::Global)
+    calibrated.iter().filter(|c| is_heard(c))
+}
+
+/// The oddest answer of those that a verdict rests on.
+fn strongest(calibrated: &[Calibrated]) -> Option<&Calibrated> {
+    heard(calibrated).max_by(|a, b| a.p.nats().total_cmp(&b.p.nats()))
 }
 
 /// Cauchy combination of the p-values that rest on more than the whole API's habits, equal weights.
@@ -297,48 +307,11 @@ fn cauchy(nats: f64, largest: f64) -> f64 {
 /// What a request bets on: its strongest oddity. What is about the caller is the same at all endpoints.
 #[must_use]
 pub fn bet_of(endpoint: Option<EndpointIndex>, calibrated: &[Calibrated]) -> u32 {
-    heard(calibrated).max_by(|a, b| a.p.nats().total_cmp(&b.p.nats())).map_or(0, |oddest| {
+    strongest(calibrated).map_or(0, |oddest| {
         let Signal { aspect, bet, .. } = oddest.signal;
         let place = endpoint.filter(|_| !aspect.is_about_caller()).map_or(0, |e| u64::from(e.0) + 1);
         mix(mix(bet, aspect as u64), place) as u32
     })
-}
-
-/// What a session has gambled up against being benign: a test martingale that forgets.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct Wealth {
-    /// ln M, at least 0.
-    pub ln: f64,
-    at: i64,
-    /// What was bet on already, newest last.
-    bets: Vec<u32>,
-}
-
-impl Wealth {
-    /// Most bets remembered.
-    const MAX_BETS: usize = 32;
-    /// ln M halves in this time, milliseconds.
-    const HALF_LIFE: f64 = 3_600_000.0;
-
-    /// Bets on one request's p. What was bet on before is no new evidence ([`bet_of`]). Returns whether the wealth grew.
-    pub fn bet(&mut self, about: u32, p: PValue, now: i64) -> bool {
-        if now > self.at {
-            if self.at > 0 {
-                self.ln *= 0.5f64.powf((now - self.at) as f64 / Self::HALF_LIFE);
-            }
-            self.at = now;
-        }
-        if self.bets.contains(&about) {
-            return false;
-        }
-        if self.bets.len() >= Self::MAX_BETS {
-            self.bets.remove(0);
-        }
-        self.bets.push(about);
-        let gain = KAPPA.ln() + (1.0 - KAPPA) * p.nats();
-        self.ln = (self.ln + gain).max(0.0);
-        gain > 0.0
-    }
 }
 
 /// What stands against whoever sends the request, whatever the request itself is like: p of the strongest aspect that gathers evidence

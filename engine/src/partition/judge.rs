@@ -4,7 +4,7 @@ use super::beforehand::session_key;
 use super::breadth::{REACH, REASONS};
 use super::{ClientIp, Incoming, Live, Partition, Session};
 use crate::admitted::Admitted;
-use crate::detect::{Explanation, Level, Seen, Signal};
+use crate::detect::{Explanation, Seen, Signal};
 use crate::features::sensitive;
 use crate::features::{Features, ValueKind};
 use crate::fuse::{self, Calibrated, heard};
@@ -232,7 +232,7 @@ fn reasons(
     (calibrated, request): (&[Calibrated], PValue),
     scratch: &mut crate::content::Scratch,
 ) -> Vec<Reason> {
-    let nats = |c: &Calibrated| if c.signal.level == Level::Global { c.p.nats().min(request.nats()) } else { c.p.nats() };
+    let nats = |c: &Calibrated| if fuse::is_heard(c) { c.p.nats() } else { c.p.nats().min(request.nats()) };
     let mut odd: Vec<(f64, &Calibrated)> = calibrated.iter().map(|c| (nats(c), c)).filter(|(nats, _)| *nats >= REASON_NATS).collect();
     odd.sort_by(|(a, x), (b, y)| b.total_cmp(a).then(x.signal.aspect.cmp(&y.signal.aspect)));
     odd.into_iter()
