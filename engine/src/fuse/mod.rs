@@ -196,7 +196,7 @@ impl Calibration {
         let heard = signals.iter().filter(|s| self.without.is_none_or(|without| !without.silences(s.aspect)));
         out.extend(heard.map(|s| {
             let p = self.aspects[s.aspect.measured_by() as usize].p(endpoint, class, f64::from(s.score));
-            Calibrated { signal: *s, p: PValue::from_nats(p.nats().min(s.aspect.at_most())) }
+            Calibrated { signal: *s, p: PValue::from_nats(p.nats().min(s.aspect.at_most(f64::from(s.score)))) }
         }));
     }
 
