@@ -5,8 +5,9 @@ use crate::paths::{EndpointIndex, Route};
 use crate::record::{DetectorKind, EndpointId, Family};
 use serde::{Deserialize, Serialize};
 
-/// What a step may be rarer than its score alone says, nats.
+/// What a step, and an object of somebody else's, may be rarer than the score alone says, nats.
 const RARE_STEP: f64 = 2.0;
+const RARE_OBJECT: f64 = 5.0;
 
 /// One question that a detector answers with a score of its own. A new detector adds its questions here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -158,13 +159,15 @@ impl Aspect {
 
     /// The largest −ln p that an answer with a score may have by itself: new versions and devices come every day, whatever was seen
     /// before. A step's score is a likelihood ratio, of which at least x nats come in e^−x of all cases at most (Markov's inequality):
-    /// how rarely any step is odd at an endpoint adds little to that.
+    /// how rarely any step is odd at an endpoint adds little to that. How often callers reached what is not theirs rests on the cases of
+    /// one parameter, however rare it is elsewhere.
     #[must_use]
     pub fn at_most(self, score: f64) -> f64 {
         match self {
             Self::Client => 6.0,
             Self::Members => 12.0,
             Self::Step => 10f64.min(score + RARE_STEP),
+            Self::Foreign => score + RARE_OBJECT,
             _ => f64::INFINITY,
         }
     }
