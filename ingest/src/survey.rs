@@ -19,6 +19,7 @@ pub struct Survey {
     sources: BTreeMap<String, Source>,
     bad: BTreeMap<String, Bad>,
     unread: Vec<String>,
+    only_newest: Option<u64>,
 }
 
 /// What one source tells.
@@ -85,6 +86,11 @@ impl Survey {
         self.unread.push(input.to_owned());
     }
 
+    /// Says that of some partitions only so many of the newest records were looked at.
+    pub fn only_newest(&mut self, records: u64) {
+        self.only_newest = Some(records);
+    }
+
     /// Whether nothing came at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -103,6 +109,9 @@ impl fmt::Display for Survey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_empty() {
             f.write_str("Nothing has arrived.\n")?;
+        }
+        if let Some(records) = self.only_newest {
+            writeln!(f, "Of the newest {records} records of each partition; there are more.")?;
         }
         for input in &self.unread {
             writeln!(f, "cannot be read at present: {input}")?;

@@ -51,7 +51,8 @@ impl Counts {
         if verdict.label != Label::Insufficient {
             p_values.push(verdict.p);
         }
-        for detector in &verdict.blind {
+        // Without a model nobody looks: that is no want of the source.
+        for detector in verdict.blind.iter().filter(|_| verdict.label != Label::Insufficient) {
             *counts.blind.entry(*detector).or_default() += 1;
         }
         match verdict.label {

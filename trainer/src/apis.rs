@@ -118,7 +118,9 @@ impl Apis {
     fn is_ripe(&self, api: &Api) -> bool {
         let waited = Duration::from_millis(u64::try_from(self.newest_ms - api.status.since_ms).unwrap_or(0));
         let is_patient = waited >= self.learning.max_wait && api.status.seen >= self.learning.min_requests;
-        api.status.model.is_none() && api.has_news() && (api.status.seen >= self.learning.requests || is_patient)
+        // What came to nothing once would, most likely, with one request more.
+        let is_rested = api.status.trained.is_none_or(|last| self.newest_ms - last.until_ms >= self.every_ms / DRIFT_SHARE);
+        api.status.model.is_none() && is_rested && api.has_news() && (api.status.seen >= self.learning.requests || is_patient)
     }
 
     fn modelled_names(&self) -> Vec<ApiName> {

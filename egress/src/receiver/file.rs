@@ -2,7 +2,7 @@
 //!
 //! A delivery is on disk or not in the file: what a crash or a full disk left half-written is cut off again before anything else is.
 
-use super::{Delivery, OpenError, Trouble};
+use super::{Delivery, Trouble};
 use crate::message::Message;
 use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
@@ -19,6 +19,8 @@ pub(crate) struct File {
     max_bytes: u64,
     keep_files: u32,
     open: Option<Open>,
+    /// Whether it was ever open: its folder is made until then. What goes later may be a disk that is not there.
+    was_open: bool,
 }
 
 /// The file as it is open, with the length up to which it is whole.
@@ -28,12 +30,13 @@ struct Open {
 }
 
 impl File {
-    pub(super) fn open(path: &Path, max_bytes: u64, keep_files: u32) -> Result<Self, OpenError> {
-        let mut file = Self { path: path.to_owned(), max_bytes, keep_files, open: None };
-        let folder = path.parent().map_or(Ok(()), fs::create_dir_all);
-        folder.map_err(|error| OpenError::File { path: path.to_owned(), error })?;
-        file.current().map_err(|error| OpenError::File { path: path.to_owned(), error })?;
-        Ok(file)
+    /// What cannot be opened yet is tried again with each delivery.
+    pub(super) fn open(path: &Path, max_bytes: u64, keep_files: u32) -> Self {
+        let mut file = Self { path: path.to_owned(), max_bytes, keep_files, open: None, was_open: false };
+        if let Err(error) = file.current() {
+            tracing::warn!(path = %path.display(), %error, "a file of an output cannot be opened; what is for it waits");
+        }
+        file
     }
 
     pub(super) fn deliver(&mut self, messages: &[Message]) -> Delivery {
@@ -75,8 +78,14 @@ impl File {
         });
         let open = match self.open.take() {
             Some(open) if is_same => open,
-            _ => Open::at(&self.path)?,
+            _ => {
+                if let Some(folder) = self.path.parent().filter(|_| !self.was_open) {
+                    fs::create_dir_all(folder)?;
+                }
+                Open::at(&self.path)?
+            }
         };
+        self.was_open = true;
         Ok(self.open.insert(open))
     }
 
@@ -155,7 +164,7 @@ mod tests {
     fn old_files_move_up_and_the_oldest_goes() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.ndjson");
-        let mut file = File::open(&path, 10, 2).unwrap();
+        let mut file = File::open(&path, 10, 2);
         for body in ["one", "two-is-long", "three-is-long", "four-is-long"] {
             delivered(&mut file, &[body]);
         }
@@ -173,12 +182,12 @@ mod tests {
         let path = folder.path().join("a.ndjson");
         for (before, after) in [("one\ntw", "one\nnew\n"), ("tw", "new\n"), ("", "new\n"), ("one\n", "one\nnew\n")] {
             fs::write(&path, before).unwrap();
-            delivered(&mut File::open(&path, 1 << 20, 2).unwrap(), &["new"]);
+            delivered(&mut File::open(&path, 1 << 20, 2), &["new"]);
             assert_eq!(text(&path), after, "{before:?}");
         }
         let long = "x".repeat(LOOK_BACK as usize * 2 + 7);
         fs::write(&path, format!("one\n{long}")).unwrap();
-        delivered(&mut File::open(&path, 1 << 20, 2).unwrap(), &["new"]);
+        delivered(&mut File::open(&path, 1 << 20, 2), &["new"]);
         assert_eq!(text(&path), "one\nnew\n");
     }
 
@@ -186,7 +195,7 @@ mod tests {
     fn a_file_that_others_move_away_is_made_anew() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.ndjson");
-        let mut file = File::open(&path, 1 << 20, 2).unwrap();
+        let mut file = File::open(&path, 1 << 20, 2);
         delivered(&mut file, &["one"]);
         fs::rename(&path, folder.path().join("moved")).unwrap();
         delivered(&mut file, &["two"]);
@@ -198,7 +207,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let inner = folder.path().join("logs");
         fs::create_dir(&inner).unwrap();
-        let mut file = File::open(&inner.join("a.ndjson"), 1 << 20, 2).unwrap();
+        let mut file = File::open(&inner.join("a.ndjson"), 1 << 20, 2);
         fs::remove_dir_all(&inner).unwrap();
         let delivery = file.deliver(&messages(&["one"]));
         assert!(delivery.done == 0 && delivery.trouble.is_some());
@@ -208,10 +217,16 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_is_made_and_what_is_none_is_refused() {
+    fn a_folder_is_made_and_where_none_can_be_what_is_for_it_waits() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(File::open(&folder.path().join("new/folder/a.ndjson"), 1, 1).is_ok());
-        fs::write(folder.path().join("file"), "").unwrap();
-        assert!(File::open(&folder.path().join("file/a.ndjson"), 1, 1).is_err());
+        delivered(&mut File::open(&folder.path().join("new/folder/a.ndjson"), 1 << 20, 1), &["one"]);
+        let in_the_way = folder.path().join("file");
+        fs::write(&in_the_way, "").unwrap();
+        let mut file = File::open(&in_the_way.join("a.ndjson"), 1 << 20, 1);
+        let delivery = file.deliver(&messages(&["one"]));
+        assert!(delivery.done == 0 && delivery.trouble.is_some());
+        fs::remove_file(&in_the_way).unwrap();
+        delivered(&mut file, &["one"]);
+        assert_eq!(text(&in_the_way.join("a.ndjson")), "one\n");
     }
 }

@@ -102,7 +102,7 @@ impl Receiver {
                 Self::Syslog(Syslog::open(address, transport, &settings.instance, declared.timeout)?)
             }
             Target::Webhook { .. } => Self::Webhook(Box::new(Webhook::open(declared, settings.clock.clone())?)),
-            Target::File { path, max_bytes, keep_files } => Self::File(File::open(path, *max_bytes, *keep_files)?),
+            Target::File { path, max_bytes, keep_files } => Self::File(File::open(path, *max_bytes, *keep_files)),
         })
     }
 

@@ -132,7 +132,11 @@ pub(crate) fn survey(log: &dyn Log, topics: &Topics) -> Result<Survey, LogError>
         for partition in 0..log.partitions(topic)? {
             let at = TopicPartition::new(Arc::clone(topic), partition);
             let (oldest, end) = log.bounds(&at)?;
-            from.push((at, Start::At(oldest.max(Offset(end.0.saturating_sub(NEWEST))))));
+            let newest = Offset(end.0.saturating_sub(NEWEST));
+            if newest > oldest {
+                survey.only_newest(NEWEST);
+            }
+            from.push((at, Start::At(oldest.max(newest))));
         }
     }
     read_to_end(log, &from, |record| {
