@@ -254,3 +254,29 @@ fn observe(state: &Arc<Mutex<State>>, clock: &Clock) {
     })
     .build();
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Counts;
+    use engine::{ApiName, DetectorKind, Verdict};
+
+    #[test]
+    fn a_detector_is_blind_where_a_model_judges_and_not_before() {
+        let verdict = |label: &str, blind: &str| -> Verdict {
+            let text = format!(
+                r#"{{"id":"t-0-1","stage":"evaluating","label":"{label}","score":0.0,"p":1.0,"alpha":0.0001,"api":"a","endpoint":"GET /","path":"/",
+                "families":[],"reasons":[],"blind":[{blind}]}}"#
+            );
+            serde_json::from_str(&text).unwrap()
+        };
+        let mut counts = Counts::default();
+        for (label, blind) in
+            [("insufficient", r#""sequence""#), ("insufficient", r#""volume""#), ("benign", r#""volume""#), ("anomalous", "")]
+        {
+            counts.add(&verdict(label, blind), 0);
+        }
+        let counted = &counts.apis[&ApiName::new("a")].verdicts;
+        assert_eq!(counted.blind, [(DetectorKind::Volume, 1)].into());
+        assert_eq!((counted.insufficient, counted.benign, counted.anomalous), (2, 1, 1));
+    }
+}
