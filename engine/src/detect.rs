@@ -159,14 +159,14 @@ impl Aspect {
 
     /// The largest −ln p that an answer with a score may have by itself: new versions and devices come every day, whatever was seen
     /// before. A step's score is a likelihood ratio, of which at least x nats come in e^−x of all cases at most (Markov's inequality):
-    /// how rarely any step is odd at an endpoint adds little to that, be it a chain or a network that says so. How often callers
-    /// reached what is not theirs rests on the cases of one parameter, however rare it is elsewhere.
+    /// how rarely any step is odd at an endpoint adds little to that. How often callers reached what is not theirs rests on the cases
+    /// of one parameter, however rare it is elsewhere.
     #[must_use]
     pub fn at_most(self, score: f64) -> f64 {
         match self {
             Self::Client => 6.0,
             Self::Members => 12.0,
-            Self::Step | Self::Foreseen | Self::Certain => 10f64.min(score + RARE_STEP),
+            Self::Step => 10f64.min(score + RARE_STEP),
             Self::Foreign => score + RARE_OBJECT,
             _ => f64::INFINITY,
         }
