@@ -242,7 +242,7 @@ pub struct VerdictCounts {
     pub insufficient: u64,
     /// Anomalous verdicts by family; a verdict with two counts in both.
     pub families: BTreeMap<Family, u64>,
-    /// Verdicts by detector that could not look.
+    /// Verdicts that are not `insufficient`, by detector that could not look.
     #[serde(default)]
     pub blind: BTreeMap<DetectorKind, u64>,
 }

@@ -50,10 +50,10 @@ impl Counts {
         let ApiCounts { verdicts: counts, p_values } = self.apis.entry(ApiName::new(verdict.api.as_str())).or_default();
         if verdict.label != Label::Insufficient {
             p_values.push(verdict.p);
-        }
-        // Without a model nobody looks: that is no want of the source.
-        for detector in verdict.blind.iter().filter(|_| verdict.label != Label::Insufficient) {
-            *counts.blind.entry(*detector).or_default() += 1;
+            // Without a model nobody looks: that is no want of the source.
+            for detector in &verdict.blind {
+                *counts.blind.entry(*detector).or_default() += 1;
+            }
         }
         match verdict.label {
             Label::Benign => counts.benign += 1,

@@ -70,7 +70,10 @@ impl Metrics {
             }
         }
         counts.families.iter().for_each(|(family, n)| self.families.add(*n, &of("weir.family", family.name())));
-        counts.blind.iter().for_each(|(detector, n): (&DetectorKind, _)| self.blind.add(*n, &of("weir.detector", detector.name())));
+        // From zero on, so that rates are right from the first.
+        for detector in DetectorKind::ALL {
+            self.blind.add(counts.blind.get(&detector).copied().unwrap_or(0), &of("weir.detector", detector.name()));
+        }
         let api = [KeyValue::new("weir.api", api.to_owned())];
         p_values.iter().for_each(|p| self.p_value.record(*p, &api));
     }

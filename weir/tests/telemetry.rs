@@ -145,7 +145,9 @@ async fn a_receiver_gets_metrics_logs_and_one_trace_from_ingest_to_receiver() {
         .flat_map(|scope| scope.metrics)
         .map(|metric| metric.name)
         .collect();
-    for name in ["weir.exchanges.accepted", "weir.verdicts", "weir.verdict.latency", "weir.batch.size", "weir.partition.lag"] {
+    for name in
+        ["weir.exchanges.accepted", "weir.verdicts", "weir.verdict.latency", "weir.batch.size", "weir.partition.lag", "weir.detector.blind"]
+    {
         assert!(told.contains(name), "{name} is not among {told:?}");
     }
     let documented = documented();
