@@ -7,7 +7,7 @@
 
 use crate::links::Issue;
 use crate::partition::{Limits, Shared, Table};
-use crate::source::{Refused, SPARE, Trial};
+use crate::source::{Refused, SPARE, Trial, Whose};
 use serde::{Deserialize, Serialize};
 
 /// Partitions that one entity is told to, at most.
@@ -188,10 +188,10 @@ impl FactStage {
 
 impl LogIns {
     fn add(&mut self, fact: &Fact, trial: &Trial, other: u64) -> Vec<(u32, Note)> {
-        let half_life = Refused::half_life(fact.entity);
-        self.refused.add(trial, other, fact.at, half_life);
+        let whose = Whose::of(fact.entity);
+        self.refused.add(trial, other, fact.at, whose);
         let is_new = know(&mut self.partitions, fact.partition);
-        let weight = self.refused.weight(fact.at, half_life);
+        let weight = self.refused.weight(fact.at, whose);
         if weight <= SPARE || self.partitions.len() < 2 {
             self.told = self.told.min(weight);
             return Vec::new();

@@ -12,7 +12,7 @@ use crate::learn::{Row, is_password};
 use crate::partition::Live;
 use crate::paths::Route;
 use crate::record::Family;
-use crate::suspicion::{Peers, Suspicion, remember};
+use crate::suspicion::{OCCASIONS, Peers, Suspicion, remember};
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -30,6 +30,8 @@ pub(crate) const SPARE: f32 = 5.0;
 const SPARE_ON_ONE: f32 = 12.0;
 /// Callers under more suspicion than this, beyond what everybody may come to, are no peers of others.
 const TRUSTED: f32 = 1.0;
+/// What is left of refused log-ins when they are forgotten, nats.
+const FADED: f32 = 0.2;
 /// Addresses that an account must be refused from before it, not they, is under attack.
 const SPREAD: usize = 3;
 /// Accounts, and addresses, remembered of one another.
@@ -39,49 +41,159 @@ const FORM: f32 = 0.01;
 /// Distinct values counted of a field while the one that names the account is looked for.
 const DISTINCT: usize = 64;
 
+/// Whose refused log-ins are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Whose {
+    /// A source's (or session's), on accounts.
+    Source,
+    /// An account's, by sources.
+    Account,
+}
+
 /// Refused log-ins of one source (or session), or on one account.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Refused {
+    /// Of a source: each account counts once, so that one person's many errors are not many persons'. Of an account: each refusal.
     suspicion: Suspicion,
     count: u32,
-    /// Of a source: accounts; of an account: sources. Hashes.
-    others: Vec<u32>,
+    /// Of a source: accounts; of an account: sources. The latest ones.
+    others: Vec<Other>,
+    /// Latest occasions that counted.
+    occasions: Vec<u32>,
     /// Of an account: the source that was let in last.
     home: u32,
+}
+
+/// Refused log-ins of one source on one account.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+struct Other {
+    /// Hash of the account, or of the source.
+    who: u32,
+    count: u32,
+    /// What they weigh when `Refused::suspicion` was added to last.
+    nats: f32,
+}
+
+impl Whose {
+    pub(crate) fn of(entity: Entity) -> Self {
+        if matches!(entity, Entity::Account(_)) { Self::Account } else { Self::Source }
+    }
+
+    /// How fast suspicion fades, milliseconds.
+    fn half_life(self) -> f32 {
+        match self {
+            Self::Source => SOURCE_HALF_LIFE,
+            Self::Account => ACCOUNT_HALF_LIFE,
+        }
+    }
 }
 
 impl Refused {
     /// Whether there is nothing to remember.
     #[must_use]
     pub fn is_nothing(&self) -> bool {
-        self.suspicion.is_none()
+        self.suspicion.is_none() && self.others.is_empty()
     }
 
-    /// What stands against it, nats.
-    pub(crate) fn weight(&self, now: i64, half_life_ms: f32) -> f32 {
-        self.suspicion.after(0.0, 0, now, half_life_ms)
-    }
-
-    /// How fast that fades, milliseconds.
-    pub(crate) fn half_life(of: Entity) -> f32 {
-        if matches!(of, Entity::Account(_)) { ACCOUNT_HALF_LIFE } else { SOURCE_HALF_LIFE }
+    /// What stands against it, nats: by how many were tried, or by how often one was.
+    pub(crate) fn weight(&self, now: i64, whose: Whose) -> f32 {
+        let most = self.others.iter().map(|o| o.nats).fold(0.0, f32::max);
+        self.suspicion.after(0.0, 0, now, whose.half_life()).max(most * self.suspicion.faded(now, whose.half_life()))
     }
 
     /// Takes over what others know, if that is more.
     pub(crate) fn learn(&mut self, others: Self, now: i64) {
-        if others.count > self.count || self.weight(now, ACCOUNT_HALF_LIFE) < others.weight(now, ACCOUNT_HALF_LIFE) {
+        if others.count > self.count || self.weight(now, Whose::Account) < others.weight(now, Whose::Account) {
             let home = if self.home == 0 { others.home } else { self.home };
             *self = Self { home, ..others };
         }
     }
 
-    pub(crate) fn add(&mut self, trial: &Trial, other: u64, now: i64, half_life: f32) {
-        self.suspicion.add(trial.nats, trial.occasion, now, half_life);
-        if self.suspicion.is_none() {
+    fn on(&self, who: u64) -> Option<&Other> {
+        self.others.iter().find(|o| o.who == who as u32)
+    }
+
+    fn is_new(&self, trial: &Trial) -> bool {
+        trial.is_refused && !self.occasions.contains(&(trial.occasion as u32))
+    }
+
+    /// What a log-in adds to the suspicion.
+    fn gain(&self, trial: &Trial, other: u64, whose: Whose) -> f32 {
+        let is_again = trial.is_refused && whose == Whose::Source && self.on(other).is_some();
+        if is_again { 0.0 } else { trial.nats }
+    }
+
+    /// Of a source: what it comes to with a log-in, beyond what everybody may come to; and whether that is for how often it tried one account,
+    /// not for how many it tried.
+    fn of_source(&self, trial: &Trial, now: i64) -> (f32, bool) {
+        let many = self.suspicion.after(self.gain(trial, trial.account, Whose::Source), trial.occasion, now, SOURCE_HALF_LIFE) - SPARE;
+        let faded = self.suspicion.faded(now, SOURCE_HALF_LIFE);
+        let gain = if self.is_new(trial) { trial.nats } else { 0.0 };
+        let on_this = self.on(trial.account).map_or(0.0, |o| o.nats) * faded + gain;
+        let one = self.others.iter().map(|o| o.nats * faded).fold(on_this, f32::max) - SPARE_ON_ONE;
+        (many.max(one), one > many)
+    }
+
+    pub(crate) fn add(&mut self, trial: &Trial, other: u64, now: i64, whose: Whose) {
+        let faded = self.suspicion.faded(now, whose.half_life());
+        for o in &mut self.others {
+            o.nats *= faded;
+        }
+        let nats = if self.is_new(trial) { trial.nats } else { 0.0 };
+        self.suspicion.add(self.gain(trial, other, whose), trial.occasion, now, whose.half_life());
+        if trial.is_refused {
+            remember(&mut self.occasions, trial.occasion as u32, OCCASIONS);
+            self.refuse(other as u32, nats);
+        } else if whose == Whose::Source {
+            self.redeem(other, now);
+        }
+        self.forget();
+    }
+
+    /// What a source did, in words.
+    fn told(&self, trial: &Trial, now: i64) -> String {
+        let one = u32::from(trial.is_refused);
+        let on_this = self.on(trial.account).map_or(0, |o| o.count) + one;
+        if self.of_source(trial, now).1 {
+            let most = self.others.iter().map(|o| o.count).fold(on_this, u32::max);
+            return format!("{most} refused log-ins on one account");
+        }
+        let on = self.others.len() + usize::from(trial.is_refused && self.on(trial.account).is_none());
+        let more = if on >= REMEMBERED { " or more" } else { "" };
+        format!("{} refused log-ins on {on} accounts{more}", self.count + one)
+    }
+
+    fn refuse(&mut self, who: u32, nats: f32) {
+        self.count = self.count.saturating_add(1);
+        if let Some(on) = self.others.iter_mut().find(|o| o.who == who) {
+            on.nats += nats;
+            on.count = on.count.saturating_add(1);
+            return;
+        }
+        if self.others.len() >= REMEMBERED {
+            self.others.remove(0);
+        }
+        self.others.push(Other { who, count: 1, nats });
+    }
+
+    /// Who is let in after errors that everybody may make is the account's owner: they no longer count.
+    fn redeem(&mut self, account: u64, now: i64) {
+        let Some(at) = self.others.iter().position(|o| o.who == account as u32 && o.nats <= SPARE_ON_ONE) else { return };
+        let owner = self.others.remove(at);
+        self.count = self.count.saturating_sub(owner.count);
+        self.suspicion.add(-owner.nats.min(MOST), 0, now, SOURCE_HALF_LIFE);
+    }
+
+    /// Drops what has faded.
+    fn forget(&mut self) {
+        let mut faded = 0;
+        self.others.retain(|o| {
+            faded += if o.nats < FADED { o.count } else { 0 };
+            o.nats >= FADED
+        });
+        self.count = self.count.saturating_sub(faded);
+        if self.is_nothing() {
             *self = Self { home: self.home, ..Self::default() };
-        } else if trial.is_refused {
-            self.count = self.count.saturating_add(1);
-            remember(&mut self.others, other as u32, REMEMBERED);
         }
     }
 }
@@ -259,13 +371,10 @@ impl Accounts {
 
     /// What stands against the source, and against whoever tries this account, beyond what everybody may come to.
     fn stands(&self, trial: &Trial, seen: &Seen<'_>, live: &Live<'_>) -> (f32, f32) {
-        let refused = live.refused();
-        let is_on_one = refused.others.iter().all(|other| *other == trial.account as u32);
-        let of_source = refused.suspicion.after(trial.nats, trial.occasion, seen.now, SOURCE_HALF_LIFE);
-        let of_source = of_source - if is_on_one { SPARE_ON_ONE } else { SPARE };
+        let (of_source, _) = live.refused().of_source(trial, seen.now);
         let of_account = live.shared.accounts.read(&trial.account, |refused| {
             // Its owner, at home, is not the one who guesses.
-            if refused.others.len() < SPREAD || (!trial.is_refused && refused.home == live.caller() as u32) {
+            if refused.others.len() < SPREAD || refused.home == live.caller() as u32 {
                 return 0.0;
             }
             refused.suspicion.after(trial.nats, mix(trial.occasion, live.caller()), seen.now, ACCOUNT_HALF_LIFE)
@@ -295,12 +404,12 @@ impl Accounts {
         if let Some(source) = live.source_key.filter(|_| trial.is_refused || !live.source.refused.is_nothing()) {
             live.shared.report(Entity::Source(source), seen.now, Saw::LogIn { trial: trial.clone(), other: trial.account });
         }
-        live.refused_mut().add(&trial, trial.account, seen.now, SOURCE_HALF_LIFE);
+        live.refused_mut().add(&trial, trial.account, seen.now, Whose::Source);
         let knows = live.shared.accounts.read(&trial.account, |_| ()).is_some();
         if trial.is_refused || knows {
             let mut refused = live.shared.accounts.take(&trial.account).unwrap_or_default();
             let weighed = Trial { occasion: mix(trial.occasion, caller), ..trial };
-            refused.add(&weighed, caller, seen.now, ACCOUNT_HALF_LIFE);
+            refused.add(&weighed, caller, seen.now, Whose::Account);
             if !trial.is_refused {
                 refused.home = caller as u32;
             }
@@ -326,11 +435,7 @@ impl Accounts {
         let one = u32::from(trial.is_refused);
         let (place, observed) = if of_source >= of_account {
             let place = if live.source_key.is_some() { "client.ip" } else { "session" };
-            let refused = live.refused();
-            let is_new = trial.is_refused && !refused.others.contains(&(trial.account as u32));
-            let (count, on) = (refused.count + one, refused.others.len() + usize::from(is_new));
-            let on = if on >= REMEMBERED { format!("{on} accounts or more") } else { format!("{on} account{}", plural(on)) };
-            (place, format!("{count} refused log-ins on {on}"))
+            (place, live.refused().told(&trial, seen.now))
         } else {
             let (count, from) = live.shared.accounts.read(&trial.account, |r| (r.count, r.others.len())).unwrap_or_default();
             ("account", format!("{} refused log-ins on this account from {from} addresses", count + one))
@@ -343,10 +448,6 @@ impl Accounts {
             support: door.n as u64,
         })
     }
-}
-
-fn plural(n: usize) -> &'static str {
-    if n == 1 { "" } else { "s" }
 }
 
 impl Door {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// Most that a sum comes to, nats: what was proven an hour ago must be able to fade.
 const MOST: f32 = 30.0;
 /// Latest occasions remembered: the same again is a machine that repeats itself, not somebody who tries things out.
-const OCCASIONS: usize = 16;
+pub(crate) const OCCASIONS: usize = 16;
 /// Callers remembered of one minute.
 const CALLERS: usize = 32;
 /// Callers with bad luck, at least, before a place counts as out of order.
@@ -33,9 +33,15 @@ impl Suspicion {
     /// What the sum comes to at a time after a gain (or loss), nats. A gain on an occasion that counted already is none.
     #[must_use]
     pub fn after(&self, gain: f32, occasion: u64, now: i64, half_life_ms: f32) -> f32 {
-        let gone = if self.at > 0 { (now - self.at).max(0) as f32 } else { 0.0 };
         let gain = if gain > 0.0 && self.occasions.contains(&(occasion as u32)) { 0.0 } else { gain };
-        (self.nats * (-gone / half_life_ms).exp2() + gain).clamp(0.0, MOST)
+        (self.nats * self.faded(now, half_life_ms) + gain).clamp(0.0, MOST)
+    }
+
+    /// What is left by now of what counted in full when something was taken in last, 0 to 1.
+    #[must_use]
+    pub fn faded(&self, now: i64, half_life_ms: f32) -> f32 {
+        let gone = if self.at > 0 { (now - self.at).max(0) as f32 } else { 0.0 };
+        (-gone / half_life_ms).exp2()
     }
 
     /// Takes it in.

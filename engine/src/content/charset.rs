@@ -4,9 +4,11 @@ use super::counts::FieldCounts;
 use super::text::char_slot;
 use serde::{Deserialize, Serialize};
 
-/// Strange letters, and signs, that a value may be explained without.
+/// Strange letters of other languages (in free text any number), and signs, that a value may be explained without.
 const MAX_LETTERS: usize = 6;
 const MAX_SIGNS: usize = 3;
+/// What further letters of another language cost in free text, nats at most: who writes a sentence in it uses many.
+const FURTHER: f32 = 3.0;
 /// Share of a field's values below which a sign is rare.
 const RARE: f32 = 0.03;
 
@@ -56,15 +58,16 @@ impl Charset {
 
     /// A value without the few characters that are not in the set, and what it costs to have them, nats: one strange sign makes every
     /// score odd that looks at its neighbours, and people type one now and then. Signs are let pass in free text alone, there also one that
-    /// the field hardly ever had, within a word ("r&b"); letters of other languages anywhere: names have them, and who has one has others;
-    /// and spaces anywhere ("anna at mail.example"). `None`: not such a value.
+    /// the field hardly ever had, within a word ("r&b"); letters of other languages anywhere: names have them, and who has one has others
+    /// (in free text whole sentences, with that language's signs); and spaces anywhere ("anna at mail.example"). `None`: not such a value.
     pub(super) fn plain(&self, value: &str, is_free: bool, is_password: bool) -> Option<(String, f32)> {
         if value.chars().all(|c| holds(&self.usual, c)) {
             return None;
         }
         let mut plain = String::with_capacity(value.len());
         let mut met = [0u64; 4];
-        let (mut letters, mut signs, mut spaces, mut again) = (0usize, 0usize, 0usize, 0usize);
+        let (mut letters, mut signs, mut spaces) = (0usize, 0usize, 0usize);
+        let (mut letters_again, mut signs_again) = (0usize, 0usize);
         let mut is_after_word = false;
         let mut rest = value.chars();
         while let Some(c) = rest.next() {
@@ -75,23 +78,32 @@ impl Charset {
             let bit = 1 << (slot % 64);
             if (self.has(c) && !is_rare) || (is_password && c.is_alphanumeric()) {
                 plain.push(c);
-            } else if met[slot / 64] & bit != 0 {
-                again += 1;
-            } else {
-                met[slot / 64] |= bit;
-                match c {
-                    ' ' => spaces = 1,
-                    _ if c.is_alphabetic() && !c.is_ascii() => letters += 1,
-                    _ => signs += 1,
-                }
+                continue;
+            }
+            let is_again = met[slot / 64] & bit != 0;
+            met[slot / 64] |= bit;
+            let is_foreign = if is_free { is_of_a_language(c) } else { c.is_alphabetic() && !c.is_ascii() };
+            match (c, is_again) {
+                (' ', false) => spaces = 1,
+                (_, false) if is_foreign => letters += 1,
+                (_, true) if is_foreign => letters_again += 1,
+                (_, false) => signs += 1,
+                (_, true) => signs_again += 1,
             }
         }
-        if signs + letters + spaces == 0 || letters > MAX_LETTERS || signs > if is_free { MAX_SIGNS } else { 0 } {
+        let (max_letters, max_signs, most) = if is_free { (usize::MAX, MAX_SIGNS, FURTHER) } else { (MAX_LETTERS, 0, f32::INFINITY) };
+        if signs + letters + spaces == 0 || letters > max_letters || signs > max_signs {
             return None;
         }
-        let new = signs + spaces + letters.min(1);
-        Some((plain, self.new_nats(new) + (letters.max(1) - 1 + again) as f32))
+        let further = ((letters.max(1) - 1 + letters_again) as f32).min(most);
+        Some((plain, self.new_nats(signs + spaces + letters.min(1)) + further + signs_again as f32))
     }
+}
+
+/// Whether a character is of another language than ASCII's, not the wide form of one of ASCII's signs that code is written in.
+fn is_of_a_language(c: char) -> bool {
+    let is_wide_sign = ('\u{ff01}'..='\u{ff5e}').contains(&c) && !c.is_alphanumeric() && !"！？，．：（）".contains(c);
+    !c.is_ascii() && !is_wide_sign
 }
 
 /// Slots of characters, as a bit map: those of which it holds that they, and the weight of values that have them, are such.
