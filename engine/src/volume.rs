@@ -3,6 +3,7 @@
 
 use crate::calibrate::Tail;
 use crate::detect::{Aspect, Class, Explanation, Level, Seen, Signal};
+use crate::features::Features;
 use crate::learn::Row;
 use crate::partition::Live;
 use crate::paths::EndpointIndex;
@@ -133,7 +134,9 @@ impl Volume {
             };
             let counters = sessions.entry(session).or_default();
             let counts = counters.counts(row.id.0, now);
-            counters.add(row.id.0, now);
+            if counts_for_later(row.features) {
+                counters.add(row.id.0, now);
+            }
             let (most, _) = largest.entry((endpoint, session)).or_insert(([0.0; 3], row.class));
             for (m, c) in most.iter_mut().zip(counts) {
                 *m = m.max(c);
@@ -191,7 +194,9 @@ impl Volume {
         if !live.has_session || !seen.is_timely {
             return;
         }
-        live.session.volume.add(seen.id.0, seen.now);
+        if counts_for_later(seen.features) {
+            live.session.volume.add(seen.id.0, seen.now);
+        }
         let count = live.session.volume.counts(seen.id.0, seen.now)[1] - 1.0;
         let key = live.key;
         live.shared.crowds.update(seen.id.0, seen.now, |crowd| crowd.note(key, seen.now, count));
@@ -216,6 +221,11 @@ impl Volume {
             support: u64::from(sessions),
         })
     }
+}
+
+/// Whether a call counts with those that follow. One that the server failed to answer does not: whoever asks again asks for the same.
+fn counts_for_later(features: &Features) -> bool {
+    features.status() < 500
 }
 
 /// Whether a call is a try at somebody's account: a log-in, or a password to be reset.
