@@ -156,7 +156,7 @@ impl Refused {
         let on_this = self.on(trial.account).map_or(0, |o| o.count) + one;
         if self.of_source(trial, now).1 {
             let most = self.others.iter().map(|o| o.count).fold(on_this, u32::max);
-            return format!("{most} refused log-ins on one account");
+            return format!("{most} refused log-ins on 1 account");
         }
         let on = self.others.len() + usize::from(trial.is_refused && self.on(trial.account).is_none());
         let more = if on >= REMEMBERED { " or more" } else { "" };

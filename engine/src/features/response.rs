@@ -132,7 +132,15 @@ impl ResponseFeatures {
     /// Takes a JSON body in.
     pub(super) fn read_json(&mut self, walker: &mut Walker, json: &[u8], max_depth: usize) {
         let data = member_path(ROOT, "data");
-        let mut reader = Reader { out: self, keys: 0, data, attributes: member_path(data, "attributes"), last: 0 };
+        let errors = member_path(ROOT, "errors");
+        let mut reader = Reader {
+            out: self,
+            keys: 0,
+            data,
+            attributes: member_path(data, "attributes"),
+            of_errors: [errors, member_path(errors, "path"), member_path(errors, "locations")],
+            last: 0,
+        };
         walker.walk(json, max_depth, &mut reader);
         let keys = reader.keys;
         self.keys = keys;
@@ -153,6 +161,8 @@ struct Reader<'r> {
     keys: u64,
     data: u64,
     attributes: u64,
+    /// Lists of errors, and those that GraphQL puts into each: no records.
+    of_errors: [u64; 3],
     /// Index of the member met last: its value comes next.
     last: usize,
 }
@@ -192,8 +202,10 @@ impl Visitor for Reader<'_> {
         }
     }
 
-    fn array(&mut self, _path: u64, length: u32) {
-        self.out.records = self.out.records.max(length);
+    fn array(&mut self, path: u64, length: u32) {
+        if !self.of_errors.contains(&path) {
+            self.out.records = self.out.records.max(length);
+        }
     }
 
     fn member(&mut self, path: u64, depth: usize, name: &str) {

@@ -27,6 +27,26 @@ const ASK_PEERS: f32 = 2.3;
 /// Answers that an endpoint's members rest on, at least.
 const SUPPORT: u32 = 30;
 
+/// Members that the protocols behind operations define.
+const OF_PROTOCOL: [&str; 16] = [
+    "data",
+    "errors",
+    "errors[].message",
+    "errors[].locations",
+    "errors[].locations[].line",
+    "errors[].locations[].column",
+    "errors[].path",
+    "errors[].extensions",
+    "errors[].extensions.code",
+    "extensions",
+    "jsonrpc",
+    "id",
+    "result",
+    "error",
+    "error.code",
+    "error.message",
+];
+
 /// What answers of one API are like.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Responses {
@@ -173,6 +193,7 @@ impl Responses {
         for member in &response.members {
             let mut kinds = Sensitive(member.sensitive.0 & !profile.kinds.0);
             let mut is_known = profile.members.binary_search_by_key(&member.path, |(path, _)| *path).is_ok();
+            is_known |= is_of_protocol(seen.features, &member.name);
             if !is_known || !kinds.is_empty() {
                 // What somebody put in comes out again: that is his doing, not the reader's.
                 if let Some(put_in) = live.shared.newcomers.read(&word_key(member.key), Newcomer::kinds) {
@@ -258,6 +279,12 @@ impl Responses {
             support,
         })
     }
+}
+
+/// Whether a member is one that GraphQL (specification of October 2021, 7.1) or JSON-RPC 2.0 gives any answer, errors above all: these come
+/// with 200. What servers add to an error, their stack for one, is none.
+fn is_of_protocol(features: &Features, name: &str) -> bool {
+    features.operation.is_some() && OF_PROTOCOL.contains(&name)
 }
 
 /// Key of what sessions got in all, apart from all endpoints.

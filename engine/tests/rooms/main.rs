@@ -7,6 +7,7 @@ mod little;
 mod probe;
 mod public;
 mod replay;
+mod response;
 mod shared;
 mod sole;
 mod source;

@@ -74,6 +74,62 @@ fn stuffing_is_seen_and_an_office_is_not() {
 }
 
 #[test]
+fn colleagues_who_forget_their_passwords_at_once_are_not_blamed_and_who_tries_a_few_on_each_of_many_is() {
+    let mut judge = Judge::new(&SHOP);
+    let mut at = DAY;
+    let mut forgetful = |judge: &mut Judge, ip: &str, accounts: std::ops::Range<usize>, is_let_in: bool| {
+        let mut last = Vec::new();
+        for n in 0..5usize {
+            for account in accounts.clone() {
+                at += 3_000;
+                last.push(judge.judge(&log_in(at, ip, account, &format!("p{n:05}y{account}"), false)));
+            }
+        }
+        for account in accounts.filter(|_| is_let_in) {
+            at += 20_000;
+            last.push(judge.judge(&log_in(at, ip, account, &format!("p{account:05}x"), true)));
+        }
+        last
+    };
+    // Three by three, again and again: who gets in at last is forgiven.
+    for three in 0..6 {
+        for verdict in forgetful(&mut judge, "198.51.100.8", 3_000 + three * 3..3_003 + three * 3, true) {
+            assert_not_blamed(&verdict, Family::AccountTakeover);
+        }
+    }
+    let last = forgetful(&mut judge, "198.51.100.7", 4_000..4_012, false).pop().expect("judged");
+    assert_blamed(&last, Family::AccountTakeover, "client.ip");
+    assert!(last.reasons.iter().any(|r| r.observed == "60 refused log-ins on 12 accounts"), "{last:#?}");
+}
+
+#[test]
+fn one_account_that_is_guessed_among_an_offices_log_ins_is_seen() {
+    let mut judge = Judge::new(&SHOP);
+    let mut last = None;
+    for n in 0..30usize {
+        let at = DAY + n as i64 * 2_000;
+        last = Some(judge.judge(&log_in(at, "198.51.100.7", 77, &format!("p{n:05}y"), false)));
+        judge.judge(&log_in(at + 1_000, "198.51.100.7", 3_000 + n, &format!("p{n:05}x"), true));
+    }
+    assert_blamed(&last.expect("judged"), Family::AccountTakeover, "client.ip");
+}
+
+#[test]
+fn an_owner_at_home_who_errs_while_others_try_the_account_is_not_blamed() {
+    let mut judge = Judge::new(&SHOP);
+    let (home, account) = ("203.0.9.9", 8_100);
+    judge.judge(&log_in(DAY, "198.51.100.250", account, "p99999a", false));
+    judge.judge(&log_in(DAY + 5_000, home, account, "p08100x", true));
+    for n in 0..12 {
+        judge.judge(&log_in(DAY + 60_000 + n * 60_000, &format!("198.51.{n}.7"), account, &format!("p{n:05}b"), false));
+    }
+    for n in 0..3 {
+        let slip = log_in(DAY + 900_000 + n * 9_000, home, account, &format!("p0810{n}y"), false);
+        assert_not_blamed(&judge.judge(&slip), Family::AccountTakeover);
+    }
+}
+
+#[test]
 fn somebody_who_forgot_a_password_and_a_client_with_an_old_one_stay_quiet() {
     let mut judge = Judge::new(&SHOP);
     for n in 0..3 {

@@ -1,0 +1,32 @@
+//! Answers: what they hold that none held before.
+
+use super::{Call, Judge, assert_blamed, learned};
+use engine::{Family, Label, Model};
+use std::sync::{Arc, LazyLock};
+
+const DAY: i64 = 86_400_000;
+
+fn card(at: i64, customer: usize) -> Call {
+    Call::new(at, &format!("c{customer}"), "POST", "/graphql")
+        .sends(r#"{"operationName":"Card","query":"query Card { card { id points } }"}"#)
+        .answered(200, &format!(r#"{{"data":{{"card":{{"id":{customer},"points":{}}}}}}}"#, customer % 500))
+}
+
+static SHOP: LazyLock<Arc<Model>> =
+    LazyLock::new(|| learned(&(0..1_500usize).map(|n| card(n as i64 * 50_000, n % 300)).collect::<Vec<_>>()));
+
+#[test]
+fn an_error_as_graphql_defines_it_is_no_news_and_what_a_server_tells_with_it_is() {
+    let mut judge = Judge::new(&SHOP);
+    let error = r#"{"data":null,"errors":[{"message":"no card","locations":[{"line":1,"column":9}],"path":["card",0],"extensions":{"code":"GONE"}}]}"#;
+    let failed = judge.judge(&card(DAY, 7).answered(200, error));
+    assert!(failed.label == Label::Benign && !failed.reasons.iter().any(|r| r.place.starts_with("response.body.")), "{failed:#?}");
+    let stack = r#"{"data":null,"errors":[{"message":"no card","extensions":{"exception":{"stacktrace":["at Card.find (card.js:7)"]}}}]}"#;
+    assert_blamed(
+        &judge.judge(&card(DAY + 60_000, 8).answered(200, stack)),
+        Family::ExcessiveData,
+        "response.body.errors[].extensions.exception",
+    );
+    let more = r#"{"data":{"card":{"id":9,"points":3,"iban":"DE89370400440532013000"}}}"#;
+    assert_blamed(&judge.judge(&card(DAY + 120_000, 9).answered(200, more)), Family::ExcessiveData, "response.body.data.card.iban");
+}
