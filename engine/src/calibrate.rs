@@ -4,6 +4,7 @@
 //! (with 1 % attacks a threshold at the top quantile loses four fifths of its detections, a bulk-fitted one almost none).
 
 use crate::record::PValue;
+use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 /// Quantiles kept of a sample.
@@ -18,6 +19,9 @@ const MOSTLY_ZERO: f64 = 0.6;
 const FALSE_POSITIVES: f64 = 0.01;
 /// Nats beyond the bulk are kept in order but never promised further than this.
 const MAX_TAIL: f64 = 400.0;
+/// Callers that must have come to a score, and their share of all, before it is common: more than attackers among the training data are.
+const MANY: usize = 8;
+const COMMON: f64 = 0.02;
 
 /// Distribution of a score on benign traffic.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,6 +38,8 @@ pub struct Tail {
     start_nats: f64,
     /// Scale of the tail, nats of score per nat of p.
     scale: f64,
+    /// The largest score that many callers came to, and −ln of the share of scores from there on.
+    common: Option<(f64, f64)>,
 }
 
 /// How a tail is fitted: between which quantiles its scale is taken, and how small that may be.
@@ -84,14 +90,34 @@ impl Tail {
             if sample.len() < 10 {
                 // Too few to tell how they spread: each nat of score counts as one of p.
                 let start = sample.first().copied().map_or(0.0, f64::from);
-                return Some(Self { n: n as u32, positive, quantiles: Vec::new(), start, start_nats: 0.0, scale: 1.0 });
+                return Some(Self { n: n as u32, positive, quantiles: Vec::new(), start, start_nats: 0.0, scale: 1.0, common: None });
             }
         }
         let at = |q: f64| f64::from(quantile(&sample, q));
         let scale = ((at(high) - at(low)) / ((1.0 - low) / (1.0 - high)).ln()).max(least_scale);
         let points = POINTS.min(sample.len());
         let quantiles = (0..points).map(|i| quantile(&sample, i as f64 / (points - 1).max(1) as f64)).collect();
-        Some(Self { n: n as u32, positive, quantiles, start: at(high), start_nats: -(1.0 - high).ln(), scale })
+        Some(Self { n: n as u32, positive, quantiles, start: at(high), start_nats: -(1.0 - high).ln(), scale, common: None })
+    }
+
+    /// Fits a sample of (caller, score). What many callers come to now and then is common however far it is from the bulk (a search that
+    /// finds something, where most find nothing): up to there no more is claimed than its share.
+    #[must_use]
+    pub fn fit_of_callers(sample: &[(u64, f32)], least: usize) -> Option<Self> {
+        let mut tail = Self::fit(sample.iter().map(|(_, x)| *x).collect(), least)?;
+        let mut largest: FxHashMap<u64, f32> = FxHashMap::default();
+        for (caller, x) in sample {
+            let most = largest.entry(*caller).or_insert(*x);
+            *most = most.max(*x);
+        }
+        let mut largest: Vec<f32> = largest.into_values().collect();
+        largest.sort_unstable_by(|a, b| b.total_cmp(a));
+        let many = MANY.max((COMMON * largest.len() as f64).ceil() as usize);
+        if let Some(reach) = largest.get(many - 1) {
+            let from_there = sample.iter().filter(|(_, x)| x >= reach).count();
+            tail.common = Some((f64::from(*reach), -(from_there as f64 / sample.len() as f64).ln()));
+        }
+        Some(tail)
     }
 
     /// Draws scale and rate towards those of its class: weight n/(n + 300) is its own.
@@ -114,6 +140,14 @@ impl Tail {
     /// p of a score: how often benign traffic scores at least as high.
     #[must_use]
     pub fn p(&self, score: f64) -> PValue {
+        let p = self.p_by_tail(score);
+        match self.common {
+            Some((reach, nats)) if score <= reach => PValue::from_nats(p.nats().min(nats)),
+            _ => p,
+        }
+    }
+
+    fn p_by_tail(&self, score: f64) -> PValue {
         if score <= 0.0 && (self.positive.is_some() || self.quantiles.first().is_none_or(|q| *q >= 0.0)) {
             return PValue::ONE;
         }
@@ -190,6 +224,20 @@ mod tests {
         assert!((tail.p(1.0).probability() - 0.01).abs() < 0.002);
         assert!(tail.p(0.0).probability() > 0.99);
         assert!(tail.p(5.0).probability() < 1e-4);
+    }
+
+    #[test]
+    fn what_many_callers_come_to_is_common_and_what_a_few_do_is_not() {
+        let sample = |rare: u64| -> Vec<(u64, f32)> {
+            (0..4_000).map(|n| (n % 200, if n % 40 == 0 && n % 200 < rare { 7.0 } else { 3.0 + (n % 7) as f32 / 50.0 })).collect()
+        };
+        // 40 and 5 of 200 callers, in 2.5 % and 0.5 % of cases.
+        let many: Vec<(u64, f32)> = (0..4_000).map(|n| (n % 200, if n % 5 == 0 && n / 200 == n % 20 { 7.0 } else { 3.0 })).collect();
+        let share = many.iter().filter(|(_, x)| *x > 6.0).count() as f64 / 4_000.0;
+        let tail = Tail::fit_of_callers(&many, 30).expect("enough");
+        assert!((tail.p(7.0).probability() - share).abs() < 1e-6 && tail.p(8.0).probability() < 1e-4, "{share} {tail:?}");
+        let few = Tail::fit_of_callers(&sample(5), 30).expect("enough");
+        assert!(few.p(7.0).probability() < 1e-4, "{few:?}");
     }
 
     #[test]

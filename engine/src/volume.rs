@@ -114,6 +114,9 @@ impl Crowd {
     }
 }
 
+/// Whose a session is, and its largest counts, by window.
+type Most = (u64, [f32; 3]);
+
 /// How often sessions of one API call its endpoints.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Volume {
@@ -127,7 +130,7 @@ impl Volume {
     /// Learns from rows of one API in time order.
     pub(crate) fn learn<'r>(rows: impl Iterator<Item = &'r Row<'r>>, endpoints: usize) -> Self {
         let mut sessions: FxHashMap<u64, Counters> = FxHashMap::default();
-        let mut largest: FxHashMap<(u32, u64), ([f32; 3], Class)> = FxHashMap::default();
+        let mut largest: FxHashMap<(u32, u64), ([f32; 3], Class, u64)> = FxHashMap::default();
         for row in rows {
             let (Some(session), Some(now), Some(EndpointIndex(endpoint))) = (row.session, row.features.time, row.route.endpoint) else {
                 continue;
@@ -137,18 +140,18 @@ impl Volume {
             if counts_for_later(row.features) {
                 counters.add(row.id.0, now);
             }
-            let (most, _) = largest.entry((endpoint, session)).or_insert(([0.0; 3], row.class));
+            let (most, ..) = largest.entry((endpoint, session)).or_insert(([0.0; 3], row.class, row.unit));
             for (m, c) in most.iter_mut().zip(counts) {
                 *m = m.max(c);
             }
         }
-        let mut by_endpoint: Vec<Vec<[f32; 3]>> = vec![Vec::new(); endpoints];
-        let mut by_class: Vec<Vec<[f32; 3]>> = vec![Vec::new(); Class::COUNT];
+        let mut by_endpoint: Vec<Vec<Most>> = vec![Vec::new(); endpoints];
+        let mut by_class: Vec<Vec<Most>> = vec![Vec::new(); Class::COUNT];
         let mut all: Vec<_> = largest.iter().collect();
         all.sort_unstable_by_key(|(key, _)| **key);
-        for ((endpoint, _), (most, class)) in all {
-            by_endpoint[*endpoint as usize].push(*most);
-            by_class[*class as usize].push(*most);
+        for ((endpoint, _), (most, class, unit)) in all {
+            by_endpoint[*endpoint as usize].push((*unit, *most));
+            by_class[*class as usize].push((*unit, *most));
         }
         let levels = by_endpoint.iter().map(|sample| (levels(sample), sample.len() as u32)).collect();
         Self {
@@ -239,13 +242,13 @@ fn measure(count: f32) -> f32 {
     count.sqrt()
 }
 
-fn fit(sample: &[[f32; 3]]) -> Option<[Tail; 3]> {
-    let tail = |w: usize| Tail::fit(sample.iter().map(|s| measure(s[w])).collect(), SUPPORT);
+fn fit(sample: &[Most]) -> Option<[Tail; 3]> {
+    let tail = |w: usize| Tail::fit_of_callers(&sample.iter().map(|(unit, s)| (*unit, measure(s[w]))).collect::<Vec<_>>(), SUPPORT);
     Some([tail(0)?, tail(1)?, tail(2)?])
 }
 
-fn levels(sample: &[[f32; 3]]) -> [f32; 3] {
-    let mut minute: Vec<f32> = sample.iter().map(|s| s[1]).collect();
+fn levels(sample: &[Most]) -> [f32; 3] {
+    let mut minute: Vec<f32> = sample.iter().map(|(_, s)| s[1]).collect();
     minute.sort_unstable_by(f32::total_cmp);
     let at = |q: f64| minute.get((q * minute.len().saturating_sub(1) as f64) as usize).copied().unwrap_or(0.0);
     [at(0.5), at(0.9), at(0.99)]

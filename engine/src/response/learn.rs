@@ -22,10 +22,13 @@ const EXHAUSTED: f32 = 0.2;
 /// Fields of one endpoint tried for that.
 const MAX_TRIED: usize = 16;
 
+/// Who got an answer, and how much it gave.
+type Measured = (u64, [Option<f32>; MEASURES]);
+
 /// What is collected of one endpoint and status class.
 #[derive(Default)]
 struct Collected<'h> {
-    answers: Vec<(&'h Features, [Option<f32>; MEASURES])>,
+    answers: Vec<(&'h Features, Measured)>,
     units: FxHashSet<u64>,
     /// Kinds of personal data in a member, who saw it first, and whether another unit saw it.
     members: FxHashMap<u64, (Sensitive, u64, bool)>,
@@ -36,7 +39,7 @@ struct Collected<'h> {
 
 impl<'h> Collected<'h> {
     fn add(&mut self, row: &Row<'h>) {
-        self.answers.push((row.features, measure(row.features)));
+        self.answers.push((row.features, (row.unit, measure(row.features))));
         if !row.features.capabilities.has(Capability::ResponseBody) {
             return;
         }
@@ -58,7 +61,7 @@ impl<'h> Collected<'h> {
 
     fn profile(self) -> Profile {
         let page = page_field(&self.answers);
-        let mut by_page: BTreeMap<u8, Vec<[Option<f32>; MEASURES]>> = BTreeMap::new();
+        let mut by_page: BTreeMap<u8, Vec<Measured>> = BTreeMap::new();
         for (features, measured) in &self.answers {
             if let Some(size) = page.and_then(|field| super::page_of(features, field)) {
                 by_page.entry(size).or_default().push(*measured);
@@ -87,14 +90,14 @@ impl Responses {
     /// Learns from rows of one API.
     pub(crate) fn learn<'r>(rows: impl Iterator<Item = &'r Row<'r>>) -> Self {
         let mut collected: FxHashMap<u64, Collected<'r>> = FxHashMap::default();
-        let mut classes: Vec<Vec<[Option<f32>; MEASURES]>> = vec![Vec::new(); Class::COUNT * 2];
-        let mut sums: FxHashMap<u64, f32> = FxHashMap::default();
+        let mut classes: Vec<Vec<Measured>> = vec![Vec::new(); Class::COUNT * 2];
+        let mut sums: FxHashMap<u64, (u64, f32)> = FxHashMap::default();
         for row in rows.filter(|r| r.endpoint.is_some() && r.features.status() != 0) {
             let status = row.features.status();
             collected.entry(key_of(row.id, status)).or_default().add(row);
-            classes[class_slot(row.class, status)].push(measure(row.features));
+            classes[class_slot(row.class, status)].push((row.unit, measure(row.features)));
             if let Some(session) = row.session.filter(|_| row.features.response.records > 0) {
-                *sums.entry(session).or_default() += row.features.response.records as f32;
+                sums.entry(session).or_insert((row.unit, 0.0)).1 += row.features.response.records as f32;
             }
         }
         let mut profiles: Vec<(u64, Profile)> = collected.into_iter().map(|(key, c)| (key, c.profile())).collect();
@@ -102,25 +105,27 @@ impl Responses {
         Self {
             profiles,
             classes: classes.into_iter().map(|sample| amounts(&sample, OWN)).collect(),
-            sums: amount(sums.into_values().map(f32::ln_1p).collect(), SESSIONS),
+            sums: amount(&sums.into_values().map(|(unit, sum)| (unit, sum.ln_1p())).collect::<Vec<_>>(), SESSIONS),
         }
     }
 }
 
-fn amounts(sample: &[[Option<f32>; MEASURES]], least: usize) -> Option<Amounts> {
-    let amounts: Amounts = std::array::from_fn(|at| amount(sample.iter().filter_map(|m| m[at]).collect(), least));
+fn amounts(sample: &[Measured], least: usize) -> Option<Amounts> {
+    let of = |at: usize| sample.iter().filter_map(|(unit, m)| Some((*unit, m[at]?))).collect::<Vec<_>>();
+    let amounts: Amounts = std::array::from_fn(|at| amount(&of(at), least));
     amounts.iter().any(Option::is_some).then_some(amounts)
 }
 
-fn amount(mut sample: Vec<f32>, least: usize) -> Option<Amount> {
-    sample.sort_unstable_by(f32::total_cmp);
-    let at = |q: f32| sample.get((q * sample.len().saturating_sub(1) as f32) as usize).copied().unwrap_or(0.0).exp_m1();
+fn amount(sample: &[(u64, f32)], least: usize) -> Option<Amount> {
+    let mut sorted: Vec<f32> = sample.iter().map(|(_, x)| *x).collect();
+    sorted.sort_unstable_by(f32::total_cmp);
+    let at = |q: f32| sorted.get((q * sorted.len().saturating_sub(1) as f32) as usize).copied().unwrap_or(0.0).exp_m1();
     let levels = [at(0.5), at(0.9), at(0.99)];
-    Some(Amount { tail: Tail::fit(sample, least)?, levels })
+    Some(Amount { tail: Tail::fit_of_callers(sample, least)?, levels })
 }
 
 /// The field that says how many records are wanted: answers keep to it, and often exhaust it.
-fn page_field(answers: &[(&Features, [Option<f32>; MEASURES])]) -> Option<u64> {
+fn page_field(answers: &[(&Features, Measured)]) -> Option<u64> {
     let mut tried: BTreeMap<u64, (u32, u32, u32)> = BTreeMap::new();
     for (features, _) in answers.iter().filter(|(f, _)| f.response.records > 0) {
         for field in features.fields.iter().filter(|f| may_be_page(f.place, f.kind)) {
