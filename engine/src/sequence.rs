@@ -35,6 +35,8 @@ pub struct Trace {
     last: i64,
     /// Endpoints that this session reached, see [`is_taken`].
     visited: SmallVec<[u32; 8]>,
+    /// Whether it may have begun before anybody took note.
+    began_unseen: bool,
 }
 
 /// Chain and precedence of one API.
@@ -106,6 +108,16 @@ impl Trace {
     /// Endpoints that this session reached, by the low bits of their ids, at most 32.
     pub(crate) fn visited(&self) -> &[u32] {
         &self.visited
+    }
+
+    /// Notes that the session may have begun before.
+    pub(crate) fn begin_unseen(&mut self) {
+        self.began_unseen = true;
+    }
+
+    /// Whether nobody knows what came before.
+    pub(crate) fn is_unknown(&self) -> bool {
+        self.began_unseen && self.context[0] == 0
     }
 
     /// The latest token (0 before the first) and its time, epoch milliseconds.
@@ -262,9 +274,9 @@ impl Sequence {
 
     /// The rule of precedence that this step breaks most, with its surprisal.
     fn broken(&self, seen: &Seen<'_>, live: &Live<'_>) -> Option<(&Rule, f32)> {
-        let visited = &live.session.sequence.visited;
+        let Trace { visited, began_unseen, .. } = &live.session.sequence;
         self.rules_of(seen)
-            .filter(|_| visited.len() < MAX_VISITED)?
+            .filter(|_| visited.len() < MAX_VISITED && !began_unseen)?
             .iter()
             .filter(|r| !visited.contains(&r.before))
             .map(|r| (r, -((r.cases - r.kept + 0.5) / (r.cases + 1.0)).ln()))
@@ -274,7 +286,7 @@ impl Sequence {
     /// Answers [`Aspect::Step`] and [`Aspect::Skipped`].
     pub fn score(&self, seen: &Seen<'_>, live: &Live<'_>, out: &mut Vec<Signal>) {
         let status = seen.features.status();
-        if !live.has_session || seen.endpoint.is_none() || self.contexts.is_empty() {
+        if !live.has_session || seen.endpoint.is_none() || self.contexts.is_empty() || live.session.sequence.is_unknown() {
             return;
         }
         let bet = mix(live.session.sequence.context[0], 7);

@@ -70,7 +70,7 @@ impl Foresight {
 
     /// What the network is to be asked of a step: nothing, if it is the same again.
     pub(crate) fn ask(&self, token: u64, now: i64, trace: &Trace, carried: &Carried) -> Option<Ask> {
-        (!trace.is_at(token, now)).then(|| self.ask_of(token, now, trace, carried.state_for(self.head.id)))
+        (!trace.is_at(token, now) && !trace.is_unknown()).then(|| self.ask_of(token, now, trace, carried.state_for(self.head.id)))
     }
 
     pub(super) fn ask_of(&self, token: u64, now: i64, trace: &Trace, state: [f32; STATE]) -> Ask {

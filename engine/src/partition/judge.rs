@@ -28,6 +28,8 @@ const LONGEST_TEXT: usize = 8 << 10;
 const EXPLAIN_BELOW: f64 = 1e-2;
 /// An aspect is a reason from this p on.
 const REASON_NATS: f64 = 2.0;
+/// A session that is first seen so soon after an API was without a model may have begun before, milliseconds.
+const UNSEEN_FOR: i64 = 1_800_000;
 
 /// What judging came to, before it is written down.
 struct Outcome {
@@ -65,6 +67,8 @@ impl Partition {
                     Some(Stage::Training) => Stage::Training,
                     _ => Stage::Listening,
                 };
+                self.meta.unjudged.insert(api.clone(), self.meta.clock);
+                self.meta_changed = true;
                 (api, stage, unjudged(features))
             }
         };
@@ -100,6 +104,9 @@ impl Partition {
         let seen = Seen { features, route: &route, endpoint, id, class, now: self.meta.clock, is_timely };
         let session_key = session_key(features, api);
         let mut session = session_key.and_then(|key| self.sessions.take(&key)).unwrap_or_default();
+        if session.requests == 0 && self.meta.unjudged.get(&api.name).is_some_and(|last| self.meta.clock - last < UNSEEN_FOR) {
+            session.sequence.begin_unseen();
+        }
         let source_key = source_of(features);
         let mut source = self.shared.take_source(source_key);
         let mut live = Live {

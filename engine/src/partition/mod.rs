@@ -191,6 +191,8 @@ struct Meta {
     clock: i64,
     hosts: BTreeMap<String, ApiName>,
     stages: BTreeMap<ApiName, Stage>,
+    /// When the latest exchange came of an API that had no model.
+    unjudged: BTreeMap<ApiName, i64>,
 }
 
 /// How a client's address stands in verdicts.

@@ -125,9 +125,18 @@ impl Judge {
     }
 
     fn of_partition(number: u32, model: &Arc<Model>) -> Self {
-        let mut partition = Partition::new(TopicPartition::new("weir.traffic", number), Limits::default());
-        partition.apply(Effect::Model(Arc::clone(model)));
-        Self { partition, next: 0 }
+        let mut judge = Self::untaught(number);
+        judge.learn(model);
+        judge
+    }
+
+    /// One that has no model yet.
+    fn untaught(number: u32) -> Self {
+        Self { partition: Partition::new(TopicPartition::new("weir.traffic", number), Limits::default()), next: 0 }
+    }
+
+    fn learn(&mut self, model: &Arc<Model>) {
+        self.partition.apply(Effect::Model(Arc::clone(model)));
     }
 
     fn judge(&mut self, call: &Call) -> Verdict {

@@ -2,6 +2,7 @@
 
 use super::{Call, Judge, learned};
 use engine::record::Label;
+use engine::{ApiName, Effect, Stage};
 
 const PAGES: [&str; 8] = ["/start", "/news", "/offers", "/shops", "/pictures", "/prices", "/sizes", "/colours"];
 
@@ -35,4 +36,37 @@ fn a_first_step_that_never_came_first_in_some_hundred_sessions_is_told_and_no_al
     let verdict = Judge::new(&model).judge(&pictures);
     assert!(verdict.reasons.iter().any(|r| r.observed == "this step as the first step of a session"), "{verdict:#?}");
     assert_eq!(verdict.label, Label::Benign, "{verdict:#?}");
+}
+
+/// A visit that puts something into the cart before it pays.
+fn purchase(n: usize, at: i64) -> [Call; 3] {
+    let call = |step: i64, method, path| {
+        Call::new(at + step * 4_000, &format!("b{n}"), method, path).from(&format!("203.0.{}.{}", n % 150, n % 7), "browser")
+    };
+    [call(0, "GET", "/goods"), call(1, "POST", "/cart"), call(2, "POST", "/payment")]
+}
+
+#[test]
+fn a_session_that_began_before_there_was_a_model_is_not_said_to_have_skipped_a_step_and_a_later_one_is() {
+    let model = learned(&(0..1_000).flat_map(|n| purchase(n, n as i64 * 60_000)).collect::<Vec<_>>());
+    let says = |verdict: &engine::Verdict, what: &str| verdict.reasons.iter().any(|r| r.observed.starts_with(what));
+    let now = 90_000_000;
+    let mut judge = Judge::untaught(0);
+    let api = ApiName::new("api.example");
+    judge.partition.apply(Effect::Stages {
+        hosts: [("api.example".to_owned(), api.clone())].into(),
+        stages: [(api, Stage::Training)].into(),
+    });
+    let [look, put, pay] = purchase(1_001, now);
+    for call in [&look, &put] {
+        assert_eq!(judge.judge(call).label, Label::Insufficient);
+    }
+    judge.learn(&model);
+    let paid = judge.judge(&pay);
+    assert!(!says(&paid, "reached without") && !says(&paid, "this step as the first"), "{paid:#?}");
+    let [.., skipped] = purchase(1_002, now + 1_700_000);
+    assert!(!says(&judge.judge(&skipped), "reached without"));
+    let [.., skipped] = purchase(1_003, now + 3_700_000);
+    let skipped = judge.judge(&skipped);
+    assert!(says(&skipped, "reached without POST api.example/cart"), "{skipped:#?}");
 }
