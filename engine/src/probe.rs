@@ -215,7 +215,7 @@ impl Probe {
         Some(Explanation {
             family: Family::Fuzzing,
             place: place.to_owned(),
-            observed: format!("{failed} of {requests} requests failed, {astray} of them on paths that lead nowhere"),
+            observed: format!("{failed} of the latest {requests} requests failed, {astray} of them on paths that lead nowhere"),
             expected: format!(
                 "{:.2} % of requests to this endpoint fail, and not for others now",
                 100.0 * (self.usual(seen, 0) + self.usual(seen, 1))

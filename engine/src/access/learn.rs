@@ -6,7 +6,7 @@ use super::{Access, EXCEPTIONS, Habit, MIRRORED, Mirror, Param, Slot, Watched, f
 use crate::calibrate::Tail;
 use crate::features::hash::{hash, mix};
 use crate::features::{Place, ValueKind};
-use crate::learn::{Census, Play, Row};
+use crate::learn::{Census, Play, Row, is_password};
 use crate::links::{Links, short};
 use crate::paths::{EndpointIndex, Paths};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -176,6 +176,11 @@ impl Access {
             for param in &mut watched.params {
                 let key = param.key(endpoint.id);
                 let [named, issued, owned] = habits.get(&key).copied().unwrap_or_default();
+                // A password is nobody's object: two may well have the same.
+                if is_password(&param.name) {
+                    param.owned = Habit::default();
+                    continue;
+                }
                 (param.named, param.issued, param.owned) = (named, issued, owned);
                 let mut sample = samples.remove(&key).unwrap_or_default();
                 sample.sort_unstable_by(f32::total_cmp);

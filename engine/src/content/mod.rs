@@ -130,6 +130,22 @@ pub(crate) struct Valued<'f> {
 
 /// Headers in which a caller's software and language call themselves.
 const NAMED: [&str; 2] = ["user-agent", "accept-language"];
+/// Headers in which it says what it takes and how it talks: lists of words (RFC 9110, 12.5; RFC 9111, 5.2).
+const LISTED: [&str; 13] = [
+    "accept",
+    "accept-charset",
+    "accept-encoding",
+    "cache-control",
+    "connection",
+    "dnt",
+    "pragma",
+    "priority",
+    "sec-fetch-dest",
+    "sec-fetch-mode",
+    "sec-fetch-site",
+    "te",
+    "upgrade-insecure-requests",
+];
 /// Longest name, bytes.
 const LONGEST_NAME: usize = 512;
 /// Questions about values, by slot.
@@ -146,14 +162,28 @@ impl Valued<'_> {
         }
     }
 
-    /// Whether it is a name of software or of a language, and holds nothing that code would need.
+    /// Whether it is what a client's software calls itself or says of itself, and holds nothing that code would need.
     fn is_name(&self) -> bool {
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b" ./;:,()_+-@*=~".contains(&byte);
+        let name = &&*self.name;
         self.field.place == Place::Header
-            && NAMED.contains(&&*self.name)
             && self.value.len() <= LONGEST_NAME
-            && self.value.bytes().all(is_plain)
+            && (NAMED.contains(name) && self.value.bytes().all(is_plain) || LISTED.contains(name) && is_list(&self.value))
     }
+}
+
+/// Whether a value is a list of words or media types, each with parameters or without: `text/html, */*;q=0.8`, `max-age=0`, `?1`.
+fn is_list(value: &str) -> bool {
+    let is_word = |word: &str| {
+        word.starts_with(|c: char| c.is_ascii_alphanumeric() || matches!(c, '*' | '?'))
+            && word.bytes().skip(1).all(|byte| byte.is_ascii_alphanumeric() || b".+-_".contains(&byte))
+    };
+    let is_given = |part: &str| part.trim().splitn(2, '=').all(is_word);
+    value.split(',').all(|item| {
+        let mut parts = item.split(';');
+        let is_item = parts.next().is_some_and(|first| first.trim().split_once('/').map_or(is_given(first), |(a, b)| is_word(a) && is_word(b)));
+        is_item && parts.all(is_given)
+    })
 }
 
 /// Whether a session goes on in another program than the one that brought its credential first.
@@ -388,4 +418,19 @@ pub(crate) fn sidak(nats: f32, count: u32) -> f32 {
     let p = (-f64::from(nats)).exp();
     let all = if p < 1e-8 { p * f64::from(count) } else { 1.0 - (1.0 - p).powi(count as i32) };
     (-(all.min(1.0)).ln()) as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_list;
+
+    #[test]
+    fn lists_of_words_are_told_from_what_code_looks_like() {
+        for list in ["*/*", "text/html,application/xhtml+xml;q=0.9, image/*;q=0.8,*/*", "gzip, deflate;q=0.5", "max-age=0", "u=1, i", "?1", "keep-alive"] {
+            assert!(is_list(list), "{list}");
+        }
+        for other in ["../../etc/passwd", "*/*' OR 1=1", "a/b/c", "; cat /etc/passwd", "<a>", "${7*7}", "text/html id", ""] {
+            assert!(!is_list(other), "{other}");
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::expect_used, reason = "a test that cannot prepare its data fails")]
 
+mod clients;
 mod facts;
 mod little;
 mod probe;

@@ -169,7 +169,10 @@ impl Report {
                 let _ = writeln!(text, "  {name:<20} {of:>9} {nominal:>10} {realised:>10}   {low} to {high}{mark}");
             }
             let name = if row.levels.is_empty() { row.name } else { "" };
-            let end = format!("below {} the data says nothing", percent(row.ends_at));
+            let end = match row.ends_at {
+                ..1.0 => format!("below {} the data says nothing", percent(row.ends_at)),
+                _ => "too few to say anything".to_owned(),
+            };
             let _ =
                 writeln!(text, "  {name:<20} {:>9} {}", if row.levels.is_empty() { count(row.of) } else { String::new() }, paint.dim(&end));
         }
