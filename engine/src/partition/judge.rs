@@ -28,6 +28,8 @@ const LONGEST_TEXT: usize = 8 << 10;
 const EXPLAIN_BELOW: f64 = 1e-2;
 /// An aspect is a reason from this p on.
 const REASON_NATS: f64 = 2.0;
+/// What one of the twenty questions may claim beyond all of them together, nats.
+const OF_MANY: f64 = 3.0;
 /// A session that is first seen so soon after an API was without a model may have begun before, milliseconds.
 const UNSEEN_FOR: i64 = 1_800_000;
 
@@ -231,7 +233,8 @@ fn admit(
     }
 }
 
-/// The oddest aspects, explained, oddest first. What the verdict does not rest on, for want of knowledge, claims no more than the request.
+/// The oddest aspects, explained, oddest first. None claims more than the request by more than the number of questions explains: where
+/// harmless requests are as odd, the request's own p knows it. What the verdict does not rest on, for want of knowledge, claims no more.
 fn reasons(
     api: &ApiModel,
     seen: &Seen<'_>,
@@ -239,7 +242,7 @@ fn reasons(
     (calibrated, request): (&[Calibrated], PValue),
     scratch: &mut crate::content::Scratch,
 ) -> Vec<Reason> {
-    let nats = |c: &Calibrated| if fuse::is_heard(c) { c.p.nats() } else { c.p.nats().min(request.nats()) };
+    let nats = |c: &Calibrated| c.p.nats().min(request.nats() + if fuse::is_heard(c) { OF_MANY } else { 0.0 });
     let mut odd: Vec<(f64, &Calibrated)> = calibrated.iter().map(|c| (nats(c), c)).filter(|(nats, _)| *nats >= REASON_NATS).collect();
     odd.sort_by(|(a, x), (b, y)| b.total_cmp(a).then(x.signal.aspect.cmp(&y.signal.aspect)));
     odd.into_iter()
