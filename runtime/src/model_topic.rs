@@ -23,6 +23,8 @@ pub const PART_BYTES: usize = 512 << 10;
 /// Header of a manifest: number of parts.
 pub const PARTS_HEADER: &str = "parts";
 
+/// The beginning of an id names a version from this length on: a number that was meant as a label is shorter.
+const SHORTEST: usize = 4;
 /// Most parts that a file is put together from: a model file is never larger.
 const MOST_PARTS: u32 = 2_048;
 
@@ -46,6 +48,22 @@ pub enum ModelTopicError {
     /// The topic cannot be read.
     #[error("reading model versions: {0}")]
     Log(#[from] LogError),
+}
+
+/// Why a name is not that of one version.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// Of none.
+    #[error("there is no model version `{}`; `weir models list` lists them", .0.escape_debug())]
+    Unknown(String),
+    /// Of several.
+    #[error("`{}` names {} model versions; name one by its id, or by the beginning of it: {}", name.escape_debug(), ids.len(), ids.join(", "))]
+    Ambiguous {
+        /// The name.
+        name: String,
+        /// Their ids, oldest first.
+        ids: Vec<String>,
+    },
 }
 
 /// Key of a version's manifest.
@@ -131,6 +149,21 @@ impl Catalogue {
             // Compaction has taken what stood there; what is left says everything again.
             Err(LogError::OffsetGone { .. }) => read(Start::Oldest),
             done => done,
+        }
+    }
+
+    /// The version of a name: its id, its label, or the beginning of its id. Labels may come twice, by files from elsewhere.
+    ///
+    /// # Errors
+    /// See [`NameError`].
+    pub fn find(&self, name: &str) -> Result<&Version, NameError> {
+        let all = |is: &dyn Fn(&Version) -> bool| self.versions.iter().filter(|version| is(version)).collect::<Vec<_>>();
+        let labelled = all(&|version| version.id == name || version.label == name);
+        let found = if labelled.is_empty() && name.len() >= SHORTEST { all(&|version| version.id.starts_with(name)) } else { labelled };
+        match found[..] {
+            [] => Err(NameError::Unknown(name.to_owned())),
+            [version] => Ok(version),
+            _ => Err(NameError::Ambiguous { name: name.to_owned(), ids: found.iter().map(|version| version.id.clone()).collect() }),
         }
     }
 

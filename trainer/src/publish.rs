@@ -6,7 +6,7 @@ use runtime::format;
 use runtime::keys::{Pointer, PointerError, SigningKey, TrustedKeys};
 use runtime::log::{Log, LogError, Output, Producer};
 use runtime::model_file::{About, ModelFile, ModelFileError, TrainingRange};
-use runtime::model_topic::{Catalogue, ModelTopicError, POINTER, Version, fetch, manifest_key, part_key, version_records};
+use runtime::model_topic::{Catalogue, ModelTopicError, NameError, POINTER, Version, fetch, manifest_key, part_key, version_records};
 use runtime::topics::Topics;
 use std::sync::Arc;
 
@@ -30,9 +30,9 @@ pub enum PublishError {
     /// A version on the topic cannot be read.
     #[error("publishing a model: {0}")]
     Topic(#[from] ModelTopicError),
-    /// A version that was named is not there.
-    #[error("there is no model version `{0}`")]
-    Unknown(String),
+    /// The name that was given is not that of one version.
+    #[error(transparent)]
+    Name(#[from] NameError),
     /// Others moved the pointer each time.
     #[error("publishing a model: others publish at the same time")]
     Contended,
@@ -162,13 +162,12 @@ impl Publisher {
         Ok(id)
     }
 
-    /// Makes a version active that is on the topic, by id or label.
+    /// Makes a version active that is on the topic, by name ([`Catalogue::find`]).
     ///
     /// # Errors
-    /// There is no such version, or the pointer cannot be written.
+    /// The name is not that of one version, or the pointer cannot be written.
     pub fn promote(&mut self, version: &str) -> Result<String, PublishError> {
-        let found = self.versions().iter().rev().find(|v| v.id == version || v.label == version);
-        let id = found.map(|v| v.id.clone()).ok_or_else(|| PublishError::Unknown(version.to_owned()))?;
+        let id = self.catalogue.find(version)?.id.clone();
         self.point(&id, |_, _| Vec::new())?;
         Ok(id)
     }

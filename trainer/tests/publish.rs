@@ -8,7 +8,7 @@ use runtime::keys::{Pointer, SigningKey, TrustedKeys};
 use runtime::log::Log;
 use runtime::log::embedded::EmbeddedLog;
 use runtime::model_file::{About, ModelFile};
-use runtime::model_topic::{Catalogue, fetch};
+use runtime::model_topic::{Catalogue, NameError, fetch};
 use runtime::topics::Topics;
 use simulator::Simulation;
 use std::sync::{Arc, OnceLock};
@@ -49,6 +49,11 @@ impl Bench {
 
 /// Some version of a model.
 fn file(label: &str) -> ModelFile {
+    file_after(label, None)
+}
+
+/// Some version of a model that was learned after another.
+fn file_after(label: &str, parent: Option<&String>) -> ModelFile {
     static MODEL: OnceLock<Model> = OnceLock::new();
     let model = MODEL.get_or_init(|| {
         let mut history = History::new(HistoryLimits::default());
@@ -59,7 +64,7 @@ fn file(label: &str) -> ModelFile {
     });
     let mut model = model.clone();
     model.label = label.to_owned();
-    ModelFile::of(&model, About::default()).unwrap()
+    ModelFile::of(&model, About { parent: parent.cloned(), ..About::default() }).unwrap()
 }
 
 #[test]
@@ -75,7 +80,7 @@ fn a_person_turns_back_beside_a_trainer_that_runs_and_the_trainer_goes_on_from_t
     // The trainer has not been told, and looks.
     let v3 = trainer.publish(&file("v3")).unwrap();
     assert_eq!(bench.seen().0, Pointer { active: v3, previous: Some(v1), pinned: Vec::new(), counter: 4 });
-    assert!(matches!(person.promote("v9"), Err(PublishError::Unknown(name)) if name == "v9"));
+    assert!(matches!(person.promote("v9"), Err(PublishError::Name(NameError::Unknown(name))) if name == "v9"));
 }
 
 #[test]
@@ -107,4 +112,23 @@ fn old_versions_go_and_what_is_in_use_stays() {
     assert_eq!(bench.seen().1[..2], ["v3", "v4"]);
     trainer.publish(&file("v28")).unwrap();
     assert_eq!(bench.seen().1[..2], ["v5", "v6"]);
+}
+
+#[test]
+fn a_label_of_two_versions_names_neither_and_the_beginning_of_an_id_names_one() {
+    let bench = Bench::new();
+    let mut person = bench.publisher(Role::Operator);
+    let first = person.publish(&file("v1")).unwrap();
+    let second = person.publish(&file_after("v1", Some(&first))).unwrap();
+    let both = PublishError::Name(NameError::Ambiguous { name: "v1".to_owned(), ids: vec![first.clone(), second.clone()] });
+    let said = person.promote("v1").unwrap_err().to_string();
+    assert_eq!(said, both.to_string());
+    assert!(said.contains(&first) && said.contains(&second), "{said}");
+    assert_eq!(bench.seen().0.active, second);
+    assert_eq!(person.promote(&first[..12]).unwrap(), first);
+    assert_eq!(person.promote(&second).unwrap(), second);
+    // A number of few digits is no label, and must not happen to be an id.
+    for name in ["", &first[..3], "v10"] {
+        assert!(matches!(person.promote(name), Err(PublishError::Name(NameError::Unknown(_)))), "{name}");
+    }
 }

@@ -11,7 +11,7 @@ use runtime::config::Config;
 use runtime::keys::{Pointer, SigningKey, TrustedKeys};
 use runtime::log::Log;
 use runtime::model_file::{self, ModelFile};
-use runtime::model_topic::{Catalogue, Version, fetch};
+use runtime::model_topic::{Catalogue, fetch};
 use runtime::topics::Topics;
 use serde::{Deserialize, Serialize};
 use std::io::Write as _;
@@ -19,7 +19,7 @@ use std::sync::Arc;
 use trainer::Contest;
 use trainer::publish::{Publisher, Role};
 
-/// What an operator wants. A version is named by its label or its id.
+/// What an operator wants. A version is named by its label, its id, or the beginning of its id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Action {
@@ -46,13 +46,12 @@ pub(crate) fn perform(action: &Action, log: &Arc<dyn Log>, config: &Config) -> a
     let publisher = || -> anyhow::Result<Publisher> {
         Ok(Publisher::open(log, &topics, Arc::new(SigningKey::load(&config.key_files().sign)?), Role::Operator)?)
     };
-    let activated = |label: &str, id: &str| Ok(format!("active: {} ({id})\n", clean(label)).into_bytes());
     match action {
         Action::List => list(&catalogue()?, config),
-        Action::Show(version) => Ok(format!("{}\n", serde_json::to_string_pretty(&find(&catalogue()?, version)?.manifest)?).into_bytes()),
+        Action::Show(version) => Ok(format!("{}\n", serde_json::to_string_pretty(&catalogue()?.find(version)?.manifest)?).into_bytes()),
         Action::Compare(champion, challenger) => {
             let catalogue = catalogue()?;
-            let model = |version: &str| anyhow::Ok(Arc::new(fetch(&**log, &topics.models, &find(&catalogue, version)?.id)?.model()?));
+            let model = |version: &str| anyhow::Ok(Arc::new(fetch(&**log, &topics.models, &catalogue.find(version)?.id)?.model()?));
             let (champion, challenger) = (model(champion)?, model(challenger)?);
             let history = trainer::remembered(&**log, &topics, trainer::history_limits(config)).context("reading the history")?;
             if history.is_empty() {
@@ -60,22 +59,33 @@ pub(crate) fn perform(action: &Action, log: &Arc<dyn Log>, config: &Config) -> a
             }
             Ok(report(&Contest::hold(&champion, &challenger, &history, &config.network)?)?)
         }
-        Action::Export(version) => Ok(model_file::write(&fetch(&**log, &topics.models, &find(&catalogue()?, version)?.id)?)?),
+        Action::Export(version) => Ok(model_file::write(&fetch(&**log, &topics.models, &catalogue()?.find(version)?.id)?)?),
         Action::Import(file) => {
             let model = model_file::read(&BASE64.decode(file).context("the file is not base64")?)?;
-            let id = publisher()?.publish(&model)?;
-            activated(&model.manifest().label, &id)
-        }
-        Action::Promote(version) => activated(version, &publisher()?.promote(version)?),
-        Action::Rollback(version) => {
             let mut publisher = publisher()?;
-            let before = publisher.pointer().and_then(|pointer| pointer.previous.clone());
-            let Some(to) = version.clone().or(before) else { bail!("there is no version before the active one") };
-            let id = publisher.promote(&to)?;
-            let label = publisher.versions().iter().find(|v| v.id == id).map_or("", |v| &v.label);
-            activated(label, &id)
+            let id = publisher.publish(&model)?;
+            activated(&publisher, &id)
+        }
+        Action::Promote(version) | Action::Rollback(Some(version)) => {
+            let mut publisher = publisher()?;
+            let id = publisher.promote(version)?;
+            activated(&publisher, &id)
+        }
+        Action::Rollback(None) => {
+            let mut publisher = publisher()?;
+            let Some(before) = publisher.pointer().and_then(|pointer| pointer.previous.clone()) else {
+                bail!("there is no version before the active one");
+            };
+            let id = publisher.promote(&before)?;
+            activated(&publisher, &id)
         }
     }
+}
+
+/// Says which version is active now.
+fn activated(publisher: &Publisher, id: &str) -> anyhow::Result<Vec<u8>> {
+    let label = publisher.versions().iter().find(|version| version.id == id).map_or("", |version| &version.label);
+    Ok(format!("active: {} ({id})\n", clean(label)).into_bytes())
 }
 
 /// Endpoints that a comparison names, at most.
@@ -129,11 +139,6 @@ fn list(catalogue: &Catalogue, config: &Config) -> anyhow::Result<Vec<u8>> {
         writeln!(out, "no version has been published yet")?;
     }
     Ok(out)
-}
-
-fn find<'c>(catalogue: &'c Catalogue, name: &str) -> anyhow::Result<&'c Version> {
-    let found = catalogue.versions.iter().rev().find(|v| v.id == name || v.label == name);
-    found.with_context(|| format!("there is no model version `{}`; `weir models list` lists them", clean(name)))
 }
 
 /// The newest pointer that those who are trusted have signed.

@@ -10,7 +10,7 @@ use runtime::model_file;
 use std::io::Write as _;
 use std::path::PathBuf;
 
-/// What to do with models. A version is named by its label (`v12`) or its id.
+/// What to do with models. A version is named by its label (`v12`), its id, or the beginning of its id.
 ///
 /// Importing, promoting and rolling back need the signing key. A trainer that runs goes on from there with its next model.
 #[derive(Debug, clap::Subcommand)]

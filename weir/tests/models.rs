@@ -1,0 +1,73 @@
+//! `weir models` on a data directory: which version a name means.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic like tests")]
+
+use engine::{Exchange, Features, History, HistoryLimits, LearnConfig, Model, learn};
+use runtime::config::{Config, Sources};
+use runtime::keys::SigningKey;
+use runtime::log::Log;
+use runtime::log::embedded::EmbeddedLog;
+use runtime::model_file::{self, About, ModelFile};
+use runtime::topics::Topics;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use trainer::publish::{Publisher, Role};
+
+/// Runs `weir` in a directory where nobody listens; its exit code and what it says.
+fn weir(directory: &Path, arguments: &[&str]) -> (Option<i32>, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("WEIR_")) {
+        command.env_remove(name);
+    }
+    let output = command.args(arguments).args(["--data", "data", "--listen", "127.0.0.1:1"]).current_dir(directory).output().unwrap();
+    (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+}
+
+/// A model that has learned next to nothing.
+fn model(label: &str) -> Model {
+    let mut history = History::new(HistoryLimits::default());
+    history.add(Features::of(&Exchange::from_json(br#"{"method":"GET","path":"/","host":"a.example"}"#).unwrap()));
+    learn(&history, &LearnConfig { label: label.to_owned(), ..LearnConfig::default() }, &mut |_| {}).unwrap()
+}
+
+/// A data directory with these versions, each learned after the one before; their ids.
+fn installation(directory: &Path, labels: &[&str]) -> Vec<String> {
+    let data = directory.join("data");
+    assert_eq!(weir(directory, &["keys", "create"]).0, Some(0));
+    let topics = Topics::new(&Config::resolve(&Sources { host_name: "test".to_owned(), ..Sources::default() }).unwrap());
+    let log: Arc<dyn Log> = Arc::new(EmbeddedLog::options().open(data.join("log")).unwrap());
+    log.create_topics(topics.specs()).unwrap();
+    let key = Arc::new(SigningKey::load(&data.join("model-sign.pem")).unwrap());
+    let mut publisher = Publisher::open(&log, &topics, key, Role::Trainer).unwrap();
+    let mut ids: Vec<String> = Vec::new();
+    for label in labels {
+        let file = ModelFile::of(&model(label), About { parent: ids.last().cloned(), ..About::default() }).unwrap();
+        ids.push(publisher.publish(&file).unwrap());
+    }
+    ids
+}
+
+/// A file of a model that was made elsewhere.
+fn file(directory: &Path, label: &str) -> PathBuf {
+    let file = ModelFile::of(&model(label), About { created_ms: 1, ..About::default() }).unwrap();
+    let path = directory.join("elsewhere.weir");
+    std::fs::write(&path, model_file::write(&file).unwrap()).unwrap();
+    path
+}
+
+#[test]
+fn a_label_of_two_versions_is_refused_and_their_ids_are_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let ids = installation(directory.path(), &["v1", "v2"]);
+    let path = file(directory.path(), "v1");
+    let (code, said) = weir(directory.path(), &["models", "import", path.to_str().unwrap()]);
+    let other = said.split(['(', ')']).nth(1).unwrap().to_owned();
+    assert!(code == Some(0) && !ids.contains(&other), "{said}");
+    for command in [&["promote", "v1"][..], &["rollback", "v1"], &["show", "v1"], &["export", "v1"], &["compare", "v1", "v2"]] {
+        let (code, said) = weir(directory.path(), &[&["models"], command].concat());
+        assert!(code == Some(1) && said.contains(&ids[0]) && said.contains(&other), "{command:?}: {said}");
+    }
+    let (code, said) = weir(directory.path(), &["models", "promote", &ids[0][..8]]);
+    assert_eq!((code, said), (Some(0), format!("active: v1 ({})\n", ids[0])));
+}
