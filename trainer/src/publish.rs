@@ -33,6 +33,9 @@ pub enum PublishError {
     /// The name that was given is not that of one version.
     #[error(transparent)]
     Name(#[from] NameError),
+    /// There is nothing to go back to.
+    #[error("there is no version before the active one; `weir models promote` makes any other active")]
+    NoneBefore,
     /// Others moved the pointer each time.
     #[error("publishing a model: others publish at the same time")]
     Contended,
@@ -170,6 +173,27 @@ impl Publisher {
         let id = self.catalogue.find(version)?.id.clone();
         self.point(&id, |_, _| Vec::new())?;
         Ok(id)
+    }
+
+    /// Makes the version before the active one active.
+    ///
+    /// # Errors
+    /// [`PublishError::NoneBefore`], or the pointer cannot be written.
+    pub fn roll_back(&mut self) -> Result<String, PublishError> {
+        let id = self.before().ok_or(PublishError::NoneBefore)?.id.clone();
+        self.point(&id, |_, _| Vec::new())?;
+        Ok(id)
+    }
+
+    /// The version to go back to, always one that was published earlier than the active one: what was active before it, unless somebody
+    /// has turned back from that; else what it was learned after; else the newest.
+    fn before(&self) -> Option<&Version> {
+        let pointer = self.pointer.as_ref()?;
+        let at = self.versions().iter().position(|version| version.id == pointer.active)?;
+        let (earlier, from) = self.versions().split_at(at);
+        let parent = from.first().and_then(|active| active.manifest.get("parent")?.as_str());
+        let known = |id: &str| earlier.iter().find(|version| version.id == id);
+        pointer.previous.as_deref().and_then(known).or_else(|| known(parent?)).or(earlier.last())
     }
 
     /// Points at a version, together with other records in one transaction, until the pointer is the one that counts.

@@ -67,6 +67,12 @@ fn file_after(label: &str, parent: Option<&String>) -> ModelFile {
     ModelFile::of(&model, About { parent: parent.cloned(), ..About::default() }).unwrap()
 }
 
+/// Publishes what was learned after the active version.
+fn publish_next(trainer: &mut Publisher, label: &str) -> String {
+    let parent = trainer.pointer().map(|pointer| pointer.active.clone());
+    trainer.publish(&file_after(label, parent.as_ref())).unwrap()
+}
+
 #[test]
 fn a_person_turns_back_beside_a_trainer_that_runs_and_the_trainer_goes_on_from_there() {
     let bench = Bench::new();
@@ -112,6 +118,38 @@ fn old_versions_go_and_what_is_in_use_stays() {
     assert_eq!(bench.seen().1[..2], ["v3", "v4"]);
     trainer.publish(&file("v28")).unwrap();
     assert_eq!(bench.seen().1[..2], ["v5", "v6"]);
+}
+
+#[test]
+fn each_rollback_goes_one_version_further_back_and_never_forward() {
+    let bench = Bench::new();
+    let mut trainer = bench.publisher(Role::Trainer);
+    let [v1, v2, v3] = ["v1", "v2", "v3"].map(|label| publish_next(&mut trainer, label));
+    let back = || bench.publisher(Role::Operator).roll_back();
+    assert_eq!([back().unwrap(), back().unwrap()], [v2, v1.clone()]);
+    assert!(matches!(back(), Err(PublishError::NoneBefore)));
+    assert_eq!(bench.seen().0.active, v1);
+    // By name it goes anywhere, and from there back again.
+    assert_eq!(bench.publisher(Role::Operator).promote("v3").unwrap(), v3);
+    assert_eq!(back().unwrap(), v1);
+}
+
+#[test]
+fn a_rollback_passes_over_versions_that_were_rolled_back() {
+    let bench = Bench::new();
+    let mut trainer = bench.publisher(Role::Trainer);
+    let back = || bench.publisher(Role::Operator).roll_back();
+    let v1 = publish_next(&mut trainer, "v1");
+    publish_next(&mut trainer, "v2");
+    assert_eq!(back().unwrap(), v1);
+    // The trainer goes on from there, twice.
+    trainer.publish(&file_after("v3", Some(&v1))).unwrap();
+    let v3 = bench.seen().0.active;
+    publish_next(&mut trainer, "v4");
+    assert_eq!([back().unwrap(), back().unwrap()], [v3, v1.clone()]);
+    // A file from elsewhere has a parent that nobody knows here.
+    bench.publisher(Role::Operator).publish(&file_after("elsewhere", Some(&"a".repeat(64)))).unwrap();
+    assert_eq!(back().unwrap(), v1);
 }
 
 #[test]

@@ -35,7 +35,7 @@ pub(crate) enum Action {
     Import(String),
     /// Make a version active.
     Promote(String),
-    /// Make a version active again: the one before, unless one is named.
+    /// Make a version active again: the one before the active one, unless one is named.
     Rollback(Option<String>),
 }
 
@@ -73,10 +73,7 @@ pub(crate) fn perform(action: &Action, log: &Arc<dyn Log>, config: &Config) -> a
         }
         Action::Rollback(None) => {
             let mut publisher = publisher()?;
-            let Some(before) = publisher.pointer().and_then(|pointer| pointer.previous.clone()) else {
-                bail!("there is no version before the active one");
-            };
-            let id = publisher.promote(&before)?;
+            let id = publisher.roll_back()?;
             activated(&publisher, &id)
         }
     }

@@ -1,4 +1,4 @@
-//! `weir models` on a data directory: which version a name means.
+//! `weir models` on a data directory: which version a name means, and where a rollback goes.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests may panic like tests")]
 
@@ -54,6 +54,17 @@ fn file(directory: &Path, label: &str) -> PathBuf {
     let path = directory.join("elsewhere.weir");
     std::fs::write(&path, model_file::write(&file).unwrap()).unwrap();
     path
+}
+
+#[test]
+fn a_rollback_goes_back_and_says_when_there_is_nothing_further_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let ids = installation(directory.path(), &["v1", "v2"]);
+    let (code, said) = weir(directory.path(), &["models", "rollback"]);
+    assert_eq!((code, said), (Some(0), format!("active: v1 ({})\n", ids[0])));
+    let (code, said) = weir(directory.path(), &["models", "rollback"]);
+    assert!(code == Some(1) && said.contains("there is no version before the active one"), "{said}");
+    assert!(weir(directory.path(), &["models", "list"]).1.starts_with("v1        active"));
 }
 
 #[test]

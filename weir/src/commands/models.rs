@@ -42,9 +42,11 @@ pub(crate) enum Command {
     #[command(after_help = "Example:\n  weir models promote v12")]
     Promote(Named),
     /// Makes the version before the active one active again, or the one that is named.
+    ///
+    /// Each time it goes one version further back, never to one that was published after the active one.
     #[command(after_help = "Example:\n  weir models rollback")]
     Rollback {
-        /// Label or id [default: the one that was active before].
+        /// Label or id [default: the version before the active one].
         version: Option<String>,
     },
 }
