@@ -153,8 +153,11 @@ impl Apis {
         }
     }
 
-    /// A model judges these APIs now.
+    /// This model judges now: the APIs that it has learned, and no other.
     pub(crate) fn modelled(&mut self, model: &Model) {
+        for api in self.known.values_mut().filter(|api| !model.apis().iter().any(|learned| learned.name == api.status.api)) {
+            api.listen(self.learning);
+        }
         for learned in model.apis() {
             let since = self.newest_ms;
             let api = self.known.entry(learned.name.clone()).or_insert_with(|| Api::new(learned.name.clone(), since));
@@ -165,6 +168,10 @@ impl Apis {
             api.status.admitted = model.admissions().len() as u64;
             api.status.refused = None;
         }
+    }
+
+    /// A model came of it that took over.
+    pub(crate) fn succeeded(&mut self) {
         self.end_training();
     }
 
@@ -182,6 +189,12 @@ impl Apis {
             api.status.stage = Stage::Listening;
         }
         self.end_training();
+    }
+
+    /// What came of it is of no use, for it was to follow a model that does not judge any more: it is as if there had been no training.
+    pub(crate) fn overtaken(&mut self) {
+        self.known.values_mut().for_each(|api| api.training_on = None);
+        self.failed();
     }
 
     fn end_training(&mut self) {
@@ -234,6 +247,15 @@ impl Api {
             refused: None,
         };
         Self { status, told: None, told_at: Instant::now(), training_on: None, base: 0 }
+    }
+
+    /// No model judges it.
+    fn listen(&mut self, learning: Learning) {
+        if self.status.model.take().is_some() {
+            self.status.stage = if self.training_on.is_some() { Stage::Training } else { Stage::Listening };
+            (self.status.alpha, self.status.admitted, self.status.refused) = (None, 0, None);
+            self.status.needed = learning.requests.saturating_sub(self.status.seen);
+        }
     }
 
     /// Whether anything came since the last training.
@@ -307,5 +329,20 @@ mod tests {
         assert_eq!((status.refused.as_deref(), status.stage, &status.training), (Some("v2: it finds less"), Stage::Evaluating, &None));
         apis.modelled(&model);
         assert_eq!(apis.known[&other].status.refused, None);
+
+        // What the model that judges has not learned is listened to, whatever another one had.
+        let late = ApiName::new("late.example");
+        let status = ApiStatus {
+            stage: Stage::Evaluating,
+            model: Some("v2".to_owned()),
+            alpha: Some(1e-4),
+            seen: 7,
+            ..Api::new(late.clone(), 0).status
+        };
+        apis.known.insert(late.clone(), Api { status, ..Api::new(late.clone(), 0) });
+        apis.modelled(&model);
+        let status = &apis.known[&late].status;
+        assert_eq!((status.stage, &status.model, status.alpha, status.needed), (Stage::Listening, &None, None, apis.learning.requests - 7));
+        assert_eq!(apis.known[&other].status.model.as_deref(), Some(model.label.as_str()));
     }
 }

@@ -21,14 +21,17 @@ pub use settings::{Settings, history_limits, learn_config};
 
 use apis::Apis;
 use engine::trial::{Decision, Trial};
-use engine::{Admission, ApiName, Exchange, Features, LearnConfig, Offset, SessionKey, TopicPartition};
+use engine::{Admission, ApiName, Exchange, Features, LearnConfig, Model, Offset, SessionKey, TopicPartition};
 use memory::Memory;
 use metrics::Metrics;
 use publish::{PublishError, Publisher, Role};
 use runtime::clock::now_ms;
 use runtime::feedback::{Feedback, Said, Scope};
-use runtime::log::{Batch, CommitError, Event, Log, LogError, Producer, Record, Start, Worker, WorkerSpec, poll_on, read_to_end};
+use runtime::log::{
+    Batch, CommitError, Event, Log, LogError, Producer, Reader, Record, Start, Worker, WorkerSpec, poll_on, read_on, read_to_end,
+};
 use runtime::model_file::ModelFileError;
+use runtime::model_topic::POINTER;
 use runtime::shutdown::Shutdown;
 use runtime::status::{TRAINER, TrainerStatus, record};
 use std::sync::Arc;
@@ -39,6 +42,8 @@ use watch::Watch;
 
 /// Most records of one batch.
 const BATCH: usize = 2_000;
+/// Most records of one look at the models topic: parts of models are large.
+const PARTS: usize = 64;
 /// Name of every trainer in its group, whatever its `instance`: of several the one that came last goes on, the others end.
 const THE_ONE: &str = "trainer";
 /// Longest wait for a batch.
@@ -93,6 +98,13 @@ struct Trainer<'a> {
     memory: Memory,
     apis: Apis,
     watch: Watch,
+    /// What stands on the models topic from now on; and whether there may be a pointer that was not followed yet.
+    pointers: Box<dyn Reader>,
+    is_moved: bool,
+    /// Id of the version that was followed last.
+    followed: Option<String>,
+    /// The model that judges.
+    champion: Option<Arc<Model>>,
     training: Option<Training>,
     metrics: Metrics,
     /// Append time of the newest request when networks were learned afresh for the last time.
@@ -104,6 +116,7 @@ struct Trainer<'a> {
 impl<'a> Trainer<'a> {
     fn open(settings: &'a Settings, log: &'a Arc<dyn Log>) -> Result<Self, TrainerError> {
         let topics = &settings.topics;
+        let pointers = log.reader(&[(TopicPartition::new(Arc::clone(&topics.models), 0), Start::End)])?;
         // Names are taken over before anything is read: what a trainer before us still wants to write is refused from here on.
         let publisher = Publisher::open(log, topics, settings.sign_key.clone(), Role::Trainer)?;
         let spec = WorkerSpec {
@@ -117,14 +130,9 @@ impl<'a> Trainer<'a> {
         let mut apis = Apis::open(settings, &**log)?;
         let memory = Memory::open(settings, &**log, &mut apis)?;
         apis.recalled();
-        let mut watch = Watch::new(settings.limits);
-        if let Some(model) = publisher.active_model()? {
-            apis.modelled(&model);
-            watch.mount(Arc::new(model));
-        }
         let (producer, metrics) = (log.producer(None)?, Metrics::new());
         let status = TrainerStatus { version: env!("CARGO_PKG_VERSION").to_owned(), ..TrainerStatus::default() };
-        Ok(Self {
+        let mut trainer = Self {
             settings,
             log: &**log,
             consumer,
@@ -132,18 +140,25 @@ impl<'a> Trainer<'a> {
             publisher,
             memory,
             apis,
-            watch,
+            watch: Watch::new(settings.limits),
+            pointers,
+            is_moved: false,
+            followed: None,
+            champion: None,
             training: None,
             metrics,
             full_ms: None,
             status,
-        })
+        };
+        trainer.catch_up()?;
+        Ok(trainer)
     }
 
     fn turn(&mut self) -> Result<(), TrainerError> {
         let records = self.poll()?;
         self.remember(&records)?;
         self.commit(&records)?;
+        self.follow()?;
         self.train()?;
         self.tell()
     }
@@ -211,6 +226,44 @@ impl<'a> Trainer<'a> {
         Ok(true)
     }
 
+    /// Follows the pointer to the model that judges, whoever moves it: a person promotes and rolls back beside us.
+    fn follow(&mut self) -> Result<(), TrainerError> {
+        let records = read_on(&mut *self.pointers, PARTS, Duration::ZERO)?;
+        self.is_moved |= records.iter().any(|record| record.key.as_deref() == Some(POINTER.as_bytes()));
+        if !self.is_moved {
+            return Ok(());
+        }
+        match self.catch_up() {
+            Err(LogError::Retriable { doing, why }) => {
+                tracing::warn!(doing, why, "the model that is active cannot be read now; it will be tried again");
+                Ok(())
+            }
+            done => {
+                self.is_moved = false;
+                Ok(done?)
+            }
+        }
+    }
+
+    fn catch_up(&mut self) -> Result<(), LogError> {
+        self.publisher.look()?;
+        let Some(pointer) = self.publisher.pointer().filter(|pointer| self.followed.as_ref() != Some(&pointer.active)) else {
+            return Ok(());
+        };
+        let mut model = self.publisher.model(&pointer.active)?;
+        // Who has just come knows the one before only from the pointer; so do scorers.
+        if let (None, None, Some(previous)) = (&model, &self.champion, &pointer.previous) {
+            model = self.publisher.model(previous)?;
+        }
+        self.followed = Some(pointer.active.clone());
+        if let Some(model) = model.map(Arc::new) {
+            self.apis.modelled(&model);
+            self.watch.mount(Arc::clone(&model));
+            self.champion = Some(model);
+        }
+        Ok(())
+    }
+
     /// Starts a training when one is due, and ends one that is done.
     fn train(&mut self) -> Result<(), TrainerError> {
         match self.training.take() {
@@ -241,7 +294,7 @@ impl<'a> Trainer<'a> {
         let mut history = self.memory.lend();
         let said = self.said()?;
         history.forget(&said.attackers().into_iter().map(SessionKey::of).collect());
-        let champion = self.publisher.active_model()?.map(Arc::new);
+        let champion = self.champion.clone();
         let now = self.apis.newest_ms();
         let admitted = admissions(&said, now);
         let full_every = i64::try_from(self.settings.full_every.as_millis()).unwrap_or(i64::MAX);
@@ -252,7 +305,7 @@ impl<'a> Trainer<'a> {
         }
         let network = self.settings.network.clone();
         let config = LearnConfig { before: champion.clone(), ..self.settings.learn_config(apis, label, admitted) };
-        let start = training::Start { config, network, champion, is_full };
+        let start = training::Start { config, network, champion, follows: self.followed.clone(), is_full };
         self.training = Some(Training::start(start, history)?);
         Ok(())
     }
@@ -272,7 +325,10 @@ impl<'a> Trainer<'a> {
     fn finish(&mut self, done: Done) -> Result<(), TrainerError> {
         let until = self.apis.newest_ms();
         self.memory.take_back(done.history);
+        self.is_moved = true;
+        self.follow()?;
         match (done.model, done.contest) {
+            (Ok(model), _) if done.follows.as_deref() != self.publisher.active() => self.overtaken(&model, done.took),
             (Ok(model), Some(Ok(Contest { decision: Decision::Refuse(why), champion, .. }))) => {
                 tracing::warn!(label = model.label, champion = champion.model, why, "the challenger is refused; the champion stays");
                 self.metrics.trained("refused", done.took);
@@ -286,7 +342,13 @@ impl<'a> Trainer<'a> {
             (Ok(model), contest) => {
                 let contest = contest.and_then(Result::ok);
                 let file = self.publisher.file(&model, until, self.memory.range(), contest.as_ref())?;
-                let id = self.publisher.publish(&file)?;
+                let id = match self.publisher.succeed(&file) {
+                    Err(PublishError::Overtaken) => {
+                        self.overtaken(&model, done.took);
+                        return Ok(());
+                    }
+                    id => id?,
+                };
                 tracing::info!(label = model.label, id, "a model is published");
                 match done.first {
                     Some(Ok(trial)) => tell_first(&trial),
@@ -294,8 +356,9 @@ impl<'a> Trainer<'a> {
                     None => {}
                 }
                 self.metrics.trained("published", done.took);
-                self.apis.modelled(&model);
-                self.watch.mount(model);
+                self.apis.succeeded();
+                self.is_moved = true;
+                self.follow()?;
             }
             (Err(error), _) => {
                 tracing::error!(%error, "training made no model; the one before stays");
@@ -304,6 +367,16 @@ impl<'a> Trainer<'a> {
             }
         }
         Ok(())
+    }
+
+    /// What was learned was not compared with what judges now, so it cannot take over.
+    fn overtaken(&mut self, model: &Model, took: Duration) {
+        tracing::warn!(
+            label = model.label,
+            "another model has become active meanwhile: what was learned is dropped, and the next training starts from that one"
+        );
+        self.metrics.trained("overtaken", took);
+        self.apis.overtaken();
     }
 
     /// Writes the statuses that changed, and now and then that the trainer lives.

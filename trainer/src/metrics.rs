@@ -20,7 +20,11 @@ impl Metrics {
         let trainings = meter.u64_counter("weir.trainings").with_unit("{training}");
         let duration = meter.f64_histogram("weir.training.duration").with_unit("s").with_boundaries(SECONDS.to_vec());
         let remembered = meter.u64_gauge("weir.history.size").with_unit("{exchange}");
-        let trainings = trainings.with_description("Trainings by outcome: `published`, or `failed` when no model came of it").build();
+        let trainings = trainings
+            .with_description(
+                "Trainings by outcome: `published`; `refused` by a gate; `overtaken` by another model that was made active; `failed`",
+            )
+            .build();
         // What has not happened yet is shown as 0, so that its first time is a rise.
         trainings.add(0, &[KeyValue::new("weir.outcome", "failed")]);
         Self {

@@ -36,6 +36,9 @@ pub enum PublishError {
     /// There is nothing to go back to.
     #[error("there is no version before the active one; `weir models promote` makes any other active")]
     NoneBefore,
+    /// The model that it was to follow does not judge any more.
+    #[error("publishing a model: another one has become active meanwhile")]
+    Overtaken,
     /// Others moved the pointer each time.
     #[error("publishing a model: others publish at the same time")]
     Contended,
@@ -84,7 +87,7 @@ impl Publisher {
     }
 
     /// Takes in what was published since.
-    fn look(&mut self) -> Result<(), LogError> {
+    pub(crate) fn look(&mut self) -> Result<(), LogError> {
         self.catalogue.read_on(&*self.log, &self.topic)?;
         let trusted = TrustedKeys::new(vec![self.key.public()]);
         for record in self.catalogue.pointers.drain(..) {
@@ -108,19 +111,15 @@ impl Publisher {
         self.pointer.as_ref()
     }
 
-    /// The active model; one that cannot be read is said and left out.
-    ///
-    /// # Errors
-    /// The topic cannot be read.
-    pub fn active_model(&self) -> Result<Option<Model>, PublishError> {
-        let Some(pointer) = &self.pointer else { return Ok(None) };
-        let model = match fetch(&*self.log, &self.topic, &pointer.active) {
+    /// The model of a version; one that cannot be read is said and left out.
+    pub(crate) fn model(&self, id: &str) -> Result<Option<Model>, LogError> {
+        let model = match fetch(&*self.log, &self.topic, id) {
             Ok(file) => file.model().map_err(|e| e.to_string()),
-            Err(ModelTopicError::Log(error)) => return Err(error.into()),
+            Err(ModelTopicError::Log(error)) => return Err(error),
             Err(error) => Err(error.to_string()),
         };
         if let Err(why) = &model {
-            tracing::error!(why, "the active model cannot be read");
+            tracing::error!(id, why, "a model cannot be read");
         }
         Ok(model.ok())
     }
@@ -143,7 +142,7 @@ impl Publisher {
         training: TrainingRange,
         contest: Option<&Contest>,
     ) -> Result<ModelFile, ModelFileError> {
-        let parent = self.pointer.as_ref().map(|p| p.active.clone());
+        let parent = self.active().map(str::to_owned);
         let contest = contest.map(serde_json::to_value).transpose().map_err(|e| ModelFileError::Write(e.to_string()))?;
         ModelFile::of(model, About { parent, created_ms, training, contest })
     }
@@ -153,14 +152,30 @@ impl Publisher {
     /// # Errors
     /// It cannot be written. Where the log did not answer it may stand there nevertheless: whole, and active.
     pub fn publish(&mut self, file: &ModelFile) -> Result<String, PublishError> {
+        self.write(file, |_| Ok(()))
+    }
+
+    /// Publishes a file and makes it active, unless its parent is not what is active: whoever turned to another model wants that one.
+    ///
+    /// # Errors
+    /// As with [`Self::publish`], and [`PublishError::Overtaken`].
+    pub fn succeed(&mut self, file: &ModelFile) -> Result<String, PublishError> {
+        let manifest = file.manifest();
+        // It is active itself where the log did not answer and has written all the same.
+        let may = |active: Option<&str>| active == manifest.parent.as_deref() || active == Some(&manifest.id);
+        self.write(file, |this| if may(this.active()) { Ok(()) } else { Err(PublishError::Overtaken) })
+    }
+
+    fn write(&mut self, file: &ModelFile, may: impl Fn(&Self) -> Result<(), PublishError>) -> Result<String, PublishError> {
         let id = file.manifest().id.clone();
         let version = version_records(&self.topic, file)?;
         self.point(&id, |this, pointer| {
+            may(this)?;
             let others = this.versions().iter().filter(|v| v.id != id);
             let gone = unneeded(others.collect(), pointer);
             let parts = gone.iter().flat_map(|v| (0..v.parts).map(|n| part_key(&v.id, n)));
             let tombstones = parts.chain(gone.iter().map(|v| manifest_key(&v.id))).map(|key| this.tombstone(key));
-            version.iter().cloned().chain(tombstones).collect()
+            Ok(version.iter().cloned().chain(tombstones).collect())
         })?;
         Ok(id)
     }
@@ -171,7 +186,7 @@ impl Publisher {
     /// The name is not that of one version, or the pointer cannot be written.
     pub fn promote(&mut self, version: &str) -> Result<String, PublishError> {
         let id = self.catalogue.find(version)?.id.clone();
-        self.point(&id, |_, _| Vec::new())?;
+        self.point(&id, |_, _| Ok(Vec::new()))?;
         Ok(id)
     }
 
@@ -181,7 +196,7 @@ impl Publisher {
     /// [`PublishError::NoneBefore`], or the pointer cannot be written.
     pub fn roll_back(&mut self) -> Result<String, PublishError> {
         let id = self.before().ok_or(PublishError::NoneBefore)?.id.clone();
-        self.point(&id, |_, _| Vec::new())?;
+        self.point(&id, |_, _| Ok(Vec::new()))?;
         Ok(id)
     }
 
@@ -196,13 +211,18 @@ impl Publisher {
         pointer.previous.as_deref().and_then(known).or_else(|| known(parent?)).or(earlier.last())
     }
 
+    /// Id of the active version.
+    pub(crate) fn active(&self) -> Option<&str> {
+        self.pointer.as_ref().map(|pointer| pointer.active.as_str())
+    }
+
     /// Points at a version, together with other records in one transaction, until the pointer is the one that counts.
-    fn point(&mut self, active: &str, others: impl Fn(&Self, &Pointer) -> Vec<Output>) -> Result<(), PublishError> {
+    fn point(&mut self, active: &str, others: impl Fn(&Self, &Pointer) -> Result<Vec<Output>, PublishError>) -> Result<(), PublishError> {
         let mut failure = PublishError::Contended;
         for _ in 0..ATTEMPTS {
             self.look()?;
             let pointer = self.next_pointer(active.to_owned());
-            let mut records = others(self, &pointer);
+            let mut records = others(self, &pointer)?;
             records.push(self.pointer_record(&pointer)?);
             match self.producer.append(records) {
                 Err(error @ LogError::Retriable { .. }) => {

@@ -30,6 +30,8 @@ pub(crate) struct Training {
 pub(crate) struct Done {
     pub(crate) history: History,
     pub(crate) model: Result<Arc<Model>, LearnError>,
+    /// Id of the version that was active when it began.
+    pub(crate) follows: Option<String>,
     /// Where there was a champion: what both are like, or why that could not be said.
     pub(crate) contest: Option<Result<Contest, String>>,
     /// Where there was none: what the first model is like, or why that could not be said.
@@ -85,6 +87,8 @@ pub(crate) struct Start {
     pub(crate) network: Network,
     /// The active model.
     pub(crate) champion: Option<Arc<Model>>,
+    /// Id of the version that was active.
+    pub(crate) follows: Option<String>,
     /// Whether networks are learned afresh.
     pub(crate) is_full: bool,
 }
@@ -97,7 +101,7 @@ impl Training {
             .name("weir-learn".to_owned())
             .spawn(move || {
                 let began = Instant::now();
-                let Start { config, network, champion, is_full } = start;
+                let Start { config, network, champion, follows, is_full } = start;
                 let earlier = champion.clone().filter(|_| !is_full);
                 let learned = learn_with(&history, &config, &mut *teacher(&network, earlier), &mut |progress| {
                     // Nobody listens any more when the trainer has stopped; learning ends with the process then.
@@ -110,7 +114,7 @@ impl Training {
                     (_, Err(_)) => (None, None),
                 };
                 let (contest, first) = (contest.map(|c| c.map_err(|e| e.to_string())), first.map(|f| f.map_err(|e| e.to_string())));
-                Done { history, model, contest, first, took: began.elapsed() }
+                Done { history, model, follows, contest, first, took: began.elapsed() }
             })
             .map_err(|e| TrainerError::Thread(format!("starting to learn: {e}")))?;
         Ok(Self { thread, progress, began: Instant::now(), logged: None })

@@ -74,6 +74,15 @@ fn an_abort_at_every_third_transaction_loses_nothing_and_doubles_nothing() {
     assert_eq!(bench.remembered(), 600);
 }
 
+#[test]
+fn a_trainer_that_runs_follows_who_goes_back() {
+    let mut bench = Bench::on_kafka(0, &Broker::shared().brokers(), "back.");
+    bench.start();
+    bench.send(&exchanges(NEEDED + 600));
+    bench.go_back();
+    bench.stop();
+}
+
 /// Retention takes all traffic.
 fn expire(bench: &Bench) {
     let traffic = &bench.settings.topics.traffic;

@@ -5,7 +5,8 @@
 mod common;
 
 use common::{Bench, NEEDED, exchanges};
-use engine::Stage;
+use engine::{Features, History, HistoryLimits, LearnConfig, Stage, learn};
+use runtime::model_file::{About, ModelFile};
 use runtime::model_topic::fetch;
 use std::time::{Duration, Instant};
 
@@ -118,4 +119,63 @@ fn what_people_say_is_nothing_is_learned_as_normal_until_it_ends() {
     let places: Vec<_> = model.admissions().iter().map(|admission| admission.place.as_deref()).collect();
     assert_eq!(places, [Some("query.here")]);
     assert!(bench.statuses().values().any(|status| status.admitted == 1));
+}
+
+#[test]
+fn a_trainer_that_runs_follows_who_goes_back_and_learns_on_from_there() {
+    let mut bench = Bench::new(0);
+    // By the time of traffic: none comes meanwhile.
+    bench.settings.every = Duration::from_secs(5);
+    bench.start();
+    bench.send(&exchanges(NEEDED + 600));
+    let v1 = bench.go_back();
+
+    let more = exchanges(NEEDED + 900);
+    let mut more = more[NEEDED + 600..].iter().cycle();
+    let until = Instant::now() + Duration::from_secs(60);
+    while bench.published().0.versions.len() < 3 {
+        assert!(Instant::now() < until, "no third version came");
+        bench.send(&[more.next().unwrap().clone()]);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    bench.wait_for_model("v3");
+    bench.stop();
+    let manifest = &bench.published().0.versions[2].manifest;
+    assert_eq!(
+        (&manifest["label"], &manifest["parent"], &manifest["contest"]["champion"]["model"]),
+        (&"v3".into(), &v1.into(), &"v1".into())
+    );
+}
+
+#[test]
+fn a_model_from_elsewhere_that_comes_during_a_training_is_what_the_next_one_is_compared_with() {
+    let mut bench = Bench::new(0);
+    bench.settings.every = Duration::ZERO;
+    let all = exchanges(NEEDED + 600);
+    let mut history = History::new(HistoryLimits::default());
+    for exchange in &all {
+        history.add(Features::of(exchange));
+    }
+    let config = LearnConfig { label: "elsewhere".to_owned(), ..LearnConfig::default() };
+    let elsewhere = ModelFile::of(&learn(&history, &config, &mut |_| {}).unwrap(), About::default()).unwrap();
+    bench.start();
+    bench.send(&all);
+    bench.wait_for_stage(Stage::Training);
+    let id = bench.operator().publish(&elsewhere).unwrap();
+    let until = Instant::now() + Duration::from_secs(60);
+    let later = |bench: &Bench| {
+        let versions = bench.published().0.versions;
+        let at = versions.iter().position(|version| version.id == id).unwrap();
+        versions.get(at + 1).cloned()
+    };
+    let next = loop {
+        if let Some(next) = later(&bench) {
+            break next;
+        }
+        assert!(Instant::now() < until, "nothing came after it: {:?}", bench.statuses());
+        bench.send(&all[..1]);
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    bench.stop();
+    assert_eq!((&next.manifest["parent"], &next.manifest["contest"]["champion"]["model"]), (&id.into(), &"elsewhere".into()));
 }

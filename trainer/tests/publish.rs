@@ -153,6 +153,23 @@ fn a_rollback_passes_over_versions_that_were_rolled_back() {
 }
 
 #[test]
+fn what_was_learned_after_a_model_that_judges_no_more_does_not_take_over() {
+    let bench = Bench::new();
+    let mut trainer = bench.publisher(Role::Trainer);
+    let v1 = publish_next(&mut trainer, "v1");
+    let v2 = publish_next(&mut trainer, "v2");
+    bench.publisher(Role::Operator).promote("v1").unwrap();
+    assert!(matches!(trainer.succeed(&file_after("v3", Some(&v2))), Err(PublishError::Overtaken)));
+    assert!(matches!(trainer.succeed(&file("v3")), Err(PublishError::Overtaken)));
+    assert_eq!(
+        bench.seen(),
+        (Pointer { active: v1.clone(), previous: Some(v2), pinned: Vec::new(), counter: 3 }, vec!["v1".into(), "v2".into()])
+    );
+    let v3 = trainer.succeed(&file_after("v3", Some(&v1))).unwrap();
+    assert_eq!(bench.seen().0.active, v3);
+}
+
+#[test]
 fn a_label_of_two_versions_names_neither_and_the_beginning_of_an_id_names_one() {
     let bench = Bench::new();
     let mut person = bench.publisher(Role::Operator);

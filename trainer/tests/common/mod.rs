@@ -8,14 +8,16 @@ use runtime::keys::{Pointer, SigningKey, TrustedKeys};
 use runtime::log::embedded::EmbeddedLog;
 use runtime::log::kafka::KafkaLog;
 use runtime::log::{Log, Output, Record, Start, read_to_end};
-use runtime::model_topic::Catalogue;
+use runtime::model_file::{About, ModelFile};
+use runtime::model_topic::{Catalogue, fetch};
 use runtime::shutdown::Shutdown;
 use runtime::status::{API, ApiStatus};
 use simulator::Simulation;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use trainer::publish::{Publisher, Role};
 use trainer::{Settings, TrainerError};
 
 /// Requests before the first training.
@@ -142,6 +144,36 @@ impl Bench {
     pub(crate) fn wait_for_stage(&self, stage: Stage) {
         let is_there = |record: &Record| status_of(record).is_some_and(|status| status.stage == stage);
         self.wait_for(&self.settings.topics.status, is_there);
+    }
+
+    /// Waits until a status says that this model judges.
+    pub(crate) fn wait_for_model(&self, label: &str) {
+        let until = Instant::now() + Duration::from_secs(60);
+        while !self.statuses().values().any(|status| status.model.as_deref() == Some(label)) {
+            assert!(Instant::now() < until, "{label} does not judge: {:?}", self.statuses());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// A person makes a `v2` active beside a trainer that runs and goes back to `v1`; without a request, the trainer follows. Returns the id of `v1`.
+    pub(crate) fn go_back(&self) -> String {
+        self.wait_for_model("v1");
+        let v1 = self.published().1.unwrap().active;
+        let mut model = fetch(&*self.log, &self.settings.topics.models, &v1).unwrap().model().unwrap();
+        model.label = "v2".to_owned();
+        let v2 = ModelFile::of(&model, About { parent: Some(v1.clone()), ..About::default() }).unwrap();
+        let mut operator = self.operator();
+        operator.publish(&v2).unwrap();
+        self.wait_for_model("v2");
+        assert_eq!(operator.roll_back().unwrap(), v1);
+        self.wait_for_model("v1");
+        assert!(self.statuses().values().all(|status| status.model.as_deref() != Some("v2")));
+        v1
+    }
+
+    /// Who publishes beside the trainer.
+    pub(crate) fn operator(&self) -> Publisher {
+        Publisher::open(&self.log, &self.settings.topics, Arc::clone(&self.settings.sign_key), Role::Operator).unwrap()
     }
 
     /// Records of the history.
