@@ -104,6 +104,10 @@ impl<'a> Worker<'a> {
         self.tick(&mut work)?;
         self.checkpoint(&mut work)?;
         self.commit(work)?;
+        // Also while there is nothing to judge: it judges what comes next.
+        if let Some(active) = self.published.models.active() {
+            self.board.model(&active);
+        }
         self.tell_lag()
     }
 
@@ -209,9 +213,6 @@ impl<'a> Worker<'a> {
         match self.consumer.commit(Batch { outputs, positions }) {
             Ok(()) => {
                 self.board.count(counts);
-                if let Some(active) = self.published.models.active() {
-                    self.board.model(&active);
-                }
                 Ok(())
             }
             Err(CommitError::Aborted(why)) => {

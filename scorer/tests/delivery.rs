@@ -11,6 +11,8 @@ use common::{Bench, PARTITIONS, Plan, traffic};
 use runtime::log::{Output, Record};
 use runtime::status::{Restored, ScorerStatus};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 const CALM: Plan = Plan { workers: 1, abort_every: 0, checkpoint: 1_000_000_000 };
 
@@ -194,4 +196,25 @@ fn an_older_pointer_does_not_turn_the_model_back() {
     let models: BTreeSet<_> =
         bench.verdicts().values().flatten().map(|v| serde_json::from_str::<engine::Verdict>(v).unwrap().model).collect();
     assert_eq!(models, BTreeSet::from([Some("v2".to_owned())]));
+}
+
+#[test]
+fn a_scorer_that_has_nothing_to_judge_says_which_model_it_judges_by() {
+    let mut bench = Bench::new(CALM);
+    bench.settings.clock = Arc::new(runtime::clock::now_ms);
+    bench.start();
+    let said = |bench: &Bench| {
+        let statuses = bench.all(&bench.settings.topics.status);
+        let status = |record: &Record| serde_json::from_slice::<ScorerStatus>(record.value.as_deref().unwrap()).ok();
+        statuses.values().flatten().filter_map(status).next_back().and_then(|status| status.model)
+    };
+    for (label, counter) in [("v1", 1), ("v2", 2), ("v1", 3)] {
+        bench.publish(label, counter);
+        let until = Instant::now() + Duration::from_secs(20);
+        while said(&bench).as_deref() != Some(label) {
+            assert!(Instant::now() < until, "it says {:?}, not {label}", said(&bench));
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+    bench.stop();
 }
