@@ -12,7 +12,9 @@ use std::path::PathBuf;
 
 /// What to do with models. A version is named by its label (`v12`), its id, or the beginning of its id.
 ///
-/// Importing, promoting and rolling back need the signing key. A trainer that runs goes on from there with its next model.
+/// Importing, promoting and rolling back need the signing key. A trainer that runs goes on from there: its next training (`training.every`)
+/// learns from the same history, and what comes of it takes over by itself unless the gates find it worse than the model that judges. So
+/// long a rollback lasts.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
     /// Lists the versions, newest last.
@@ -41,7 +43,7 @@ pub(crate) enum Command {
     /// Makes a version active.
     #[command(after_help = "Example:\n  weir models promote v12")]
     Promote(Named),
-    /// Makes the version before the active one active again, or the one that is named.
+    /// Makes the version before the active one active again, or the one that is named; until the next training brings one that may take over.
     ///
     /// Each time it goes one version further back, never to one that was published after the active one.
     #[command(after_help = "Example:\n  weir models rollback")]
