@@ -181,7 +181,8 @@ fn is_list(value: &str) -> bool {
     let is_given = |part: &str| part.trim().splitn(2, '=').all(is_word);
     value.split(',').all(|item| {
         let mut parts = item.split(';');
-        let is_item = parts.next().is_some_and(|first| first.trim().split_once('/').map_or(is_given(first), |(a, b)| is_word(a) && is_word(b)));
+        let is_item =
+            parts.next().is_some_and(|first| first.trim().split_once('/').map_or(is_given(first), |(a, b)| is_word(a) && is_word(b)));
         is_item && parts.all(is_given)
     })
 }
@@ -426,7 +427,15 @@ mod tests {
 
     #[test]
     fn lists_of_words_are_told_from_what_code_looks_like() {
-        for list in ["*/*", "text/html,application/xhtml+xml;q=0.9, image/*;q=0.8,*/*", "gzip, deflate;q=0.5", "max-age=0", "u=1, i", "?1", "keep-alive"] {
+        for list in [
+            "*/*",
+            "text/html,application/xhtml+xml;q=0.9, image/*;q=0.8,*/*",
+            "gzip, deflate;q=0.5",
+            "max-age=0",
+            "u=1, i",
+            "?1",
+            "keep-alive",
+        ] {
             assert!(is_list(list), "{list}");
         }
         for other in ["../../etc/passwd", "*/*' OR 1=1", "a/b/c", "; cat /etc/passwd", "<a>", "${7*7}", "text/html id", ""] {

@@ -53,10 +53,9 @@ fn a_session_that_began_before_there_was_a_model_is_not_said_to_have_skipped_a_s
     let now = 90_000_000;
     let mut judge = Judge::untaught(0);
     let api = ApiName::new("api.example");
-    judge.partition.apply(Effect::Stages {
-        hosts: [("api.example".to_owned(), api.clone())].into(),
-        stages: [(api, Stage::Training)].into(),
-    });
+    judge
+        .partition
+        .apply(Effect::Stages { hosts: [("api.example".to_owned(), api.clone())].into(), stages: [(api, Stage::Training)].into() });
     let [look, put, pay] = purchase(1_001, now);
     for call in [&look, &put] {
         assert_eq!(judge.judge(call).label, Label::Insufficient);
