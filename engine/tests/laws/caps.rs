@@ -73,7 +73,8 @@ fn a_flood_of_everything_fills_no_table_past_its_cap() {
         }
     }
     assert!(partition.view().evicted > 5_000);
-    assert!(sizes[5] < sizes[1] * 5 / 4, "the state grows: {sizes:?}");
+    // All tables are full by the third thousand.
+    assert!(sizes[5] < sizes[2] * 11 / 10, "the state grows: {sizes:?}");
 }
 
 #[test]
