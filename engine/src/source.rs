@@ -24,8 +24,8 @@ const ACCOUNT_HALF_LIFE: f32 = 7_200_000.0;
 const GUESSING: f32 = 0.4;
 /// One refusal counts at most so much, nats.
 const MOST: f32 = 1.5;
-/// What everybody may come to by forgetting a password, nats: three refusals in a row; eight where all are on one account, before its
-/// owner gives up and asks for another password.
+/// What everybody may come to by forgetting a password, nats: three accounts refused in a row; eight refusals on one, before its owner
+/// gives up and asks for another password.
 pub(crate) const SPARE: f32 = 5.0;
 const SPARE_ON_ONE: f32 = 12.0;
 /// Callers under more suspicion than this, beyond what everybody may come to, are no peers of others.
