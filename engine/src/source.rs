@@ -31,7 +31,7 @@ const SPARE_ON_ONE: f32 = 12.0;
 /// Callers under more suspicion than this, beyond what everybody may come to, are no peers of others.
 const TRUSTED: f32 = 1.0;
 /// What is left of refused log-ins when they are forgotten, nats.
-const FADED: f32 = 0.2;
+const FADED: f32 = 0.02;
 /// Addresses that an account must be refused from before it, not they, is under attack.
 const SPREAD: usize = 3;
 /// Accounts, and addresses, remembered of one another.
