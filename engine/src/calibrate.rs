@@ -228,11 +228,11 @@ mod tests {
 
     #[test]
     fn what_many_callers_come_to_is_common_and_what_a_few_do_is_not() {
-        let sample = |rare: u64| -> Vec<(u64, f32)> {
-            (0..4_000).map(|n| (n % 200, if n % 40 == 0 && n % 200 < rare { 7.0 } else { 3.0 + (n % 7) as f32 / 50.0 })).collect()
+        // So many of 200 callers once each, of twenty times.
+        let sample = |callers: u64| -> Vec<(u64, f32)> {
+            (0..4_000).map(|n| (n % 200, if n % 200 < callers && n / 200 == n % 20 { 7.0 } else { 3.0 })).collect()
         };
-        // 40 and 5 of 200 callers, in 2.5 % and 0.5 % of cases.
-        let many: Vec<(u64, f32)> = (0..4_000).map(|n| (n % 200, if n % 5 == 0 && n / 200 == n % 20 { 7.0 } else { 3.0 })).collect();
+        let many = sample(40);
         let share = many.iter().filter(|(_, x)| *x > 6.0).count() as f64 / 4_000.0;
         let tail = Tail::fit_of_callers(&many, 30).expect("enough");
         assert!((tail.p(7.0).probability() - share).abs() < 1e-6 && tail.p(8.0).probability() < 1e-4, "{share} {tail:?}");

@@ -175,12 +175,9 @@ impl Access {
             watched.is_issuer = links.is_issuer(endpoint.id);
             for param in &mut watched.params {
                 let key = param.key(endpoint.id);
-                let [named, issued, owned] = habits.get(&key).copied().unwrap_or_default();
-                // A password is nobody's object: two may well have the same.
-                if is_password(&param.name) {
-                    param.owned = Habit::default();
-                    continue;
-                }
+                // A password is nobody's object: two may well have the same. How many one session tries does say something.
+                let ties = habits.get(&key).filter(|_| !is_password(&param.name));
+                let [named, issued, owned] = ties.copied().unwrap_or_default();
                 (param.named, param.issued, param.owned) = (named, issued, owned);
                 let mut sample = samples.remove(&key).unwrap_or_default();
                 sample.sort_unstable_by(f32::total_cmp);
