@@ -8,6 +8,7 @@ use crate::newcomer;
 use crate::partition::Live;
 use crate::paths::{EndpointIndex, Paths, Route};
 use crate::record::Family;
+use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -19,6 +20,18 @@ const VERSIONED: usize = 3;
 
 /// Share of endpoints called without a credential from which on that says nothing.
 const OPEN: f32 = 0.98;
+
+/// What an endpoint that never succeeded claims beyond how seldom that is, nats: as good as nothing.
+const LEAST: f32 = 0.05;
+/// Words at the beginning of a path that say where it belongs, at most.
+const AREA_WORDS: usize = 4;
+/// A place that fewer than this share of all subjects call has regulars.
+const NARROW: f32 = 0.2;
+/// Regulars remembered of all places.
+const MAX_REGULARS: usize = 100_000;
+/// Answers about what was asked after which an endpoint is live though it never succeeded, and paths that are watched for it.
+const ANSWERED: u32 = 3;
+const MAX_ANSWERED: usize = 10_000;
 
 /// Words that endpoints for operators have in their paths.
 const INTERNAL: [&str; 10] = ["admin", "debug", "internal", "metrics", "actuator", "console", "export", "backup", "test", "swagger"];
@@ -33,6 +46,10 @@ pub struct Assets {
     versions: Vec<(u64, u32)>,
     /// First segments of endpoints that succeeded, as [`place_of`] has them; ascending.
     places: Vec<u64>,
+    /// Paths of which several callers were told what was wrong with what they asked, as [`newcomer::path_key`] has them; ascending.
+    answered: Vec<u64>,
+    /// Places that few subjects call, with each of these, as [`regular`] has them; ascending.
+    regulars: Vec<u64>,
     traits: Traits,
 }
 
@@ -84,13 +101,22 @@ impl Assets {
         let mut assets = Self { endpoints, ..Self::default() };
         let mut versions: BTreeMap<u64, BTreeMap<u32, u64>> = BTreeMap::new();
         let mut live: BTreeMap<EndpointIndex, (&Features, u32)> = BTreeMap::new();
+        let mut answered = Answered::default();
+        let mut callers: FxHashMap<u64, FxHashSet<u64>> = FxHashMap::default();
         for row in rows {
+            answered.note(row);
             let Some(endpoint) = row.route.endpoint else { continue };
             let EndpointIndex(at) = endpoint;
             let habits = &mut assets.endpoints[at as usize];
             habits.requests += 1;
             for (bit, count) in habits.leaks.iter_mut().enumerate() {
                 *count += u32::from(row.features.response.leaks.0 >> bit & 1);
+            }
+            if let Some(subject) = row.features.subject.filter(|_| row.features.status() < 400) {
+                let words = row.route.variables.first().map_or(usize::MAX, |first| usize::from(*first));
+                for area in areas(row.features).take(words).chain([EVERYWHERE]) {
+                    callers.entry(area).or_default().insert(subject.0 as u64);
+                }
             }
             if row.features.status() < 400 {
                 assets.successes += 1;
@@ -103,6 +129,8 @@ impl Assets {
                 habits.first_seen = habits.first_seen.into_iter().chain(row.features.time).min();
             }
         }
+        assets.regulars = regulars(&callers);
+        assets.answered = answered.several();
         let most = |counts: BTreeMap<u32, u64>| counts.into_iter().max_by_key(|(_, n)| *n).map(|(version, _)| version);
         assets.versions = versions.into_iter().filter_map(|(host, counts)| Some((host, most(counts)?))).collect();
         let mut places: Vec<u64> = live.values().map(|(features, _)| place_of(features)).collect();
@@ -127,35 +155,47 @@ impl Assets {
     fn strangeness(&self, features: &Features) -> f32 {
         let Traits { old, doors, open, first, internal, .. } = self.traits;
         let given = |is_so: bool, count: u32| if is_so { self.traits.odder(count) } else { 0.0 };
-        // Each is about where it stands: the oddest counts.
+        // Each is about where it stands: the oddest counts. Nothing of it is odd for those who are at home there.
         let is_first = self.places.binary_search(&place_of(features)).is_err();
-        let place = given(self.is_older(features), old).max(given(is_first, first)).max(given(is_internal(features), internal));
+        let place = if self.is_at_home(features) {
+            0.0
+        } else {
+            given(self.is_older(features), old).max(given(is_first, first)).max(given(is_internal(features), internal))
+        };
         let is_open = features.credential == Credential::None && features.succeeded().is_some();
         place + given(has_password(features), doors) + given(is_open, open)
+    }
+
+    /// Whether the subject was one of the few who called what stands beside it.
+    fn is_at_home(&self, features: &Features) -> bool {
+        let Some(subject) = features.subject else { return false };
+        areas(features).any(|area| self.regulars.binary_search(&regular(area, subject.0 as u64)).is_ok())
     }
 
     /// Whether an unseen endpoint is one that a release of the API brings: callers with a credential use it from several networks. What is
     /// for operators, and what is open to anybody (or old) where other endpoints are not, is no release however many find it.
     fn is_release(&self, seen: &Seen<'_>, live: &Live<'_>) -> bool {
         let is_as_closed = seen.features.credential != Credential::None || (self.traits.is_open() && !self.is_older(seen.features));
-        is_as_closed && newcomer::is_usual(seen, live, newcomer::path_key(seen)) && !is_internal(seen.features)
+        is_as_closed && newcomer::is_usual(seen, live, newcomer::path_key(seen.features)) && !is_internal(seen.features)
     }
 
     fn habits(&self, endpoint: Option<EndpointIndex>) -> Option<&Habits> {
         endpoint.and_then(|e| self.endpoints.get(e.0 as usize))
     }
 
-    /// Whether the endpoint succeeded before, and not for one other caller alone.
+    /// Whether the endpoint succeeded before, and not for one other caller alone; or could have, had something else been asked.
     fn is_live(&self, seen: &Seen<'_>) -> bool {
-        let habits = self.habits(seen.route.endpoint).filter(|h| h.successes > 0);
-        habits.is_some_and(|h| !h.sole.as_ref().is_some_and(|sole| sole.is_other(seen.features)))
+        match self.habits(seen.route.endpoint).filter(|h| h.successes > 0) {
+            Some(habits) => !habits.sole.as_ref().is_some_and(|sole| sole.is_other(seen.features)),
+            None => self.answered.binary_search(&newcomer::path_key(seen.features)).is_ok(),
+        }
     }
 
     /// How odd it is that an endpoint succeeds which never did, nats beyond how seldom that is.
     pub(crate) fn novelty(&self, features: &Features) -> f32 {
-        // An unknown status may have been a failure.
-        let doubt = if features.succeeded().is_none() { 0.7 } else { 0.0 };
-        1.2 - doubt + self.strangeness(features)
+        // An unknown status may have been a failure: half as odd.
+        let sure = if features.succeeded().is_none() { 0.0 } else { 0.7 };
+        LEAST + sure + self.strangeness(features)
     }
 
     /// Answers [`Aspect::Unseen`], [`Aspect::Unauthenticated`] and [`Aspect::Leak`].
@@ -190,7 +230,7 @@ impl Assets {
     /// Takes note of an endpoint that never succeeded before and did.
     pub fn observe(&self, seen: &Seen<'_>, live: &mut Live<'_>) {
         if seen.features.succeeded() == Some(true) && !self.is_live(seen) {
-            newcomer::note(seen, live, newcomer::path_key(seen));
+            newcomer::note(seen, live, newcomer::path_key(seen.features));
         }
     }
 
@@ -263,6 +303,61 @@ impl Assets {
     pub fn first_seen(&self, endpoint: EndpointIndex) -> Option<i64> {
         self.habits(Some(endpoint)).and_then(|h| h.first_seen)
     }
+}
+
+/// Paths that never succeeded, by whom they were tried.
+#[derive(Debug, Default)]
+struct Answered(BTreeMap<u64, (u64, u32, bool)>);
+
+impl Answered {
+    fn note(&mut self, row: &Row<'_>) {
+        if !is_about_request(row.features.status()) || is_internal(row.features) {
+            return;
+        }
+        let key = newcomer::path_key(row.features);
+        if self.0.len() < MAX_ANSWERED || self.0.contains_key(&key) {
+            let (first, times, has_others) = self.0.entry(key).or_insert((row.unit, 0, false));
+            *times += 1;
+            *has_others |= *first != row.unit;
+        }
+    }
+
+    /// Those of several callers, ascending.
+    fn several(self) -> Vec<u64> {
+        self.0.into_iter().filter(|(_, (_, times, has_others))| *times >= ANSWERED && *has_others).map(|(key, _)| key).collect()
+    }
+}
+
+/// Whether an answer is about what was asked (a conflict, a limit, a mistake), by something that is there for its caller.
+fn is_about_request(status: u16) -> bool {
+    matches!(status, 400 | 402 | 409 | 412 | 415 | 422 | 423 | 428 | 429)
+}
+
+/// Key of all places together.
+const EVERYWHERE: u64 = 0;
+
+/// Keys of the places that a path leads through: its host with the first words, one more each.
+fn areas(features: &Features) -> impl Iterator<Item = u64> + '_ {
+    let host = hash(features.host.as_bytes());
+    features.segments().take(AREA_WORDS).scan(host, |key, segment| {
+        *key = mix(*key, hash(segment.as_bytes()));
+        Some(*key)
+    })
+}
+
+fn regular(area: u64, subject: u64) -> u64 {
+    mix(area, subject)
+}
+
+/// Who called places that few call: each by place, ascending.
+fn regulars(callers: &FxHashMap<u64, FxHashSet<u64>>) -> Vec<u64> {
+    let all = callers.get(&EVERYWHERE).map_or(0, FxHashSet::len);
+    let narrow = callers.iter().filter(|(_, subjects)| (subjects.len() as f32) < NARROW * all as f32);
+    let mut regulars: Vec<u64> = narrow.flat_map(|(area, subjects)| subjects.iter().map(|subject| regular(*area, *subject))).collect();
+    regulars.sort_unstable();
+    regulars.dedup();
+    regulars.truncate(MAX_REGULARS);
+    regulars
 }
 
 /// A host and the first segment of a path.

@@ -168,9 +168,10 @@ impl Aspect {
     pub fn at_most(self, score: f64) -> f64 {
         match self {
             Self::Client => 6.0,
-            Self::Members => 12.0,
+            Self::Members => 10.0,
             Self::Step => 10f64.min(score + RARE_STEP),
             Self::Foreign => score + RARE_OBJECT,
+            Self::Values => score,
             Self::Count | Self::Amount | Self::Takeover => score + RARE_EVENT,
             _ => f64::INFINITY,
         }

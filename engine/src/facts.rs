@@ -1,11 +1,12 @@
 //! What no partition sees alone: an account that is tried from sessions of several partitions, an address whose sessions are spread over
-//! them, a credential that one partition issues and another is shown.
+//! them, a credential that one partition issues and another is shown, a field that the next version of a client brings.
 //!
 //! Partitions report small facts about such entities. A [`FactStage`] gathers them, and where an entity concerns partitions that cannot know
 //! it, it writes them a [`Note`], which takes effect there at an offset, like a model. Facts come from exchanges alone, never from notes, so
 //! there is no loop; a note says how things stand in all, so that taking it twice, or late, does no harm.
 
 use crate::links::Issue;
+use crate::newcomer::Newcomer;
 use crate::partition::{Limits, Shared, Table};
 use crate::source::{Refused, SPARE, Trial, Whose};
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,8 @@ pub enum Entity {
     Source(u64),
     /// A string that was issued in an answer.
     Credential(u64),
+    /// An endpoint, a field or a name that training never saw.
+    Newcomer(u64),
 }
 
 /// What one partition saw of an entity.
@@ -47,6 +50,17 @@ pub(crate) enum Saw {
     Issued(Issue),
     /// The credential was presented by a session, and it is not known here how it was issued.
     Presented,
+    /// Somebody brought it.
+    Brought(Newcomer),
+}
+
+/// Which partitions a note is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum To {
+    /// All that there are.
+    All,
+    /// One.
+    One(u32),
 }
 
 /// How things stand with an entity, for a partition that cannot know.
@@ -61,6 +75,7 @@ pub struct Note {
 enum Known {
     LogIns(Refused),
     Issue(Issue),
+    Brought(Newcomer),
 }
 
 /// A fact or a note that cannot be read.
@@ -79,6 +94,7 @@ impl Fact {
             Entity::Account(hash) => (b'a', hash),
             Entity::Source(hash) => (b's', hash),
             Entity::Credential(hash) => (b'c', hash),
+            Entity::Newcomer(hash) => (b'n', hash),
         };
         let mut key = [kind; 9];
         key[1..].copy_from_slice(&hash.to_be_bytes());
@@ -131,7 +147,10 @@ impl Note {
             (Entity::Credential(key), Known::Issue(issue)) => {
                 shared.credentials.update(key, issue.at, |here| here.learn(issue));
             }
-            (Entity::Account(_) | Entity::Source(_), Known::Issue(_)) | (Entity::Credential(_), Known::LogIns(_)) => {}
+            (Entity::Newcomer(key), Known::Brought(newcomer)) => {
+                shared.newcomers.update(key, self.at, |here| here.learn(newcomer));
+            }
+            (Entity::Account(_) | Entity::Source(_) | Entity::Credential(_) | Entity::Newcomer(_), _) => {}
         }
     }
 }
@@ -141,6 +160,7 @@ impl Note {
 pub struct FactStage {
     log_ins: Table<Entity, LogIns>,
     credentials: Table<Entity, Credential>,
+    newcomers: Table<Entity, Newcomer>,
 }
 
 /// Log-ins on one account, or by one source.
@@ -165,11 +185,15 @@ impl FactStage {
     /// Nothing gathered yet.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self { log_ins: Table::new(b'l', limits.sources), credentials: Table::new(b'c', limits.tokens) }
+        Self {
+            log_ins: Table::new(b'l', limits.sources),
+            credentials: Table::new(b'c', limits.tokens),
+            newcomers: Table::new(b'n', limits.endpoints),
+        }
     }
 
     /// Takes a fact in; returns what is to be told to which partitions.
-    pub fn add(&mut self, fact: &Fact) -> Vec<(u32, Note)> {
+    pub fn add(&mut self, fact: &Fact) -> Vec<(To, Note)> {
         match &fact.saw {
             Saw::LogIn { trial, other } => self.log_ins.update(fact.entity, fact.at, |log_ins| log_ins.add(fact, trial, *other)),
             Saw::Issued(issue) => self.credentials.update(fact.entity, fact.at, |credential| {
@@ -182,12 +206,18 @@ impl FactStage {
                 know(&mut credential.waiting, fact.partition);
                 credential.tell(fact)
             }),
+            // A partition that has not seen it yet is told, too: there it would be news.
+            Saw::Brought(new) => self.newcomers.update(fact.entity, fact.at, |known| {
+                let is_told = known.learn(new.clone()) && known.is_telling();
+                let note = || Note { entity: fact.entity, at: fact.at, known: Known::Brought(known.clone()) };
+                if is_told { vec![(To::All, note())] } else { Vec::new() }
+            }),
         }
     }
 }
 
 impl LogIns {
-    fn add(&mut self, fact: &Fact, trial: &Trial, other: u64) -> Vec<(u32, Note)> {
+    fn add(&mut self, fact: &Fact, trial: &Trial, other: u64) -> Vec<(To, Note)> {
         let whose = Whose::of(fact.entity);
         self.refused.add(trial, other, fact.at, whose);
         let is_new = know(&mut self.partitions, fact.partition);
@@ -199,19 +229,19 @@ impl LogIns {
         let note = || Note { entity: fact.entity, at: fact.at, known: Known::LogIns(self.refused.clone()) };
         if weight >= self.told + GAIN {
             self.told = weight;
-            return self.partitions.iter().map(|partition| (*partition, note())).collect();
+            return self.partitions.iter().map(|partition| (To::One(*partition), note())).collect();
         }
-        if is_new { vec![(fact.partition, note())] } else { Vec::new() }
+        if is_new { vec![(To::One(fact.partition), note())] } else { Vec::new() }
     }
 }
 
 impl Credential {
     /// Tells those who wait, if there is anything to tell.
-    fn tell(&mut self, fact: &Fact) -> Vec<(u32, Note)> {
+    fn tell(&mut self, fact: &Fact) -> Vec<(To, Note)> {
         let Some(issue) = &self.issue else { return Vec::new() };
         let waiting = std::mem::take(&mut self.waiting);
         let note = || Note { entity: fact.entity, at: fact.at, known: Known::Issue(issue.clone()) };
-        waiting.into_iter().filter(|partition| know(&mut self.knowing, *partition)).map(|partition| (partition, note())).collect()
+        waiting.into_iter().filter(|partition| know(&mut self.knowing, *partition)).map(|partition| (To::One(partition), note())).collect()
     }
 }
 

@@ -39,7 +39,7 @@ pub mod volume;
 
 pub use ablation::{Ablation, Step};
 pub use admitted::Admission;
-pub use facts::{BadFact, Fact, FactStage, Note};
+pub use facts::{BadFact, Fact, FactStage, Note, To};
 pub use features::Features;
 pub use history::{History, HistoryLimits};
 pub use learn::{LearnConfig, LearnError, Progress, learn, learn_ablated, learn_with};

@@ -18,6 +18,9 @@ use std::fmt;
 const ORDER: usize = 3;
 /// Most transitions kept of one order; the rarest go.
 const MAX_TRANSITIONS: usize = 200_000;
+/// Callers of an endpoint from which on its cases are enough to say how odd a way there is: fewer have not shown all their ways, however
+/// often they called.
+const CALLERS: usize = 10;
 /// Endpoints of a session remembered, to see which steps were skipped.
 const MAX_VISITED: usize = 32;
 /// Cases that a rule of precedence rests on, at least.
@@ -51,6 +54,8 @@ pub struct Sequence {
     rules: Vec<(u32, Vec<Rule>)>,
     /// Surprisal of a credential that is refused for being out of date, wherever.
     stale: f32,
+    /// Endpoints (low bits of their ids) of fewer callers than 10, with how many they have; sorted.
+    narrow: Vec<(u32, u8)>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -171,6 +176,7 @@ impl Sequence {
         let mut sessions: FxHashMap<u64, Trace> = FxHashMap::default();
         let mut cases: BTreeMap<u32, (f32, FxHashMap<u32, Before>)> = BTreeMap::new();
         let mut latest: FxHashMap<(u64, u32), i64> = FxHashMap::default();
+        let mut callers: BTreeMap<u32, SmallVec<[u64; CALLERS]>> = BTreeMap::new();
         let (mut steps, mut stale) = (0.0f32, 0.0f32);
         for row in rows {
             let status = row.features.status();
@@ -182,6 +188,10 @@ impl Sequence {
             }
             let next = token(row.id, status);
             tokens.insert(next);
+            let units = callers.entry(short(row.id)).or_default();
+            if units.len() < CALLERS && !units.contains(&row.unit) {
+                units.push(row.unit);
+            }
             let context = trace.context_at(now);
             for n in (0..=ORDER).filter(|_| !trace.is_at(next, now)) {
                 let key = context_key(&context, n);
@@ -227,6 +237,7 @@ impl Sequence {
             tokens: tokens.len() as f32,
             rules,
             stale: -((stale + 0.5) / (steps + 1.0)).ln(),
+            narrow: callers.into_iter().filter(|(_, units)| units.len() < CALLERS).map(|(e, units)| (e, units.len() as u8)).collect(),
         }
     }
 
@@ -263,7 +274,10 @@ impl Sequence {
         let trace = &live.session.sequence;
         let (here, alone) = self.surprisal(&trace.context_at(seen.now), token(seen.id, seen.features.status()));
         let most = if is_stale(seen.features) { self.stale } else { f32::INFINITY };
-        (here - alone).clamp(0.0, most)
+        let few = self.narrow.binary_search_by_key(&short(seen.id), |(e, _)| *e).ok().map(|at| f32::from(self.narrow[at].1));
+        // What none of so few callers ever did, the next one does in one of so many cases (Krichevsky and Trofimov).
+        let of_few = few.map_or(f32::INFINITY, |callers| (2.0 * callers + 2.0).ln());
+        (here - alone).clamp(0.0, most.min(of_few))
     }
 
     /// What comes before an endpoint that was reached.

@@ -26,24 +26,23 @@ const ENOUGH_PEERS: usize = 30;
 /// One sliding count: two buckets, the older one weighted by how much of it still counts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 struct Sliding {
-    bucket: i64,
     current: u32,
     previous: u32,
 }
 
 impl Sliding {
-    fn roll(&mut self, now: i64, window: i64) {
-        let bucket = now / window;
-        if bucket != self.bucket {
-            self.previous = if bucket == self.bucket + 1 { self.current } else { 0 };
+    /// Goes on from the time of the latest count to another.
+    fn roll(&mut self, last: i64, now: i64, window: i64) {
+        let buckets = now / window - last / window;
+        if buckets != 0 {
+            self.previous = if buckets == 1 { self.current } else { 0 };
             self.current = 0;
-            self.bucket = bucket;
         }
     }
 
     /// Count in the window that ends now, this request included.
-    fn with_one(mut self, now: i64, window: i64) -> f32 {
-        self.roll(now, window);
+    fn with_one(mut self, last: i64, now: i64, window: i64) -> f32 {
+        self.roll(last, now, window);
         let part = 1.0 - (now % window) as f32 / window as f32;
         self.current as f32 + 1.0 + self.previous as f32 * part
     }
@@ -65,7 +64,7 @@ pub struct Counters {
 impl Counters {
     fn counts(&self, endpoint: u64, now: i64) -> [f32; 3] {
         let slot = self.slots.iter().find(|s| s.endpoint == endpoint).copied().unwrap_or_default();
-        std::array::from_fn(|w| slot.windows[w].with_one(now, WINDOWS[w]))
+        std::array::from_fn(|w| slot.windows[w].with_one(slot.last, now, WINDOWS[w]))
     }
 
     fn add(&mut self, endpoint: u64, now: i64) {
@@ -82,11 +81,11 @@ impl Counters {
             }
         };
         let slot = &mut self.slots[at];
-        slot.last = now;
         for (sliding, window) in slot.windows.iter_mut().zip(WINDOWS) {
-            sliding.roll(now, window);
+            sliding.roll(slot.last, now, window);
             sliding.current += 1;
         }
+        slot.last = now;
     }
 }
 

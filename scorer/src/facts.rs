@@ -4,7 +4,7 @@
 //! in all, so one that is written twice does no harm.
 
 use crate::settings::Settings;
-use engine::{Fact, FactStage, Note, Offset, TopicPartition};
+use engine::{Fact, FactStage, Note, Offset, To, TopicPartition};
 use runtime::format;
 use runtime::log::{Batch, CommitError, Event, Log, LogError, Output, Record, Start, Worker, WorkerSpec, goes_on_at, poll_on, read_on};
 use runtime::shutdown::Shutdown;
@@ -45,7 +45,8 @@ pub fn run_fact_stage(settings: &Settings, log: &Arc<dyn Log>, shutdown: &Shutdo
         number: 0,
         of: 1,
     };
-    let mut desk = Desk { settings, log: &**log, consumer: log.worker(&spec)?, stages: BTreeMap::new() };
+    let partitions = log.partitions(&settings.topics.notes)?;
+    let mut desk = Desk { settings, log: &**log, consumer: log.worker(&spec)?, partitions, stages: BTreeMap::new() };
     while !shutdown.is_cancelled() {
         desk.turn()?;
     }
@@ -57,6 +58,8 @@ struct Desk<'a> {
     settings: &'a Settings,
     log: &'a dyn Log,
     consumer: Box<dyn Worker>,
+    /// Partitions of the traffic, and so of notes.
+    partitions: u32,
     stages: BTreeMap<TopicPartition, FactStage>,
 }
 
@@ -67,8 +70,10 @@ impl Desk<'_> {
         let mut positions: BTreeMap<TopicPartition, Offset> = BTreeMap::new();
         for record in &records {
             let Some(stage) = self.stages.get_mut(&record.at) else { continue };
-            for (partition, note) in gather(stage, record) {
-                outputs.push(self.note(partition, &note)?);
+            for (to, note) in gather(stage, record) {
+                for partition in self.meant(to) {
+                    outputs.push(self.note(partition, &note)?);
+                }
             }
             positions.insert(record.at.clone(), record.offset.next());
         }
@@ -88,6 +93,15 @@ impl Desk<'_> {
             }
             Err(CommitError::Fenced(why)) => Err(FactStageError::Fenced(why)),
             Err(CommitError::Fatal(error)) => Err(error.into()),
+        }
+    }
+
+    /// Partitions that a note is for. One alone knows all there is to know.
+    fn meant(&self, to: To) -> std::ops::Range<u32> {
+        match to {
+            To::One(partition) => partition..partition + 1,
+            To::All if self.partitions > 1 => 0..self.partitions,
+            To::All => 0..0,
         }
     }
 
@@ -141,7 +155,7 @@ impl Desk<'_> {
 }
 
 /// What a record of the topic gives to tell.
-fn gather(stage: &mut FactStage, record: &Record) -> Vec<(u32, Note)> {
+fn gather(stage: &mut FactStage, record: &Record) -> Vec<(To, Note)> {
     let refused = |error: &dyn std::fmt::Display| {
         tracing::warn!(%error, at = %record.at, offset = record.offset.0, "a fact is not taken");
         Vec::new()

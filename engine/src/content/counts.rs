@@ -118,6 +118,11 @@ impl FieldCounts {
         self.n >= 10.0 && self.kinds[ValueKind::Free as usize] > 0.3 * self.n && distinct > 0.5 * self.n
     }
 
+    /// Words and texts, not things that have a form.
+    pub(super) fn is_of_words(&self) -> bool {
+        self.kinds[ValueKind::Free as usize] + self.kinds[ValueKind::Ident as usize] > 0.9 * self.n
+    }
+
     /// Random identifiers, many of them: their letters say nothing, only their form does.
     pub(super) fn is_opaque(&self) -> bool {
         let distinct = self.values.len() as f32 + self.more_values * 0.5;

@@ -4,7 +4,7 @@ use super::charset::Charset;
 use super::counts::{FieldCounts, KINDS};
 use super::ngram::Grams;
 use super::tails::{SCORES, Scores, Tails};
-use super::text::{SCORE_CHARS, length_of, shape_symbols, text_symbols, tokens};
+use super::text::{SCORE_CHARS, char_slot, length_of, shape_symbols, text_symbols, tokens};
 use crate::features::ValueKind;
 use crate::features::sensitive::Sensitive;
 use rustc_hash::FxHashSet;
@@ -19,6 +19,11 @@ const MAX_KNOWN: usize = 512;
 /// Values below which a field is not judged by its own profile alone, and that weigh as much as all values of a kind do.
 const SMALL: f32 = 1_000.0;
 const TRUSTED: f32 = 300.0;
+/// What new words may claim beyond the rarest of a field's values, nats.
+const OF_WORDS: f32 = 2.0;
+/// What stands between words, and the share of values that have it from which on several words are usual.
+const GAPS: [char; 2] = [' ', '-'];
+const SENTENCES: f32 = 0.3;
 /// Values that the pool of free texts counts for beside a field's own.
 const BACK_OFF: f32 = 30.0;
 
@@ -28,6 +33,8 @@ pub(super) struct FieldProfile {
     /// Weighted values learned.
     pub(super) n: f32,
     pub(super) is_free_text: bool,
+    /// Whether values of several words are usual, be they the same ones again and again.
+    has_sentences: bool,
     is_opaque: bool,
     is_password: bool,
     is_numeric: bool,
@@ -95,6 +102,7 @@ impl FieldProfile {
         Self {
             n: counts.n,
             is_free_text,
+            has_sentences: counts.is_of_words() && GAPS.iter().any(|gap| counts.chars[char_slot(*gap)] > SENTENCES * counts.n),
             is_opaque: counts.is_opaque(),
             is_password: counts.is_password,
             is_numeric: counts.kinds[ValueKind::Int as usize] + counts.kinds[ValueKind::Float as usize] > 0.9 * counts.n,
@@ -185,9 +193,16 @@ impl FieldProfile {
         self.tokens.0.contains(&token)
     }
 
-    /// How surprising a value can be at most: less than anything, if it was seen before.
-    pub(super) fn most_surprising(&self, value_hash: u64) -> f32 {
-        self.known.binary_search_by_key(&value_hash, |(v, _)| *v).map_or(f32::INFINITY, |at| self.known[at].1)
+    /// How surprising a value can be at most: less than anything, if it was seen before; and where several
+    /// words are usual, words and numbers without any sign little more than the rarest of so many values.
+    pub(super) fn most_surprising(&self, value: &str, value_hash: u64) -> f32 {
+        match self.known.binary_search_by_key(&value_hash, |(v, _)| *v) {
+            Ok(at) => self.known[at].1,
+            Err(_) if self.has_sentences && !self.is_password && is_of_words(value) && self.unseen_chars(value) == 0 => {
+                (self.n + 1.0).ln() + OF_WORDS
+            }
+            Err(_) => f32::INFINITY,
+        }
     }
 
     /// Fits the tails on scores of held-out values. Fewer than `least`: the profile stays without.
@@ -289,6 +304,11 @@ fn known_values(counts: &FieldCounts) -> Vec<(u64, f32)> {
     known
 }
 
+/// Whether a value is blank, or words and numbers alone, one gap between each two.
+fn is_of_words(value: &str) -> bool {
+    value.trim().is_empty() || value.split(GAPS).all(|word| !word.is_empty() && word.chars().all(char::is_alphanumeric))
+}
+
 fn is_number(kind: ValueKind) -> bool {
     matches!(kind, ValueKind::Int | ValueKind::Float)
 }
@@ -357,6 +377,25 @@ mod tests {
         let [rest, whole, more] = ["gnnrb kdljr", "gnn#rb kdljr", "gnn#rb k!djlr"].map(|value| nats(&profile, value));
         assert!(rest > 10.0 && whole >= rest && whole < rest + 0.5 * profile.chars.new_nats(1), "{rest} {whole}");
         assert!(more >= whole, "{more} {whole}");
+    }
+
+    #[test]
+    fn new_words_claim_little_more_than_the_rarest_of_a_field_of_words_and_what_has_a_form_claims_all() {
+        let searched = searched();
+        let most = |value: &str| searched.most_surprising(value, 1);
+        let least = (2_001f32).ln();
+        for value in ["lost bench", "sandals", " "] {
+            assert!((least..least + 3.0).contains(&most(value)), "{value}: {}", most(value));
+        }
+        for value in ["lost  bench", "lost' or", "501", "lost;bench", "naïve"] {
+            assert_eq!(most(value), f32::INFINITY, "{value}");
+        }
+        let mut counts = FieldCounts::default();
+        for n in 0..2_000 {
+            let value = format!("{n:08}X");
+            counts.add(&Field::of_path(0, &value), &value, 1.0);
+        }
+        assert_eq!(FieldProfile::compile(&counts, None).most_surprising("zebra", 1), f32::INFINITY);
     }
 
     #[test]

@@ -322,11 +322,11 @@ fn replay(without: &[Rooms], rows: &[Row<'_>], signals: &mut [Vec<Signal>]) {
             rooms.score_stateful(seen, live, out);
             rooms.observe(seen, live);
         });
-        for signal in out.iter_mut().filter(|s| s.aspect == Aspect::Unseen) {
-            if at < settled {
-                signal.score = 0.0;
-            } else if let Some(endpoint) = row.endpoint.filter(|e| row.is_sole && !early.contains(e)) {
-                let times = told.entry(endpoint).or_default();
+        if at < settled {
+            out.retain(|signal| signal.aspect != Aspect::Unseen);
+        } else if let Some(endpoint) = row.endpoint.filter(|e| row.is_sole && !early.contains(e)) {
+            let times = told.entry(endpoint).or_default();
+            for signal in out.iter_mut().filter(|s| s.aspect == Aspect::Unseen) {
                 *times += 1;
                 if *times <= NOVELTIES {
                     signal.score = rooms.assets.novelty(row.features);

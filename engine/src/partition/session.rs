@@ -21,6 +21,8 @@ use serde::{Deserialize, Serialize};
 
 /// Facts of one exchange, at most.
 const MOST_FACTS: usize = 16;
+/// Of these about what is new, at most: log-ins and credentials find room, whatever a sender invents beside them.
+const MOST_NEWS: usize = 8;
 
 /// One live session of one API.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -49,6 +51,8 @@ pub struct Session {
     pub breadth: Breadth,
     /// What its network remembers of it.
     pub carried: Carried,
+    /// How often other partitions were told what it brought.
+    pub told: u8,
 }
 
 /// One network source, over all its sessions.
@@ -116,6 +120,15 @@ impl Shared {
         if self.facts.len() < MOST_FACTS {
             self.facts.push(Fact { entity, partition: 0, at, saw });
         }
+    }
+
+    /// Reports what is new to training; whether there was room for it.
+    pub(crate) fn report_news(&mut self, entity: Entity, at: i64, saw: Saw) -> bool {
+        let has_room = self.facts.len() < MOST_NEWS;
+        if has_room {
+            self.report(entity, at, saw);
+        }
+        has_room
     }
 
     /// What was reported since the last call.

@@ -3,32 +3,38 @@
 use super::replay::visit;
 use super::source::{DAY, SHOP, log_in};
 use super::{Call, Judge, assert_blamed, assert_not_blamed, learned};
-use engine::{Effect, Fact, FactStage, Family, Limits, Model, Note, Verdict};
+use engine::{Effect, Fact, FactStage, Family, Limits, Model, Note, To, Verdict};
 use std::sync::Arc;
 
 /// Several partitions, and perhaps a stage that hears of them all.
-struct Several {
+pub(crate) struct Several {
     judges: Vec<Judge>,
     stage: Option<FactStage>,
     notes: usize,
 }
 
 impl Several {
-    fn new(model: &Arc<Model>, partitions: u32, has_stage: bool) -> Self {
+    pub(crate) fn new(model: &Arc<Model>, partitions: u32, has_stage: bool) -> Self {
         let judges = (0..partitions).map(|number| Judge::of_partition(number, model)).collect();
         Self { judges, stage: has_stage.then(|| FactStage::new(Limits::default())), notes: 0 }
     }
 
     /// Judges a call in a partition; facts and notes go the way of the log, as bytes.
-    fn judge(&mut self, partition: usize, call: &Call) -> Verdict {
+    pub(crate) fn judge(&mut self, partition: usize, call: &Call) -> Verdict {
         let judged = self.judges[partition].judged(call);
         for fact in &judged.facts {
             assert_eq!(fact.partition as usize, partition);
             let fact = Fact::from_bytes(&fact.to_bytes().expect("bytes")).expect("a fact");
             for (to, note) in self.stage.as_mut().map(|stage| stage.add(&fact)).unwrap_or_default() {
                 let note = Note::from_bytes(&note.to_bytes().expect("bytes")).expect("a note");
-                self.judges[to as usize].partition.apply(Effect::Note(note));
-                self.notes += 1;
+                let meant = match to {
+                    To::One(partition) => partition as usize..partition as usize + 1,
+                    To::All => 0..self.judges.len(),
+                };
+                for judge in &mut self.judges[meant] {
+                    judge.partition.apply(Effect::Note(note.clone()));
+                    self.notes += 1;
+                }
             }
         }
         judged.verdict

@@ -4,6 +4,7 @@
 
 mod clients;
 mod facts;
+mod first_time;
 mod little;
 mod probe;
 mod public;
@@ -66,6 +67,11 @@ impl Call {
 
     fn header(mut self, name: &'static str, value: &str) -> Self {
         self.headers.push((name, value.to_owned()));
+        self
+    }
+
+    fn of(mut self, subject: &str) -> Self {
+        self.subject = Some(subject.to_owned());
         self
     }
 

@@ -38,6 +38,30 @@ fn a_first_step_that_never_came_first_in_some_hundred_sessions_is_told_and_no_al
     assert_eq!(verdict.label, Label::Benign, "{verdict:#?}");
 }
 
+/// A program of one of `partners` partners: it asks for stock all day, and for prices at night.
+fn program(partner: usize, at: i64, path: &str) -> Call {
+    Call::new(at, &format!("partner{partner}"), "GET", path).from(&format!("198.51.{partner}.7"), "sync/2.1")
+}
+
+#[test]
+fn a_step_that_none_of_few_callers_ever_took_is_less_odd_than_one_that_none_of_many_did() {
+    let p = |partners: usize| {
+        let rounds = (0..2_400usize).map(|n| (n % partners, n as i64 * 20_000));
+        let calls: Vec<Call> = rounds
+            .flat_map(|(partner, at)| {
+                let path = if at < 10_000_000 { "/prices" } else { "/stock" };
+                [program(partner, at, path), program(partner, at + 4_000, "/orders")]
+            })
+            .collect();
+        let mut judge = Judge::new(&learned(&calls));
+        let now = 60_000_000;
+        let verdicts = [(0, "/stock"), (3_000, "/prices")].map(|(wait, path)| judge.judge(&program(1, now + wait, path)));
+        verdicts[1].reasons.iter().filter(|r| r.observed.starts_with("this step")).map(|r| r.p).fold(1.0, f64::min)
+    };
+    let (few, many) = (p(3), p(60));
+    assert!(few > 0.01 && many < 1e-3, "{few} {many}");
+}
+
 /// A visit that puts something into the cart before it pays.
 fn purchase(n: usize, at: i64) -> [Call; 3] {
     let call = |step: i64, method, path| {

@@ -202,6 +202,11 @@ impl Visit {
                 let renew: Intent = if self.client.bearer.is_some() { account::refresh } else { account::log_in };
                 self.plan.push_front(Step::new(80, renew));
             }
+            // Whose account is locked goes on as a guest.
+            423 => {
+                self.client.user = None;
+                self.tries = 0;
+            }
             401 if was_refresh => self.plan.push_front(Step::new(4_000, account::log_in)),
             429 => self.plan.push_front(retry(31_000)),
             500 | 503 | 504 => {

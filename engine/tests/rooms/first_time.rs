@@ -1,0 +1,76 @@
+//! What succeeds for the first time: forgotten endpoints, and what people do seldom.
+
+use super::facts::Several;
+use super::{Call, Judge, learned, p_of};
+use engine::{Family, Model};
+use std::sync::{Arc, LazyLock};
+
+const LATER: i64 = 50_000_000;
+const PATHS: [&str; 6] = ["/shop/products", "/shop/cart", "/shop/me", "/shop/orders", "/shop/messages", "/shop/wishes"];
+const OFFICE: &str = "198.51.100.20";
+
+fn call(at: i64, who: usize, method: &'static str, path: &str) -> Call {
+    Call::new(at, &format!("s{who}-{}", at / 3_600_000), method, path)
+        .from(&format!("203.0.{}.9", who % 200), "shop-app (Android)")
+        .header("authorization", "Bearer abc")
+        .of(&format!("customer{who}"))
+}
+
+/// Somebody of the staff, all behind one address.
+fn staff(at: i64, who: usize, method: &'static str, path: &str) -> Call {
+    let call = call(at, who, method, path).from(OFFICE, "Mozilla/5.0 (Windows NT 10.0)").of(&format!("clerk{who}"));
+    Call { session: format!("clerk{who}-{}", at / 3_600_000), ..call }
+}
+
+/// A day of 150 customers and four clerks. Ten customers could not cancel an order, one asked for an archive in vain.
+static SHOP: LazyLock<Arc<Model>> = LazyLock::new(|| {
+    let mut calls: Vec<Call> =
+        (0..6_000).map(|n| call(n * 5_000, n as usize % 150, "GET", PATHS[n as usize / 150 % PATHS.len()])).collect();
+    calls.extend((0..600).map(|n| staff(n * 50_000 + 3, n as usize % 4, "GET", ["/admin/users", "/admin/reviews"][n as usize / 4 % 2])));
+    let refused = |n: i64, who, path: &str| call(n * 2_000_000 + 7, who, "POST", path).answered(409, r#"{"error":"too late"}"#);
+    calls.extend((0..10).map(|n| refused(n, n as usize * 7, "/shop/cancellation")));
+    calls.extend((0..10).map(|n| refused(n, 11, "/shop/archive")));
+    calls.sort_by_key(|call| call.at);
+    learned(&calls)
+});
+
+fn p(call: &Call) -> f64 {
+    p_of(&Judge::new(&SHOP).judge(call), Family::ImproperAsset)
+}
+
+#[test]
+fn what_several_were_refused_for_what_they_asked_is_there_and_what_one_was_refused_is_not_known() {
+    assert!(p(&call(LATER, 20, "POST", "/shop/cancellation")) > 0.5);
+    assert!(p(&call(LATER, 20, "POST", "/shop/archive")) < 1e-3);
+}
+
+#[test]
+fn a_new_function_is_less_odd_for_those_who_are_at_home_there() {
+    let [clerk, customer] = [staff(LATER, 2, "DELETE", "/admin/reviews"), call(LATER, 20, "DELETE", "/admin/reviews")].map(|c| p(&c));
+    assert!(customer < 1e-4 && clerk > 3.0 * customer, "{clerk} {customer}");
+    // A customer is no more at home at what all call than anybody.
+    let [known, unknown] = [20, 999].map(|who| p(&call(LATER, who, "GET", "/shop/archive/all")));
+    assert!((known / unknown - 1.0).abs() < 0.01, "{known} {unknown}");
+}
+
+#[test]
+fn what_a_release_brings_is_told_twice_in_all_partitions_together() {
+    let told = |has_stage: bool| {
+        let mut several = Several::new(&SHOP, 6, has_stage);
+        let verdicts = (0..36).map(|n| several.judge(n % 6, &call(LATER + n as i64 * 1_000, n + 3, "GET", "/shop/loyalty")));
+        verdicts.filter(|verdict| p_of(verdict, Family::ImproperAsset) < 1e-3).count()
+    };
+    assert_eq!((told(false), told(true)), (12, 2));
+}
+
+#[test]
+fn who_invents_fields_without_end_makes_few_facts() {
+    let mut judge = Judge::new(&SHOP);
+    let facts = |judge: &mut Judge, n: i64| {
+        let fields: Vec<String> = (0..40).map(|k| format!("\"f{n}x{k}\":1")).collect();
+        let call = Call { session: "inventor".to_owned(), ..call(LATER + n * 100, 20, "POST", "/shop/cancellation") };
+        judge.judged(&call.sends(&format!("{{{}}}", fields.join(",")))).facts.len()
+    };
+    let made: Vec<usize> = (0..50).map(|n| facts(&mut judge, n)).collect();
+    assert!(made.iter().all(|n| *n <= 8) && made.iter().sum::<usize>() <= 32, "{made:?}");
+}
