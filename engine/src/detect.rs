@@ -169,7 +169,7 @@ impl Aspect {
         match self {
             Self::Client => 6.0,
             Self::Members => 10.0,
-            Self::Step => 10f64.min(score + RARE_STEP),
+            Self::Step | Self::Foreseen => 10f64.min(score + RARE_STEP),
             Self::Foreign => score + RARE_OBJECT,
             Self::Values => score,
             Self::Count | Self::Amount | Self::Takeover => score + RARE_EVENT,

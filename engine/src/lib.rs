@@ -45,6 +45,6 @@ pub use history::{History, HistoryLimits};
 pub use learn::{LearnConfig, LearnError, Progress, learn, learn_ablated, learn_with};
 pub use model::{Model, ModelError};
 pub use partition::{
-    ClientIp, Effect, Incident, IncidentLife, Incoming, Judged, Limits, Partition, RecordPosition, StateEntry, StateError,
+    ClientIp, Effect, Incident, IncidentLife, Incoming, Judged, Limits, Partition, RecordPosition, STATE_FORMAT, StateEntry, StateError,
 };
 pub use record::*;

@@ -68,6 +68,8 @@ pub(crate) struct Lane {
     notes: Offset,
     /// Effects taken since the mark.
     effects: Vec<EffectKey>,
+    /// Keys of the state that go with the next checkpoint.
+    buried: Vec<Bytes>,
     /// When the last checkpoint was, by the settings' clock; `None`: there is none yet.
     checkpointed_ms: Option<i64>,
     is_changed: bool,
@@ -90,6 +92,7 @@ impl Lane {
             stages: None,
             notes: Offset(0),
             effects: Vec::new(),
+            buried: Vec::new(),
             checkpointed_ms: None,
             is_changed: false,
             active_ms: (settings.clock)(),
@@ -104,6 +107,11 @@ impl Lane {
         self.stages = mark.stages;
         self.notes = mark.notes;
         self.checkpointed_ms = Some((settings.clock)());
+    }
+
+    /// Lets keys of the state go with the next checkpoint.
+    pub(crate) fn bury(&mut self, keys: Vec<Bytes>) {
+        self.buried = keys;
     }
 
     /// The version that the state refers to.
@@ -264,6 +272,8 @@ impl Lane {
         if !self.is_changed {
             return Ok(());
         }
+        // First, for what is written anew may have the same key.
+        work.outputs.extend(self.buried.drain(..).map(|key| self.writer.tombstone(key)));
         work.outputs.extend(self.partition.checkpoint().into_iter().map(|entry| self.writer.entry(entry)));
         let mark = Mark { next: self.next, model: self.model.clone(), stages: self.stages.clone(), notes: self.notes };
         work.outputs.push(self.writer.mark(&mark)?);

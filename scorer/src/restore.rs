@@ -117,7 +117,12 @@ impl ReadingState {
     fn rebuild(mut self: Box<Self>, log: &dyn Log, settings: &Settings, published: &Published) -> Result<Step, WorkerError> {
         let oldest = log.bounds(&self.at)?.0;
         let mut lane = Lane::new(settings, self.at.clone());
-        lane.next = oldest;
+        let (is_others, keys) = self.saved.give_up();
+        lane.next = if is_others { self.to } else { oldest };
+        lane.bury(keys);
+        if is_others {
+            tracing::warn!(partition = %lane.at, next = lane.next.0, "another version of Weir has left the state: sessions begin anew");
+        }
         if let Some(mark) = self.saved.mark.take() {
             lane.stand_at(mark, settings);
         }

@@ -10,18 +10,23 @@
 //!
 //! A checkpoint writes the entries that changed, the mark, and tombstones for the effects that it now contains, in one transaction. So the
 //! entries always fit the mark, and an effect that is there is one that the mark does not contain.
+//!
+//! What an entry holds changes from version to version. Each record says in which format it is; where another version has left the mark,
+//! its state is given up, and the partition begins anew where it was committed.
 
 use bytes::Bytes;
-use engine::{ApiName, Note, Offset, Stage, StateEntry};
+use engine::{ApiName, Note, Offset, STATE_FORMAT, Stage, StateEntry};
 use runtime::format::{self, UnknownFormat};
 use runtime::log::{Output, Record};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 const ENTRY: u8 = b'e';
 const MARK: &[u8] = b"m";
 const EFFECT: u8 = b'x';
+/// Header that says in which format a record of the state is.
+const HEADER: &str = "weir-state";
 
 /// A model version, and the pointer that made it active.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -136,13 +141,18 @@ impl StateWriter {
         self.record(key.to_bytes(), None)
     }
 
-    fn record(&self, key: Vec<u8>, value: Option<Vec<u8>>) -> Output {
+    /// The end of whatever stands under a key.
+    pub(crate) fn tombstone(&self, key: Bytes) -> Output {
+        self.record(key, None)
+    }
+
+    fn record(&self, key: impl Into<Bytes>, value: Option<Vec<u8>>) -> Output {
         Output {
             topic: Arc::clone(&self.topic),
             partition: Some(self.partition),
             key: Some(key.into()),
             value: value.map(Bytes::from),
-            headers: vec![format::header()],
+            headers: vec![format::header(), (HEADER, STATE_FORMAT.to_string().into())],
         }
     }
 }
@@ -158,15 +168,33 @@ pub(crate) struct Saved {
     pub(crate) mark: Option<Mark>,
     pub(crate) effects: BTreeMap<EffectKey, Taken>,
     entries: BTreeMap<Bytes, Bytes>,
+    /// Keys of what another version wrote, of all sorts.
+    foreign: BTreeSet<Bytes>,
+}
+
+/// Whether a record is in the format of this version.
+fn is_ours(record: &Record) -> bool {
+    let format = record.header(HEADER).and_then(|value| std::str::from_utf8(value).ok());
+    format.and_then(|text| text.parse().ok()) == Some(STATE_FORMAT)
 }
 
 impl Saved {
     /// Takes the next record of the partition.
     pub(crate) fn take(&mut self, record: Record) -> Result<(), BadState> {
         format::check(&record)?;
+        let is_ours = is_ours(&record);
         let Some(key) = record.key else { return Ok(()) };
         let bad = |why: String| BadState::Record { key: key.escape_ascii().to_string(), why };
+        self.foreign.remove(&key);
         match (key.first(), record.value) {
+            (first, Some(_)) if !is_ours => {
+                match first {
+                    Some(&ENTRY) => drop(self.entries.remove(&key[1..])),
+                    Some(&EFFECT) => drop(EffectKey::from_bytes(&key[1..]).and_then(|at| self.effects.remove(&at))),
+                    _ => self.mark = None,
+                }
+                self.foreign.insert(key);
+            }
             (Some(&ENTRY), Some(value)) => drop(self.entries.insert(key.slice(1..), value)),
             (Some(&ENTRY), None) => drop(self.entries.remove(&key[1..])),
             (Some(&EFFECT), value) => {
@@ -180,6 +208,19 @@ impl Saved {
             (_, _) => return Err(bad("its key says nothing known".to_owned())),
         }
         Ok(())
+    }
+
+    /// Gives up what this version cannot take back: what others wrote, and all of it where another version has left the mark. Returns whether
+    /// that is so, and the keys that are to go.
+    pub(crate) fn give_up(&mut self) -> (bool, Vec<Bytes>) {
+        let is_others = self.foreign.contains(MARK);
+        let mut keys: Vec<Bytes> = std::mem::take(&mut self.foreign).into_iter().collect();
+        if is_others {
+            let entries = std::mem::take(&mut self.entries).into_keys();
+            keys.extend(entries.map(|key| [&[ENTRY], &key[..]].concat().into()));
+            keys.extend(std::mem::take(&mut self.effects).into_keys().map(|key| key.to_bytes().into()));
+        }
+        (is_others, keys)
     }
 
     /// The engine's entries, leaving none behind.
@@ -202,7 +243,7 @@ mod tests {
                 timestamp_ms: 0,
                 key: output.key,
                 value: output.value,
-                headers: Vec::new(),
+                headers: output.headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
             };
             saved.take(record).unwrap();
         }
@@ -244,13 +285,48 @@ mod tests {
             timestamp_ms: 0,
             key: Some(MARK.into()),
             value: Some(postcard::to_stdvec(&Mark::default()).unwrap().into()),
-            headers: vec![("weir-format".to_owned(), format.into())],
+            headers: vec![
+                ("weir-format".to_owned(), format.into()),
+                ("weir-state".to_owned(), STATE_FORMAT.to_string().into_bytes().into()),
+            ],
         };
         let mut saved = Saved::default();
         saved.take(mark(b"0")).unwrap();
         saved.take(mark(b"1")).unwrap();
         assert!(saved.mark.is_some());
         assert!(matches!(saved.take(mark(b"2")), Err(BadState::Format(_))));
+    }
+
+    /// The same as another version would have written it.
+    fn of_another(mut output: Output) -> Output {
+        output.headers.retain(|(name, _)| *name != HEADER);
+        output
+    }
+
+    #[test]
+    fn the_state_of_another_version_is_given_up_and_what_is_left_of_one_besides() {
+        let w = writer();
+        let entry = |key: &[u8]| w.entry(StateEntry { key: key.to_vec(), value: Some(b"v".to_vec()) });
+        let effect = EffectKey { offset: Offset(9), number: 0 };
+        let mark = || w.mark(&Mark { next: Offset(12), ..Mark::default() }).unwrap();
+        let keys = |saved: &mut Saved| {
+            let (is_others, mut keys) = saved.give_up();
+            keys.sort();
+            (is_others, keys.iter().map(|key| key.to_vec()).collect::<Vec<_>>())
+        };
+
+        let mut theirs =
+            read(vec![mark(), entry(b"a"), w.effect(effect, &Taken::Tick(5)).unwrap(), of_another(entry(b"b")), of_another(mark())]);
+        assert_eq!(keys(&mut theirs), (true, vec![b"ea".to_vec(), b"eb".to_vec(), b"m".to_vec(), effect.to_bytes()]));
+        assert!(theirs.mark.is_none() && theirs.effects.is_empty() && theirs.entries().next().is_none());
+
+        let mut ours = read(vec![of_another(mark()), of_another(entry(b"a")), of_another(entry(b"b")), mark(), entry(b"a")]);
+        assert_eq!(keys(&mut ours), (false, vec![b"eb".to_vec()]));
+        assert!(ours.mark.is_some());
+        assert_eq!(ours.entries().count(), 1);
+
+        let gone = w.tombstone(Bytes::from_static(b"eb"));
+        assert_eq!(keys(&mut read(vec![of_another(entry(b"b")), gone])), (false, Vec::new()));
     }
 
     #[test]

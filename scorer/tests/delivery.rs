@@ -182,6 +182,34 @@ fn a_restore_reads_the_state_and_what_came_since_the_checkpoint_and_says_so() {
 }
 
 #[test]
+fn a_scorer_gives_up_the_state_of_another_version_and_judges_on() {
+    let mut bench = Bench::new(CALM);
+    bench.publish("v1", 1);
+    bench.start();
+    bench.send(&traffic().judged[..400]);
+    bench.stop();
+    // The same state, as another version would have left it: without the header that says its format, and in bytes that nobody can read.
+    let left: Vec<Output> = bench.all(&bench.settings.topics.state).into_values().flatten().filter_map(unreadable).collect();
+    bench.log.producer(None).unwrap().append(left).unwrap();
+    let committed: Vec<_> = (0..PARTITIONS).map(|n| bench.committed(n)).collect();
+    bench.start();
+    bench.send(&traffic().judged[400..600]);
+    bench.stop();
+    let judged: usize = bench.verdicts().values().map(Vec::len).sum();
+    assert_eq!(judged, 600);
+    assert!((0..PARTITIONS).all(|n| bench.committed(n) > committed[n as usize]));
+    for records in bench.all(&bench.settings.topics.state).into_values() {
+        let newest: BTreeMap<_, _> = records.into_iter().map(|record| (record.key.clone(), record)).collect();
+        assert!(newest.values().all(|record| record.value.is_none() || record.header("weir-state").is_some()));
+    }
+}
+
+fn unreadable(record: Record) -> Option<Output> {
+    let value = record.value.map(|_| bytes::Bytes::from_static(b"\xff\xff\xff"));
+    Some(Output { topic: record.at.topic, partition: Some(record.at.partition), key: Some(record.key?), value, headers: Vec::new() })
+}
+
+#[test]
 fn an_older_pointer_does_not_turn_the_model_back() {
     let mut bench = Bench::new(CALM);
     bench.publish("v2", 9);

@@ -182,6 +182,8 @@ const SESSION_EXPIRES: i64 = 6 * 3_600_000;
 const LATE: i64 = 600_000;
 /// An event time may be this far ahead of its append time, milliseconds.
 const AHEAD: i64 = 5_000;
+/// Version of what checkpoints hold: it rises with every change of a type that stands in a table.
+pub const STATE_FORMAT: u32 = 2;
 /// Key of the checkpoint entry that holds everything that is no table.
 const META: &[u8] = b"m";
 
