@@ -109,7 +109,7 @@ impl Content {
             return Some((nats, basis.level()));
         }
         let tails = profile.tails()?;
-        let most = profile.most_surprising(&valued.value, valued.field.value_hash);
+        let most = profile.most_surprising(&valued.value, valued.field.kind, valued.field.value_hash);
         if most <= so_far {
             return Some((most, basis.level()));
         }

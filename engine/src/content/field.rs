@@ -19,7 +19,7 @@ const MAX_KNOWN: usize = 512;
 /// Values below which a field is not judged by its own profile alone, and that weigh as much as all values of a kind do.
 const SMALL: f32 = 1_000.0;
 const TRUSTED: f32 = 300.0;
-/// What new words may claim beyond the rarest of a field's values, nats.
+/// What new words and addresses may claim beyond the rarest of a field's values, nats.
 const OF_WORDS: f32 = 2.0;
 /// What stands between words, and the share of values that have it from which on several words are usual.
 const GAPS: [char; 2] = [' ', '-'];
@@ -193,14 +193,14 @@ impl FieldProfile {
         self.tokens.0.contains(&token)
     }
 
-    /// How surprising a value can be at most: less than anything, if it was seen before; and where several
-    /// words are usual, words and numbers without any sign little more than the rarest of so many values.
-    pub(super) fn most_surprising(&self, value: &str, value_hash: u64) -> f32 {
+    /// How surprising a value can be at most: less than anything, if it was seen before. Where several words are usual, words and numbers
+    /// without any sign claim little more than the rarest of so many values, and so does a mail address among mail addresses.
+    pub(super) fn most_surprising(&self, value: &str, kind: ValueKind, value_hash: u64) -> f32 {
+        let is_usual = || self.has_sentences && !self.is_password && is_of_words(value);
+        let is_mail = || kind == ValueKind::Email && self.main_kind == kind;
         match self.known.binary_search_by_key(&value_hash, |(v, _)| *v) {
             Ok(at) => self.known[at].1,
-            Err(_) if self.has_sentences && !self.is_password && is_of_words(value) && self.unseen_chars(value) == 0 => {
-                (self.n + 1.0).ln() + OF_WORDS
-            }
+            Err(_) if (is_usual() || is_mail()) && self.unseen_chars(value) == 0 => (self.n + 1.0).ln() + OF_WORDS,
             Err(_) => f32::INFINITY,
         }
     }
@@ -382,7 +382,7 @@ mod tests {
     #[test]
     fn new_words_claim_little_more_than_the_rarest_of_a_field_of_words_and_what_has_a_form_claims_all() {
         let searched = searched();
-        let most = |value: &str| searched.most_surprising(value, 1);
+        let most = |value: &str| searched.most_surprising(value, ValueKind::of(value), 1);
         let least = (2_001f32).ln();
         for value in ["lost bench", "sandals", " "] {
             assert!((least..least + 3.0).contains(&most(value)), "{value}: {}", most(value));
@@ -392,10 +392,19 @@ mod tests {
         }
         let mut counts = FieldCounts::default();
         for n in 0..2_000 {
+            let value = format!("anna.moore{n}@mail.example");
+            counts.add(&Field::of_path(0, &value), &value, 1.0);
+        }
+        let mail = FieldProfile::compile(&counts, None);
+        let most = |value: &str| mail.most_surprising(value, ValueKind::of(value), 1);
+        assert!(most("moore77@mail.example") < least + 3.0);
+        assert!(most("moore77@mail@example").is_infinite() && most("moore").is_infinite() && most("moore'--@mail.example").is_infinite());
+        let mut counts = FieldCounts::default();
+        for n in 0..2_000 {
             let value = format!("{n:08}X");
             counts.add(&Field::of_path(0, &value), &value, 1.0);
         }
-        assert_eq!(FieldProfile::compile(&counts, None).most_surprising("zebra", 1), f32::INFINITY);
+        assert_eq!(FieldProfile::compile(&counts, None).most_surprising("zebra", ValueKind::Ident, 1), f32::INFINITY);
     }
 
     #[test]

@@ -77,7 +77,7 @@ pub(crate) fn learn(rows: &[Row<'_>], endpoints: usize, networks_known: bool) ->
                     other_kind: judge.other_kind(&v.field),
                     bet,
                     question: v.question(false),
-                    at_most: profile.most_surprising(&v.value, v.field.value_hash),
+                    at_most: profile.most_surprising(&v.value, v.field.kind, v.field.value_hash),
                     of_kind,
                 });
             }
@@ -125,7 +125,7 @@ fn remember(content: &mut Content, counted: &Counted, rows: &[Row<'_>], scratch:
             }
             if let Some(tails) = profile.tails() {
                 let nats = tails.nats_of(&profile.scores(&v.value, v.field.kind, content.pool(), scratch));
-                known.insert(v.field.value_hash, nats.min(profile.most_surprising(&v.value, v.field.value_hash)));
+                known.insert(v.field.value_hash, nats.min(profile.most_surprising(&v.value, v.field.kind, v.field.value_hash)));
             }
         }
     }
