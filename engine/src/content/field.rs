@@ -197,7 +197,7 @@ impl FieldProfile {
     /// without any sign claim little more than the rarest of so many values, and so does a mail address among mail addresses.
     pub(super) fn most_surprising(&self, value: &str, kind: ValueKind, value_hash: u64) -> f32 {
         let is_usual = || self.has_sentences && !self.is_password && is_of_words(value);
-        let is_mail = || kind == ValueKind::Email && self.main_kind == kind;
+        let is_mail = || kind == ValueKind::Email && self.main_kind == kind && is_plain_mail(value);
         match self.known.binary_search_by_key(&value_hash, |(v, _)| *v) {
             Ok(at) => self.known[at].1,
             Err(_) if (is_usual() || is_mail()) && self.unseen_chars(value) == 0 => (self.n + 1.0).ln() + OF_WORDS,
@@ -309,6 +309,11 @@ fn is_of_words(value: &str) -> bool {
     value.trim().is_empty() || value.split(GAPS).all(|word| !word.is_empty() && word.chars().all(char::is_alphanumeric))
 }
 
+/// Whether a mail address has no sign that code needs, though some addresses may have it ("o'neill@mail.example").
+fn is_plain_mail(value: &str) -> bool {
+    !value.contains("--") && value.chars().all(|c| c.is_alphanumeric() || ".@_+-".contains(c))
+}
+
 fn is_number(kind: ValueKind) -> bool {
     matches!(kind, ValueKind::Int | ValueKind::Float)
 }
@@ -392,13 +397,14 @@ mod tests {
         }
         let mut counts = FieldCounts::default();
         for n in 0..2_000 {
-            let value = format!("anna.moore{n}@mail.example");
+            let value = format!("anna{}moore{n}@mail-box.example", if n % 10 == 0 { "'" } else { "-" });
             counts.add(&Field::of_path(0, &value), &value, 1.0);
         }
         let mail = FieldProfile::compile(&counts, None);
         let most = |value: &str| mail.most_surprising(value, ValueKind::of(value), 1);
         assert!(most("moore77@mail.example") < least + 3.0);
-        assert!(most("moore77@mail@example").is_infinite() && most("moore").is_infinite() && most("moore'--@mail.example").is_infinite());
+        assert!(most("moore77@mail@example").is_infinite() && most("moore").is_infinite() && most("moore'@mail.example").is_infinite());
+        assert!(most("moore--@mail.example").is_infinite());
         let mut counts = FieldCounts::default();
         for n in 0..2_000 {
             let value = format!("{n:08}X");
