@@ -52,12 +52,11 @@ fn blamed(has_stage: bool, abort_every: u64) -> usize {
     for account in 0..ROUNDS {
         let all = BORNE * PARTITIONS as usize;
         let attempts: Vec<_> = (0..all - 1).map(|n| attempt(account, n, n as u32 % PARTITIONS)).collect();
-        let before = bench.effects(last) - bench.notes(last);
         bench.send(&attempts);
         if has_stage {
             bench.facts_are_gathered();
             // Notes are taken with the next record after they have come.
-            while bench.effects(last) < before + bench.notes(last) {
+            while bench.notes_taken(last) < bench.notes(last) {
                 bench.send(&[others.next().expect("a note comes while other traffic lasts")]);
             }
         }

@@ -258,11 +258,14 @@ impl Bench {
         }
     }
 
-    /// Effects that a partition has taken and no checkpoint contains.
-    pub(crate) fn effects(&self, partition: u32) -> usize {
+    /// Notes that a partition has taken and no checkpoint contains.
+    pub(crate) fn notes_taken(&self, partition: u32) -> usize {
+        /// A note is the fourth of the effects that the state tells apart.
+        const NOTE: u8 = 3;
         let state = self.all(&self.settings.topics.state);
-        let is_effect = |record: &&Record| record.key.as_deref().is_some_and(|key| key.starts_with(b"x")) && record.value.is_some();
-        state.get(&partition).map_or(0, |records| records.iter().filter(is_effect).count())
+        let is_effect = |record: &&Record| record.key.as_deref().is_some_and(|key| key.starts_with(b"x"));
+        let is_note = |record: &&Record| record.value.as_deref().is_some_and(|value| value.first() == Some(&NOTE));
+        state.get(&partition).map_or(0, |records| records.iter().filter(is_effect).filter(is_note).count())
     }
 
     /// Notes for a partition.
