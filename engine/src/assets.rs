@@ -112,14 +112,14 @@ impl Assets {
             for (bit, count) in habits.leaks.iter_mut().enumerate() {
                 *count += u32::from(row.features.response.leaks.0 >> bit & 1);
             }
-            if let Some(subject) = row.features.subject.filter(|_| row.features.status() < 400) {
-                let words = row.route.variables.first().map_or(usize::MAX, |first| usize::from(*first));
-                for area in areas(row.features).take(words).chain([EVERYWHERE]) {
-                    callers.entry(area).or_default().insert(subject.0 as u64);
-                }
-            }
             if row.features.status() < 400 {
                 assets.successes += 1;
+                if let Some(subject) = row.features.subject {
+                    let words = row.route.variables.first().map_or(usize::MAX, |first| usize::from(*first));
+                    for area in areas(row.features).take(words).chain([EVERYWHERE]) {
+                        callers.entry(area).or_default().insert(subject.0 as u64);
+                    }
+                }
                 if let Some(version) = version_of(row.features) {
                     *versions.entry(hash(row.features.host.as_bytes())).or_default().entry(version).or_default() += 1;
                 }
@@ -355,7 +355,6 @@ fn regulars(callers: &FxHashMap<u64, FxHashSet<u64>>) -> Vec<u64> {
     let narrow = callers.iter().filter(|(_, subjects)| (subjects.len() as f32) < NARROW * all as f32);
     let mut regulars: Vec<u64> = narrow.flat_map(|(area, subjects)| subjects.iter().map(|subject| regular(*area, *subject))).collect();
     regulars.sort_unstable();
-    regulars.dedup();
     regulars.truncate(MAX_REGULARS);
     regulars
 }

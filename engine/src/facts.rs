@@ -209,8 +209,8 @@ impl FactStage {
             // A partition that has not seen it yet is told, too: there it would be news.
             Saw::Brought(new) => self.newcomers.update(fact.entity, fact.at, |known| {
                 let is_told = known.learn(new.clone()) && known.is_telling();
-                let note = || Note { entity: fact.entity, at: fact.at, known: Known::Brought(known.clone()) };
-                if is_told { vec![(To::All, note())] } else { Vec::new() }
+                let note = || (To::All, Note { entity: fact.entity, at: fact.at, known: Known::Brought(known.clone()) });
+                is_told.then(note).into_iter().collect()
             }),
         }
     }

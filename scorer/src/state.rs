@@ -191,7 +191,8 @@ impl Saved {
                 match first {
                     Some(&ENTRY) => drop(self.entries.remove(&key[1..])),
                     Some(&EFFECT) => drop(EffectKey::from_bytes(&key[1..]).and_then(|at| self.effects.remove(&at))),
-                    _ => self.mark = None,
+                    _ if key == MARK => self.mark = None,
+                    _ => {}
                 }
                 self.foreign.insert(key);
             }
