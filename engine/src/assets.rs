@@ -21,6 +21,9 @@ const VERSIONED: usize = 3;
 /// Share of endpoints called without a credential from which on that says nothing.
 const OPEN: f32 = 0.98;
 
+/// Share of an endpoint's callers without a credential from which on one more says nothing.
+const GUESTS: f32 = 0.02;
+
 /// What an endpoint that never succeeded claims beyond how seldom that is, nats: as good as nothing.
 const LEAST: f32 = 0.05;
 /// Words at the beginning of a path that say where it belongs, at most.
@@ -42,6 +45,7 @@ pub struct Assets {
     endpoints: Vec<Habits>,
     /// All successful requests.
     successes: u64,
+    callers: Callers,
     /// By hash of host: the version in its paths that most of its successes are to.
     versions: Vec<(u64, u32)>,
     /// First segments of endpoints that succeeded, as [`place_of`] has them; ascending.
@@ -81,6 +85,18 @@ impl Traits {
     }
 }
 
+/// Callers who succeeded with a credential, and without; who did both counts twice.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+struct Callers([u32; 2]);
+
+impl Callers {
+    /// Share without (Krichevsky and Trofimov).
+    fn guests(self) -> f32 {
+        let [known, guests] = self.0.map(|n| n as f32);
+        (guests + 0.5) / (known + guests + 1.0)
+    }
+}
+
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Habits {
     /// Successes, and how many of them brought a credential.
@@ -89,6 +105,7 @@ struct Habits {
     /// Requests, and how many were answered with each sign of a talkative server.
     requests: u32,
     leaks: [u32; 8],
+    callers: Callers,
     first_seen: Option<i64>,
     /// The only caller that it ever had.
     sole: Option<Sole>,
@@ -103,6 +120,7 @@ impl Assets {
         let mut live: BTreeMap<EndpointIndex, (&Features, u32)> = BTreeMap::new();
         let mut answered = Answered::default();
         let mut callers: FxHashMap<u64, FxHashSet<u64>> = FxHashMap::default();
+        let mut units: [FxHashSet<(EndpointIndex, u64)>; 2] = Default::default();
         for row in rows {
             answered.note(row);
             let Some(endpoint) = row.route.endpoint else { continue };
@@ -125,10 +143,19 @@ impl Assets {
                 }
                 live.entry(endpoint).or_insert((row.features, 0)).1 += u32::from(has_password(row.features));
                 habits.successes += 1;
-                habits.with_credential += u32::from(row.features.credential != Credential::None);
+                let is_guest = row.features.credential == Credential::None;
+                habits.with_credential += u32::from(!is_guest);
+                units[usize::from(is_guest)].insert((endpoint, row.unit));
                 habits.first_seen = habits.first_seen.into_iter().chain(row.features.time).min();
             }
         }
+        let mut everywhere = [FxHashSet::default(), FxHashSet::default()];
+        for (is_guest, (endpoint, unit)) in units.iter().enumerate().flat_map(|(at, units)| units.iter().map(move |u| (at, *u))) {
+            let EndpointIndex(at) = endpoint;
+            assets.endpoints[at as usize].callers.0[is_guest] += 1;
+            everywhere[is_guest].insert(unit);
+        }
+        assets.callers = Callers(everywhere.map(|units| units.len() as u32));
         assets.regulars = regulars(&callers);
         assets.answered = answered.several();
         let most = |counts: BTreeMap<u32, u64>| counts.into_iter().max_by_key(|(_, n)| *n).map(|(version, _)| version);
@@ -205,9 +232,7 @@ impl Assets {
             let score = if self.is_live(seen) || self.is_release(seen, live) { 0.0 } else { self.novelty(features) };
             out.push(Signal { aspect: Aspect::Unseen, score, level: Level::Own, bet: hash(features.path.as_bytes()) });
             if let Some(habits) = self.habits(seen.route.endpoint).filter(|h| h.successes >= SUPPORT) {
-                let without = habits.successes - habits.with_credential;
-                let rate = (f64::from(without) + 0.5) / (f64::from(habits.successes) + 1.0);
-                let score = if features.credential == Credential::None && rate < 0.02 { -rate.ln() as f32 } else { 0.0 };
+                let score = if features.credential == Credential::None { self.closedness(habits) } else { 0.0 };
                 out.push(Signal { aspect: Aspect::Unauthenticated, score, level: Level::Own, bet: 1 });
             }
         }
@@ -218,6 +243,13 @@ impl Assets {
                 .fold(0.0, f32::max);
             out.push(Signal { aspect: Aspect::Leak, score, level: Level::Own, bet: u64::from(features.response.leaks.0) });
         }
+    }
+
+    /// How odd it is that an endpoint answers a caller without a credential, nats: by its callers, not by how often each of them called;
+    /// or by all callers, where nearly nobody is without.
+    fn closedness(&self, habits: &Habits) -> f32 {
+        let rate = habits.callers.guests().min(self.callers.guests());
+        if rate < GUESTS { -rate.ln() } else { 0.0 }
     }
 
     /// Whether a path is of an older version of the API than the one that is in use.

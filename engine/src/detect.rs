@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// What a step, and an object of somebody else's, may be rarer than the score alone says, nats.
 const RARE_STEP: f64 = 2.0;
-/// The same of counts, amounts and changes of client, nats.
+/// The same of counts, amounts, changes of client, and of what is left out: a credential, a step before. Nats.
 const RARE_EVENT: f64 = 3.0;
 const RARE_OBJECT: f64 = 5.0;
 
@@ -161,8 +161,9 @@ impl Aspect {
 
     /// The largest −ln p that an answer with a score may have by itself: new versions and devices come every day, whatever was seen
     /// before. A step's score is a likelihood ratio, of which at least x nats come in e^−x of all cases at most (Markov's inequality):
-    /// how rarely any step is odd at an endpoint adds little to that. So it is with a count and an amount, whose score is by their own
-    /// tails, and with a session that changes its client, by the sessions that did. How often callers reached what is not theirs rests on
+    /// how rarely any step is odd at an endpoint adds little to that. So it is with a value; with a count and an amount, whose score is by
+    /// their own tails; with a session that changes its client, by the sessions that did; and with what is left out, by the callers and
+    /// the cases that did not. How often callers reached what is not theirs rests on
     /// the cases of one parameter, however rare it is elsewhere.
     #[must_use]
     pub fn at_most(self, score: f64) -> f64 {
@@ -172,7 +173,7 @@ impl Aspect {
             Self::Step | Self::Foreseen => 10f64.min(score + RARE_STEP),
             Self::Foreign => score + RARE_OBJECT,
             Self::Values => score,
-            Self::Count | Self::Amount | Self::Takeover => score + RARE_EVENT,
+            Self::Unauthenticated | Self::Skipped | Self::Count | Self::Amount | Self::Takeover => score + RARE_EVENT,
             _ => f64::INFINITY,
         }
     }

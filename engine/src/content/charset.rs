@@ -7,8 +7,11 @@ use serde::{Deserialize, Serialize};
 /// Strange letters of other languages (in free text any number), and signs, that a value may be explained without.
 const MAX_LETTERS: usize = 6;
 const MAX_SIGNS: usize = 3;
-/// What further letters of another language cost in free text, nats at most: who writes a sentence in it uses many.
+/// What further letters of another language cost in free text, nats at most: who writes a sentence in it uses many. A sign within a number
+/// costs as much.
 const FURTHER: f32 = 3.0;
+/// What stands within numbers, dates and times.
+const NUMERIC: [char; 5] = ['/', '.', ',', ':', '-'];
 /// Share of a field's values below which a sign is rare.
 const RARE: f32 = 0.03;
 
@@ -59,7 +62,8 @@ impl Charset {
     /// A value without the few characters that are not in the set, and what it costs to have them, nats: one strange sign makes every
     /// score odd that looks at its neighbours, and people type one now and then. Signs are let pass in free text alone, there also one that
     /// the field hardly ever had, within a word ("r&b"); letters of other languages anywhere: names have them, and who has one has others
-    /// (in free text whole sentences, with that language's signs); and spaces anywhere ("anna at mail.example"). `None`: not such a value.
+    /// (in free text whole sentences, with that language's signs); what numbers are written with costs little between digits ("3/4"), in
+    /// free text; and spaces may be anywhere ("anna at mail.example"). `None`: not such a value.
     pub(super) fn plain(&self, value: &str, is_free: bool, is_password: bool) -> Option<(String, f32)> {
         if value.chars().all(|c| holds(&self.usual, c)) {
             return None;
@@ -67,12 +71,14 @@ impl Charset {
         let mut plain = String::with_capacity(value.len());
         let mut met = [0u64; 4];
         let (mut letters, mut signs, mut spaces) = (0usize, 0usize, 0usize);
-        let (mut letters_again, mut signs_again) = (0usize, 0usize);
-        let mut is_after_word = false;
+        let (mut letters_again, mut signs_again, mut numeric) = (0usize, 0usize, 0f32);
+        let mut before = ' ';
         let mut rest = value.chars();
         while let Some(c) = rest.next() {
-            let is_in_word = is_after_word && rest.clone().next().is_some_and(char::is_alphanumeric);
-            is_after_word = c.is_alphanumeric();
+            let after = rest.clone().next().unwrap_or(' ');
+            let is_in_word = before.is_alphanumeric() && after.is_alphanumeric();
+            let is_in_number = before.is_ascii_digit() && after.is_ascii_digit() && NUMERIC.contains(&c);
+            before = c;
             let is_rare = is_free && is_in_word && !holds(&self.usual, c);
             let slot = char_slot(c);
             let bit = 1 << (slot % 64);
@@ -85,6 +91,7 @@ impl Charset {
             let is_foreign = if is_free { is_of_a_language(c) } else { c.is_alphabetic() && !c.is_ascii() };
             match (c, is_again) {
                 (' ', false) => spaces = 1,
+                (_, false) if is_free && is_in_number => numeric = FURTHER,
                 (_, false) if is_foreign => letters += 1,
                 (_, true) if is_foreign => letters_again += 1,
                 (_, false) => signs += 1,
@@ -92,11 +99,11 @@ impl Charset {
             }
         }
         let (max_letters, max_signs, most) = if is_free { (usize::MAX, MAX_SIGNS, FURTHER) } else { (MAX_LETTERS, 0, f32::INFINITY) };
-        if signs + letters + spaces == 0 || letters > max_letters || signs > max_signs {
+        if (signs + letters + spaces == 0 && numeric == 0.0) || letters > max_letters || signs > max_signs {
             return None;
         }
         let further = ((letters.max(1) - 1 + letters_again) as f32).min(most);
-        Some((plain, self.new_nats(signs + spaces + letters.min(1)) + further + signs_again as f32))
+        Some((plain, self.new_nats(signs + spaces + letters.min(1)) + further + signs_again as f32 + numeric))
     }
 }
 

@@ -377,6 +377,20 @@ mod tests {
     }
 
     #[test]
+    fn a_sign_within_a_number_costs_less_than_elsewhere_in_text() {
+        let mut counts = FieldCounts::default();
+        for n in 0..2_000 {
+            let value = format!("{} jeans {}", ["blue", "black"][n % 2], 25 + n % 20);
+            counts.add(&Field::of_path(0, &value), &value, 1.0);
+        }
+        let chars = FieldProfile::compile(&counts, None).chars;
+        let cost = |value: &str, is_free| chars.plain(value, is_free, false).map(|(plain, nats)| (plain, nats < 4.0));
+        assert_eq!(cost("blue 3/4 jeans", true), Some(("blue 34 jeans".to_owned(), true)));
+        assert_eq!(cost("blue 34/ jeans", true), Some(("blue 34 jeans".to_owned(), false)));
+        assert_eq!(cost("3/4", false), None);
+    }
+
+    #[test]
     fn strange_signs_and_an_odd_rest_are_no_independent_oddities() {
         let profile = searched();
         let [rest, whole, more] = ["gnnrb kdljr", "gnn#rb kdljr", "gnn#rb k!djlr"].map(|value| nats(&profile, value));

@@ -115,7 +115,10 @@ pub fn scan(text: &str) -> Sensitive {
         match bytes[at] {
             b'0'..=b'9' if at == 0 || !bytes[at - 1].is_ascii_alphanumeric() => {
                 let end = digits_end(bytes, at);
-                digits(&bytes[at..end], at > 0 && bytes[at - 1] == b'+', &mut found);
+                // Digits that letters follow are part of a longer name: of a hash, of a UUID.
+                if !bytes.get(end).is_some_and(u8::is_ascii_alphanumeric) {
+                    digits(&bytes[at..end], at > 0 && bytes[at - 1] == b'+', &mut found);
+                }
                 at = end.max(at + 1);
                 continue;
             }
@@ -297,6 +300,8 @@ mod tests {
         let kinds = |text| scan(text).iter().collect::<Vec<_>>();
         assert_eq!(kinds("card 4111 1111 1111 1111 ok"), [SensitiveKind::Card]);
         assert_eq!(kinds("order 4111 1111 1111 1112"), []);
+        assert_eq!(kinds("t=1767655891,v1=4111111111111111c8"), []);
+        assert_eq!(kinds("/orders/4111-1111-1111-1111a"), []);
         assert_eq!(kinds("DE89 3704 0044 0532 0130 00"), [SensitiveKind::Iban]);
         assert_eq!(kinds("GB29NWBK60161331926818 x"), []);
         assert_eq!(kinds("GB29NWBK60161331926819"), [SensitiveKind::Iban]);

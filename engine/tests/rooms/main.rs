@@ -15,6 +15,7 @@ mod sole;
 mod source;
 mod steps;
 mod trial;
+mod volume;
 
 use engine::{
     Effect, Exchange, Family, Features, History, HistoryLimits, Judged, LearnConfig, Limits, Model, Offset, Partition, RecordPosition,
