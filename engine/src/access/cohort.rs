@@ -126,8 +126,8 @@ impl Cohorts {
             return None;
         }
         let endpoint = short(seen.id);
-        // Who is refused has asked all the same.
-        if aspect == Aspect::Role && matches!(features.status(), 401 | 403) {
+        // Who is refused has asked all the same; 401 is for who is not known.
+        if aspect == Aspect::Role && features.status() == 403 {
             return self.role(endpoint, live);
         }
         if features.succeeded() == Some(false) {
