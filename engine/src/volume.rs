@@ -1,5 +1,5 @@
-//! `volume`: how often one session calls an endpoint in 10 seconds, a minute and ten minutes — against the endpoint's own history
-//! and against everybody who calls it now, so that a crowd raises the bar by itself.
+//! `volume`: how often one session calls an endpoint in 10 seconds, a minute and ten minutes — against the endpoint's own history, at the
+//! pace of those who call it now, so that a crowd raises the bar by itself.
 
 use crate::calibrate::Tail;
 use crate::detect::{Aspect, Class, Explanation, Level, Seen, Signal};
@@ -167,8 +167,19 @@ impl Volume {
 
     /// The window that surprises most: (nats, window, count).
     fn worst(&self, tails: &[Tail; 3], counts: [f32; 3]) -> (f32, usize) {
-        let nats = |w: usize| tails[w].p(f64::from(measure(counts[w]))).nats() as f32;
+        let nats = |w: usize| tails[w].p(f64::from(measure(counts[w], w))).nats() as f32;
         (0..3).map(|w| (nats(w), w)).max_by(|a, b| a.0.total_cmp(&b.0)).unwrap_or((0.0, 0))
+    }
+
+    /// How many times as fast as ever those go who call the endpoint now, at least 1: by the 90 % quantiles of calls in a minute.
+    fn pace(&self, seen: &Seen<'_>, live: &Live<'_>) -> f32 {
+        let mut peers = live.shared.crowds.read(&seen.id.0, |crowd| crowd.others(live.key, seen.now)).unwrap_or_default();
+        if peers.len() < ENOUGH_PEERS {
+            return 1.0;
+        }
+        peers.sort_unstable_by(f32::total_cmp);
+        let ([_, usual, _], _) = seen.endpoint.and_then(|e| self.levels.get(e.0 as usize)).copied().unwrap_or_default();
+        (at_quantile(&peers, 0.9) / usual.max(1.0)).max(1.0)
     }
 
     /// Answers [`Aspect::Count`]; at an endpoint that is little known by what sessions do at others of its class. A path that leads nowhere
@@ -181,12 +192,8 @@ impl Volume {
         let counts = live.session.volume.counts(seen.id.0, seen.now);
         let (mut nats, _) = self.worst(tails, counts);
         if nats > 3.0 {
-            let peers = live.shared.crowds.read(&seen.id.0, |crowd| crowd.others(live.key, seen.now)).unwrap_or_default();
-            if peers.len() >= ENOUGH_PEERS
-                && let Some(tail) = Tail::fit(peers.iter().map(|c| measure(*c)).collect(), 1)
-            {
-                nats = nats.min(tail.p(f64::from(measure(counts[1]))).nats() as f32);
-            }
+            let pace = self.pace(seen, live);
+            nats = self.worst(tails, counts.map(|c| c / pace)).0;
         }
         out.push(Signal { aspect: Aspect::Count, score: nats, level, bet: 3 });
     }
@@ -209,7 +216,7 @@ impl Volume {
     pub fn explain(&self, seen: &Seen<'_>, live: &Live<'_>) -> Option<Explanation> {
         let (tails, _) = self.tails(seen)?;
         let counts = live.session.volume.counts(seen.id.0, seen.now);
-        let (_, window) = self.worst(tails, counts);
+        let (_, window) = self.worst(tails, counts.map(|c| c / self.pace(seen, live)));
         let (levels, sessions) = seen.endpoint.and_then(|e| self.levels.get(e.0 as usize)).copied().unwrap_or_default();
         let peers = live.shared.crowds.read(&seen.id.0, |crowd| crowd.others(live.key, seen.now).len()).unwrap_or(0);
         Some(Explanation {
@@ -235,21 +242,26 @@ fn opens_account(seen: &Seen<'_>) -> bool {
     seen.class == Class::Authentication || seen.features.segments().any(|s| s.to_ascii_lowercase().contains("password"))
 }
 
-/// A count as tails are fitted to it. Most people turn a page or two and a few turn forty: counts fall off much slower than exponentially,
-/// and a tail on the bulk of their roots says of one session in two hundred that it is one in two hundred thousand. Of fourth roots it is
-/// about right there, and still far off from those who call hundreds of times.
-fn measure(count: f32) -> f32 {
-    2.0 * count.sqrt().sqrt()
+/// A count in a window as tails are fitted to it: its root, beyond the bulk, is about exponential in ten seconds, in which nobody turns many
+/// pages. Over longer windows most people turn a page or two and a few turn forty: such a tail would say of one session in two hundred that
+/// it is one in two hundred thousand. Of fourth roots it is about right there, and still far off from those who call hundreds of times. The
+/// factors keep the scales of people's counts above the least that a tail may have.
+fn measure(count: f32, window: usize) -> f32 {
+    let root = count.sqrt();
+    if window == 0 { 1.25 * root } else { 2.0 * root.sqrt() }
 }
 
 fn fit(sample: &[Most]) -> Option<[Tail; 3]> {
-    let tail = |w: usize| Tail::fit_of_callers(&sample.iter().map(|(unit, s)| (*unit, measure(s[w]))).collect::<Vec<_>>(), SUPPORT);
+    let tail = |w: usize| Tail::fit_of_callers(&sample.iter().map(|(unit, s)| (*unit, measure(s[w], w))).collect::<Vec<_>>(), SUPPORT);
     Some([tail(0)?, tail(1)?, tail(2)?])
 }
 
 fn levels(sample: &[Most]) -> [f32; 3] {
     let mut minute: Vec<f32> = sample.iter().map(|(_, s)| s[1]).collect();
     minute.sort_unstable_by(f32::total_cmp);
-    let at = |q: f64| minute.get((q * minute.len().saturating_sub(1) as f64) as usize).copied().unwrap_or(0.0);
-    [at(0.5), at(0.9), at(0.99)]
+    [0.5, 0.9, 0.99].map(|q| at_quantile(&minute, q))
+}
+
+fn at_quantile(sorted: &[f32], q: f64) -> f32 {
+    sorted.get((q * sorted.len().saturating_sub(1) as f64) as usize).copied().unwrap_or(0.0)
 }
