@@ -68,11 +68,11 @@ pub enum Aspect {
 }
 
 impl Aspect {
-    /// Whether it is about what a caller does and nearly nobody ever does: where one or two of many did it while a model was learned, they
-    /// may have been attackers.
+    /// Whether it is about what a caller does, or leaves out, and nearly nobody ever does: where one or two of many did it while a model was
+    /// learned, they may have been attackers.
     pub(crate) fn is_deed(self) -> bool {
-        use Aspect::{Foreign, Function, Leak, Repeat, Role};
-        matches!(self, Leak | Foreign | Function | Role | Repeat)
+        use Aspect::{Foreign, Function, Leak, Repeat, Role, Skipped};
+        matches!(self, Leak | Foreign | Function | Role | Repeat | Skipped)
     }
 
     /// All, in the order of their slots.
@@ -163,8 +163,8 @@ impl Aspect {
     /// before. A step's score is a likelihood ratio, of which at least x nats come in e^−x of all cases at most (Markov's inequality):
     /// how rarely any step is odd at an endpoint adds little to that. So it is with a value; with a count and an amount, whose score is by
     /// their own tails; with a session that changes its client, by the sessions that did; and with what is left out, by the callers and
-    /// the cases that did not. How often callers reached what is not theirs rests on
-    /// the cases of one parameter, however rare it is elsewhere.
+    /// the cases that did not. How often callers reached what is not theirs rests on the cases of one parameter, however rare it is
+    /// elsewhere.
     #[must_use]
     pub fn at_most(self, score: f64) -> f64 {
         match self {
