@@ -45,7 +45,8 @@ pub struct Assets {
     endpoints: Vec<Habits>,
     /// All successful requests.
     successes: u64,
-    callers: Callers,
+    /// Places (as [`place_of`] has them) where somebody without a credential succeeded, ascending.
+    open: Vec<u64>,
     /// By hash of host: the version in its paths that most of its successes are to.
     versions: Vec<(u64, u32)>,
     /// First segments of endpoints that succeeded, as [`place_of`] has them; ascending.
@@ -85,18 +86,6 @@ impl Traits {
     }
 }
 
-/// Callers who succeeded with a credential, and without; who did both counts twice.
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
-struct Callers([u32; 2]);
-
-impl Callers {
-    /// Share without (Krichevsky and Trofimov).
-    fn guests(self) -> f32 {
-        let [known, guests] = self.0.map(|n| n as f32);
-        (guests + 0.5) / (known + guests + 1.0)
-    }
-}
-
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Habits {
     /// Successes, and how many of them brought a credential.
@@ -105,7 +94,9 @@ struct Habits {
     /// Requests, and how many were answered with each sign of a talkative server.
     requests: u32,
     leaks: [u32; 8],
-    callers: Callers,
+    /// Callers who succeeded, and how many of them did without a credential.
+    callers: u32,
+    guests: u32,
     first_seen: Option<i64>,
     /// The only caller that it ever had.
     sole: Option<Sole>,
@@ -120,7 +111,8 @@ impl Assets {
         let mut live: BTreeMap<EndpointIndex, (&Features, u32)> = BTreeMap::new();
         let mut answered = Answered::default();
         let mut callers: FxHashMap<u64, FxHashSet<u64>> = FxHashMap::default();
-        let mut units: [FxHashSet<(EndpointIndex, u64)>; 2] = Default::default();
+        let mut units: FxHashMap<(EndpointIndex, u64), bool> = FxHashMap::default();
+        let mut open: FxHashSet<u64> = FxHashSet::default();
         for row in rows {
             answered.note(row);
             let Some(endpoint) = row.route.endpoint else { continue };
@@ -145,17 +137,19 @@ impl Assets {
                 habits.successes += 1;
                 let is_guest = row.features.credential == Credential::None;
                 habits.with_credential += u32::from(!is_guest);
-                units[usize::from(is_guest)].insert((endpoint, row.unit));
+                *units.entry((endpoint, row.unit)).or_default() |= is_guest;
+                if is_guest {
+                    open.insert(place_of(row.features));
+                }
                 habits.first_seen = habits.first_seen.into_iter().chain(row.features.time).min();
             }
         }
-        let mut everywhere = [FxHashSet::default(), FxHashSet::default()];
-        for (is_guest, (endpoint, unit)) in units.iter().enumerate().flat_map(|(at, units)| units.iter().map(move |u| (at, *u))) {
-            let EndpointIndex(at) = endpoint;
-            assets.endpoints[at as usize].callers.0[is_guest] += 1;
-            everywhere[is_guest].insert(unit);
+        for ((EndpointIndex(at), _), was_guest) in units {
+            assets.endpoints[at as usize].callers += 1;
+            assets.endpoints[at as usize].guests += u32::from(was_guest);
         }
-        assets.callers = Callers(everywhere.map(|units| units.len() as u32));
+        assets.open = open.into_iter().collect();
+        assets.open.sort_unstable();
         assets.regulars = regulars(&callers);
         assets.answered = answered.several();
         let most = |counts: BTreeMap<u32, u64>| counts.into_iter().max_by_key(|(_, n)| *n).map(|(version, _)| version);
@@ -232,7 +226,7 @@ impl Assets {
             let score = if self.is_live(seen) || self.is_release(seen, live) { 0.0 } else { self.novelty(features) };
             out.push(Signal { aspect: Aspect::Unseen, score, level: Level::Own, bet: hash(features.path.as_bytes()) });
             if let Some(habits) = self.habits(seen.route.endpoint).filter(|h| h.successes >= SUPPORT) {
-                let score = if features.credential == Credential::None { self.closedness(habits) } else { 0.0 };
+                let score = if features.credential == Credential::None { self.closedness(features, habits) } else { 0.0 };
                 out.push(Signal { aspect: Aspect::Unauthenticated, score, level: Level::Own, bet: 1 });
             }
         }
@@ -245,10 +239,11 @@ impl Assets {
         }
     }
 
-    /// How odd it is that an endpoint answers a caller without a credential, nats: by its callers, not by how often each of them called;
-    /// or by all callers, where nearly nobody is without.
-    fn closedness(&self, habits: &Habits) -> f32 {
-        let rate = habits.callers.guests().min(self.callers.guests());
+    /// How odd it is that an endpoint answers a caller without a credential, nats: where nobody without one ever got anything, by its
+    /// requests; among endpoints that are open to all, by its callers, for who has a credential brings it every time.
+    fn closedness(&self, features: &Features, habits: &Habits) -> f32 {
+        let is_closed_place = self.open.binary_search(&place_of(features)).is_err();
+        let rate = if is_closed_place { share(0, habits.successes) } else { share(habits.guests, habits.callers) };
         if rate < GUESTS { -rate.ln() } else { 0.0 }
     }
 
@@ -311,7 +306,10 @@ impl Assets {
                         Some(_) => format!("answered {} without a credential", features.status()),
                         None => "a request without a credential".to_owned(),
                     },
-                    expected: format!("a credential, as in {} of {} successful requests", habits.with_credential, habits.successes),
+                    expected: format!(
+                        "a credential, as in {} of {} successful requests of {} callers",
+                        habits.with_credential, habits.successes, habits.callers
+                    ),
                     support: u64::from(habits.successes),
                 })
             }
@@ -335,6 +333,11 @@ impl Assets {
     pub fn first_seen(&self, endpoint: EndpointIndex) -> Option<i64> {
         self.habits(Some(endpoint)).and_then(|h| h.first_seen)
     }
+}
+
+/// Share of callers, or requests, without a credential (Krichevsky and Trofimov).
+fn share(guests: u32, of: u32) -> f32 {
+    (guests as f32 + 0.5) / (of as f32 + 1.0)
 }
 
 /// Paths that never succeeded, by whom they were tried.

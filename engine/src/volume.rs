@@ -22,6 +22,8 @@ const SUPPORT: usize = 50;
 /// Peers of the moment kept of one endpoint, and needed to ask them.
 const PEERS: usize = 64;
 const ENOUGH_PEERS: usize = 30;
+/// How many times as fast as ever a crowd can be: many programs at once are none.
+const MAX_PACE: f32 = 2.0;
 
 /// One sliding count: two buckets, the older one weighted by how much of it still counts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -171,7 +173,7 @@ impl Volume {
         (0..3).map(|w| (nats(w), w)).max_by(|a, b| a.0.total_cmp(&b.0)).unwrap_or((0.0, 0))
     }
 
-    /// How many times as fast as ever those go who call the endpoint now, at least 1: by the 90 % quantiles of calls in a minute.
+    /// How many times as fast as ever those go who call the endpoint now, 1 to 2: by the 90 % quantiles of calls in a minute.
     fn pace(&self, seen: &Seen<'_>, live: &Live<'_>) -> f32 {
         let mut peers = live.shared.crowds.read(&seen.id.0, |crowd| crowd.others(live.key, seen.now)).unwrap_or_default();
         if peers.len() < ENOUGH_PEERS {
@@ -179,7 +181,7 @@ impl Volume {
         }
         peers.sort_unstable_by(f32::total_cmp);
         let ([_, usual, _], _) = seen.endpoint.and_then(|e| self.levels.get(e.0 as usize)).copied().unwrap_or_default();
-        (at_quantile(&peers, 0.9) / usual.max(1.0)).max(1.0)
+        (at_quantile(&peers, 0.9) / usual.max(1.0)).clamp(1.0, MAX_PACE)
     }
 
     /// Answers [`Aspect::Count`]; at an endpoint that is little known by what sessions do at others of its class. A path that leads nowhere
@@ -216,7 +218,8 @@ impl Volume {
     pub fn explain(&self, seen: &Seen<'_>, live: &Live<'_>) -> Option<Explanation> {
         let (tails, _) = self.tails(seen)?;
         let counts = live.session.volume.counts(seen.id.0, seen.now);
-        let (_, window) = self.worst(tails, counts.map(|c| c / self.pace(seen, live)));
+        let pace = self.pace(seen, live);
+        let (_, window) = self.worst(tails, counts.map(|c| c / pace));
         let (levels, sessions) = seen.endpoint.and_then(|e| self.levels.get(e.0 as usize)).copied().unwrap_or_default();
         let peers = live.shared.crowds.read(&seen.id.0, |crowd| crowd.others(live.key, seen.now).len()).unwrap_or(0);
         Some(Explanation {

@@ -82,16 +82,17 @@ fn guest(at: i64, who: usize, path: &str) -> Call {
 }
 
 #[test]
-fn without_a_credential_an_endpoint_is_as_odd_as_its_callers_are_many_and_not_as_their_calls_are() {
-    // Customers look at sizes, so many of 150 and always as often; fifty guests do not.
-    let p = |callers: usize| {
+fn without_a_credential_an_open_place_is_as_odd_as_its_callers_are_many_and_a_closed_one_as_its_calls_are() {
+    // Customers look at sizes, so many of 150 and always as often; fifty guests read news.
+    let p = |callers: usize, sizes: &str| {
         let mut calls: Vec<Call> = (0..4_000).map(|n| call(n * 7_000, n as usize % 150, "GET", PATHS[n as usize / 150 % 6])).collect();
-        calls.extend((0..2_000).map(|n| call(n * 14_000 + 1, n as usize % callers, "GET", "/sizes")));
-        calls.extend((0..2_000).map(|n| guest(n * 14_000 + 2, n as usize % 50 + 150, "/news")));
+        calls.extend((0..2_000).map(|n| call(n * 14_000 + 1, n as usize % callers, "GET", sizes)));
+        calls.extend((0..2_000).map(|n| guest(n * 14_000 + 2, n as usize % 50 + 150, "/help/news")));
         calls.sort_by_key(|call| call.at);
-        let verdict = Judge::new(&learned(&calls)).judge(&guest(LATER, 999, "/sizes"));
+        let verdict = Judge::new(&learned(&calls)).judge(&guest(LATER, 999, sizes));
         verdict.reasons.iter().find(|r| r.observed.ends_with("without a credential")).map_or(1.0, |r| r.p)
     };
-    let (few, many) = (p(30), p(150));
+    let (few, many) = (p(30, "/help/sizes"), p(150, "/help/sizes"));
     assert!(many < 1e-3 && few > 3.0 * many, "{few} {many}");
+    assert!(p(6, "/staff/sizes") < many, "{many}");
 }

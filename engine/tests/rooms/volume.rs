@@ -51,3 +51,12 @@ fn a_crowd_that_is_ten_times_as_large_and_twice_as_fast_is_benign_and_one_who_is
     let first = odd.first().map(|call| call.at - fast);
     assert!(first.is_some_and(|ms| ms <= 10_000), "{first:?}");
 }
+
+#[test]
+fn many_programs_at_once_are_no_crowd_that_hides_each_of_them() {
+    let mut calls: Vec<Call> = (0..60).flat_map(|n| pages(&format!("bot{n}"), 300_000_000 + n as i64 * 50, 200, 250)).collect();
+    calls.sort_by_key(|call| call.at);
+    let mut judge = Judge::new(&CATALOGUE);
+    let told = calls.iter().filter(|call| judge.judge(call).label == Label::Anomalous).count();
+    assert!(told * 2 > calls.len(), "{told} of {}", calls.len());
+}
