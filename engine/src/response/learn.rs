@@ -76,7 +76,6 @@ impl<'h> Collected<'h> {
         Profile {
             n: self.with_body,
             amounts: amounts(&self.answers.iter().map(|(_, m)| *m).collect::<Vec<_>>(), OWN),
-            shared: std::array::from_fn(|at| shared(&self.answers, at)),
             page,
             by_page: by_page.into_iter().filter_map(|(size, sample)| Some((size, amounts(&sample, PAGES)?))).collect(),
             kinds: members.iter().fold(Sensitive::default(), |all, (_, kinds)| all.union(*kinds)),
@@ -123,18 +122,6 @@ fn amount(sample: &[(u64, f32)], least: usize) -> Option<Amount> {
     let at = |q: f32| sorted.get((q * sorted.len().saturating_sub(1) as f32) as usize).copied().unwrap_or(0.0).exp_m1();
     let levels = [at(0.5), at(0.9), at(0.99)];
     Some(Amount { tail: Tail::fit_of_callers(sample, least)?, levels })
-}
-
-/// How much the caller who was given second most was given at once, of one measure; 0 where there is none.
-fn shared(answers: &[(&Features, Measured)], at: usize) -> f32 {
-    let mut most: FxHashMap<u64, f32> = FxHashMap::default();
-    for (unit, amount) in answers.iter().filter_map(|(_, (unit, measured))| Some((*unit, measured[at]?))) {
-        let known = most.entry(unit).or_default();
-        *known = known.max(amount);
-    }
-    let mut most: Vec<f32> = most.into_values().collect();
-    most.sort_unstable_by(|a, b| b.total_cmp(a));
-    most.get(1).copied().unwrap_or(0.0)
 }
 
 /// The field that says how many records are wanted: answers keep to it, and often exhaust it.

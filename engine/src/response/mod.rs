@@ -63,8 +63,6 @@ pub struct Responses {
 struct Profile {
     n: u32,
     amounts: Option<Amounts>,
-    /// How much at least two callers were given, as [`measure`] has it: no excess, also where answers are too few for a baseline.
-    shared: [f32; MEASURES],
     /// The request field that says how many records are wanted, and amounts by its size (power of two), sorted.
     page: Option<u64>,
     by_page: Vec<(u8, Amounts)>,
@@ -165,12 +163,8 @@ impl Responses {
             }
         };
         let key = key_of(seen.id, seen.features.status());
-        let shared = self.profile(seen).map(|profile| profile.shared);
         for at in 0..MEASURES {
             let (Some(amount), Some(x)) = (&amounts[at], measured[at]) else { continue };
-            if level == Level::Parent && shared.is_some_and(|shared| x <= shared[at]) {
-                continue;
-            }
             let mut nats = amount.tail.p(f64::from(x)).nats() as f32;
             if nats > ASK_PEERS {
                 let now = live.shared.answers.read(&key, |recent| recent.surprisal(live.key, at, x));
