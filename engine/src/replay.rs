@@ -3,10 +3,10 @@
 use crate::detect::{Aspect, Explanation, Level, Seen, Signal};
 use crate::features::hash::mix;
 use crate::features::{Features, Field, Place, ValueKind};
-use crate::learn::Row;
+use crate::learn::{Breadth, Row};
 use crate::links::Origin;
 use crate::partition::Live;
-use crate::record::{EndpointId, Family};
+use crate::record::{EndpointId, Family, NetworkId};
 use crate::time::rfc3339;
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
@@ -176,6 +176,11 @@ impl Replay {
         self.unique.binary_search_by_key(&key, |(k, _)| *k).ok().map(|at| self.unique[at].1)
     }
 
+    /// Whether what a request repeats, if anything, is what nobody repeats but one or two who took it from others.
+    pub(crate) fn are_of_few(&self, row: &Row<'_>) -> bool {
+        row.features.fields.iter().filter_map(|field| self.unique(row.id, field)).all(|unique| unique.repeats == 0)
+    }
+
     /// The repeat that surprises most, and whether there was anything to repeat.
     fn repeat<'s>(&self, seen: &Seen<'s>, live: &Live<'_>) -> (bool, Option<Repeat<'s>>) {
         let mut looked = false;
@@ -270,10 +275,27 @@ fn name(features: &Features, field: &Field) -> String {
     features.name(field).chars().take(64).map(|c| if c.is_control() { '·' } else { c }).collect()
 }
 
+/// Counts of one field.
+#[derive(Debug, Default)]
+struct Tried {
+    counts: Unique,
+    /// Session and network that sent each value first, and when.
+    first: FxHashMap<u64, (u64, Option<NetworkId>, i64)>,
+    /// Repeats of what was sent from another network before, and by whom.
+    elsewhere: u32,
+    by: Breadth,
+}
+
+impl Tried {
+    /// What only one or two took from others repeats as little as before: they may have been attackers.
+    fn counted(&self) -> Unique {
+        let elsewhere = if self.by.is_enough() { self.elsewhere } else { 0 };
+        Unique { values: self.counts.values + elsewhere, repeats: self.counts.repeats + elsewhere }
+    }
+}
+
 /// Fields whose values never repeat, network retries left out.
 fn unique_fields<'r>(rows: impl Iterator<Item = &'r Row<'r>>) -> Vec<(u64, Unique)> {
-    /// Counts of one field, and who sent each value when.
-    type Tried = (Unique, FxHashMap<u64, (u64, i64)>);
     let mut tried: FxHashMap<u64, Option<Tried>> = FxHashMap::default();
     for row in rows {
         let now = row.features.time.unwrap_or(0);
@@ -284,24 +306,32 @@ fn unique_fields<'r>(rows: impl Iterator<Item = &'r Row<'r>>) -> Vec<(u64, Uniqu
                 continue;
             }
             let slot = tried.entry(key).or_insert_with(|| Some(Tried::default()));
-            let Some((counts, values)) = slot else { continue };
-            match values.get(&field.value_hash) {
-                Some((session, at)) if *session == caller && now.saturating_sub(*at) <= RETRY => continue,
-                Some(_) => counts.repeats += 1,
-                None if values.len() < MAX_VALUES => {
-                    values.insert(field.value_hash, (caller, now));
+            let Some(known) = slot else { continue };
+            match known.first.get(&field.value_hash) {
+                Some((session, _, at)) if *session == caller && now.saturating_sub(*at) <= RETRY => continue,
+                Some((_, first, _)) if first.zip(row.network).is_some_and(|(first, now)| first != now) => {
+                    known.elsewhere += 1;
+                    known.by.note(row.unit, row.network);
+                }
+                Some(_) => {
+                    known.counts.values += 1;
+                    known.counts.repeats += 1;
+                }
+                None if known.first.len() < MAX_VALUES => {
+                    known.first.insert(field.value_hash, (caller, row.network, now));
+                    known.counts.values += 1;
                 }
                 None => continue,
             }
-            counts.values += 1;
-            if counts.values >= TRIAL && counts.repeats * 10 > counts.values {
+            let counted = known.counted();
+            if counted.values >= TRIAL && counted.repeats * 10 > counted.values {
                 *slot = None;
             }
         }
     }
     let mut unique: Vec<(u64, Unique)> = tried
         .into_iter()
-        .filter_map(|(key, slot)| Some((key, slot?.0)))
+        .filter_map(|(key, slot)| Some((key, slot?.counted())))
         .filter(|(_, u)| u.values >= SUPPORT && u.repeats as f32 <= REPEATS * u.values as f32)
         .collect();
     unique.sort_unstable_by_key(|(key, _)| *key);

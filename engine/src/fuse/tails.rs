@@ -84,21 +84,30 @@ impl AspectTails {
 #[derive(Debug, Clone, Default)]
 struct Sample {
     scores: Vec<f32>,
+    /// Which of them are above 0, and at which endpoint each was.
+    deeds: Vec<(usize, Option<EndpointIndex>)>,
     census: Census,
+    at_endpoints: FxHashMap<Option<EndpointIndex>, Census>,
 }
 
 impl Sample {
     fn push(&mut self, score: f32, row: &Held<'_>, is_wary: bool) {
-        self.scores.push(score);
         if is_wary {
-            self.census.note(row.unit, row.network, score > 0.0);
+            let did = score > 0.0;
+            if did {
+                self.deeds.push((self.scores.len(), row.endpoint));
+            }
+            self.census.note(row.unit, row.network, did);
+            self.at_endpoints.entry(row.endpoint).or_default().note(row.unit, row.network, did);
         }
+        self.scores.push(score);
     }
 
-    /// What only one or two of many did counts as never done, where that was looked at.
+    /// What only one or two of many did, of all or of those who call an endpoint, counts as never done, where that was looked at.
     fn scores(mut self) -> Vec<f32> {
-        if self.census.is_of_few() {
-            self.scores.iter_mut().for_each(|score| *score = score.min(0.0));
+        let is_of_few = |endpoint| self.census.is_of_few() || self.at_endpoints.get(endpoint).is_some_and(Census::is_of_few);
+        for (at, _) in self.deeds.iter().filter(|(_, endpoint)| is_of_few(endpoint)) {
+            self.scores[*at] = 0.0;
         }
         self.scores
     }

@@ -5,7 +5,7 @@ mod play;
 mod quarantine;
 mod rows;
 
-pub(crate) use breadth::Census;
+pub(crate) use breadth::{Breadth, Census};
 pub(crate) use play::Play;
 pub use rows::EndpointFacts;
 pub(crate) use rows::{
@@ -315,6 +315,7 @@ fn replay(without: &[Rooms], rows: &[Row<'_>], signals: &mut [Vec<Signal>]) {
     let mut told: FxHashMap<EndpointIndex, u32> = FxHashMap::default();
     let settled = rows.len() * 3 / 4;
     let early: FxHashSet<EndpointIndex> = rows[..settled].iter().filter_map(|row| row.endpoint).collect();
+    let repeats = Replay::learn(rows.iter());
     for (at, (row, out)) in rows.iter().zip(signals).enumerate() {
         let Some(rooms) = without.get(usize::from(row.fold)) else { continue };
         play.step(row, |seen, live| {
@@ -322,6 +323,9 @@ fn replay(without: &[Rooms], rows: &[Row<'_>], signals: &mut [Vec<Signal>]) {
             rooms.score_stateful(seen, live, out);
             rooms.observe(seen, live);
         });
+        if repeats.are_of_few(row) {
+            out.iter_mut().filter(|s| s.aspect == Aspect::Repeat).for_each(|s| s.score = 0.0);
+        }
         if at < settled {
             out.retain(|signal| signal.aspect != Aspect::Unseen);
         } else if let Some(endpoint) = row.endpoint.filter(|e| row.is_sole && !early.contains(e)) {
