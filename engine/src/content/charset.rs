@@ -29,8 +29,8 @@ impl Charset {
     /// Those of a field, and of a pool of fields that stands behind it.
     pub(super) fn compile(counts: &FieldCounts, pool: Option<&Self>) -> Self {
         let n = counts.n.max(1e-3);
-        let mut all = slots(counts, |_, seen| seen > 0.0);
-        let mut usual = slots(counts, |c, seen| seen > 0.0 && (seen >= RARE * n || !c.is_ascii_punctuation()));
+        let mut all = slots(counts, |_, _| true);
+        let mut usual = slots(counts, |c, seen| seen >= RARE * n || !c.is_ascii_punctuation());
         if let Some(pool) = pool {
             for (a, b) in all.iter_mut().zip(&pool.all).chain(usual.iter_mut().zip(&pool.usual)) {
                 *a |= b;
@@ -113,10 +113,10 @@ fn is_of_a_language(c: char) -> bool {
     !c.is_ascii() && !is_wide_sign
 }
 
-/// Slots of characters, as a bit map: those of which it holds that they, and the weight of values that have them, are such.
+/// Slots of the field's characters, as a bit map: those of which it holds that they, and the weight of values that have them, are such.
 fn slots(counts: &FieldCounts, is_such: impl Fn(char, f32) -> bool) -> Vec<u64> {
     let mut map = vec![0u64; 4];
-    for (slot, _) in counts.chars.iter().enumerate().filter(|(slot, seen)| is_such(char::from(*slot as u8), **seen)) {
+    for slot in (0..counts.chars.len()).filter(|slot| counts.has_char(*slot) && is_such(char::from(*slot as u8), counts.chars[*slot])) {
         map[slot / 64] |= 1 << (slot % 64);
     }
     map

@@ -11,6 +11,34 @@ const MAX_VALUES: usize = 2_000;
 /// Characters of a value that n-grams learn from.
 const LEARN_CHARS: usize = 400;
 
+/// Callers of a field from which on a character or value of only one or two of them is not learned: they may have been attackers.
+const MANY: usize = 20;
+
+/// Who had something, in so far as it tells one and two from more: two callers' marks, or [`Few::MORE`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Few([u16; 2]);
+
+impl Few {
+    const MORE: Self = Self([u16::MAX; 2]);
+
+    fn note(&mut self, mark: u16) {
+        match self.0 {
+            [0, _] => self.0[0] = mark,
+            [first, second] if first == mark || second == mark => {}
+            [_, 0] => self.0[1] = mark,
+            _ => *self = Self::MORE,
+        }
+    }
+
+    fn merge(&mut self, other: Self) {
+        if other == Self::MORE {
+            *self = other;
+        } else {
+            other.0.into_iter().filter(|mark| *mark != 0).for_each(|mark| self.note(mark));
+        }
+    }
+}
+
 /// Counts of one field.
 #[derive(Debug, Clone)]
 pub(super) struct FieldCounts {
@@ -22,10 +50,14 @@ pub(super) struct FieldCounts {
     pub(super) sensitive: [f32; 8],
     pub(super) lengths: FxHashMap<u16, f32>,
     pub(super) chars: Vec<f32>,
+    /// By character: who had it.
+    char_callers: Vec<Few>,
+    /// Marks of callers, at most [`MANY`].
+    callers: Vec<u16>,
     pub(super) text: Counts,
     pub(super) symbols: Counts,
     pub(super) tokens: FxHashMap<u64, f32>,
-    pub(super) values: FxHashMap<u64, f32>,
+    pub(super) values: FxHashMap<u64, (f32, Few)>,
     pub(super) more_values: f32,
 }
 
@@ -39,6 +71,8 @@ impl Default for FieldCounts {
             sensitive: [0.0; 8],
             lengths: FxHashMap::default(),
             chars: vec![0.0; 256],
+            char_callers: vec![Few::default(); 256],
+            callers: Vec::new(),
             text: Counts::default(),
             symbols: Counts::default(),
             tokens: FxHashMap::default(),
@@ -49,7 +83,10 @@ impl Default for FieldCounts {
 }
 
 impl FieldCounts {
-    pub(super) fn add(&mut self, field: &Field, value: &str, weight: f32) {
+    /// Counts a value of a caller: of its network, where that is known.
+    pub(super) fn add(&mut self, field: &Field, value: &str, weight: f32, caller: u64) {
+        let mark = (caller % u64::from(u16::MAX - 1)) as u16 + 1;
+        self.note_caller(mark);
         self.n += weight;
         self.rows += 1;
         self.kinds[field.kind as usize] += weight;
@@ -57,7 +94,9 @@ impl FieldCounts {
             self.sensitive[kind as usize] += weight;
         }
         if self.values.len() < MAX_VALUES || self.values.contains_key(&field.value_hash) {
-            *self.values.entry(field.value_hash).or_default() += weight;
+            let (count, callers) = self.values.entry(field.value_hash).or_default();
+            *count += weight;
+            callers.note(mark);
         } else {
             self.more_values += weight;
         }
@@ -68,6 +107,7 @@ impl FieldCounts {
         }
         for (slot, _) in seen.iter().enumerate().filter(|(_, s)| **s) {
             self.chars[slot] += weight;
+            self.char_callers[slot].note(mark);
         }
         self.text.add(3, text_symbols(value, LEARN_CHARS), weight);
         self.symbols.add(4, shape_symbols(value), weight);
@@ -76,6 +116,22 @@ impl FieldCounts {
                 *self.tokens.entry(token).or_default() += weight;
             }
         }
+    }
+
+    fn note_caller(&mut self, mark: u16) {
+        if self.callers.len() < MANY && !self.callers.contains(&mark) {
+            self.callers.push(mark);
+        }
+    }
+
+    /// Whether something that these callers had is the field's.
+    pub(super) fn is_learned(&self, callers: Few) -> bool {
+        self.callers.len() < MANY || callers == Few::MORE
+    }
+
+    /// Whether the field has a character, by slot.
+    pub(super) fn has_char(&self, slot: usize) -> bool {
+        self.chars[slot] > 0.0 && self.is_learned(self.char_callers[slot])
     }
 
     /// Adds another's counts, each times `share`.
@@ -93,6 +149,10 @@ impl FieldCounts {
         for (a, b) in self.chars.iter_mut().zip(&other.chars) {
             *a += share * b;
         }
+        for (a, b) in self.char_callers.iter_mut().zip(&other.char_callers) {
+            a.merge(*b);
+        }
+        other.callers.iter().for_each(|mark| self.note_caller(*mark));
         for (length, count) in &other.lengths {
             *self.lengths.entry(*length).or_default() += share * count;
         }
@@ -101,8 +161,10 @@ impl FieldCounts {
         for (token, count) in &other.tokens {
             *self.tokens.entry(*token).or_default() += share * count;
         }
-        for (value, count) in &other.values {
-            *self.values.entry(*value).or_default() += share * count;
+        for (value, (count, callers)) in &other.values {
+            let (mine, known) = self.values.entry(*value).or_default();
+            *mine += share * count;
+            known.merge(*callers);
         }
     }
 

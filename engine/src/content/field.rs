@@ -232,7 +232,7 @@ impl FieldProfile {
 
     /// Remembers the surprisal of frequent values.
     pub(super) fn remember(&mut self, counts: &FieldCounts, nats: impl Fn(u64) -> Option<f32>) {
-        let mut frequent: Vec<(u64, f32)> = counts.values.iter().filter(|(_, c)| **c >= 2.0).map(|(v, c)| (*v, *c)).collect();
+        let mut frequent: Vec<(u64, f32)> = counts.values.iter().filter(|(_, (c, _))| *c >= 2.0).map(|(v, (c, _))| (*v, *c)).collect();
         frequent.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
         self.remembered = frequent.into_iter().take(REMEMBERED).filter_map(|(v, _)| Some((v, nats(v)?))).collect();
         self.remembered.sort_unstable_by_key(|(v, _)| *v);
@@ -281,19 +281,20 @@ impl FieldProfile {
     }
 }
 
-/// Values seen at least twice, with −ln of the share of values as rare or rarer.
+/// Values seen at least twice, and not of one or two of many callers alone, with −ln of the share of values as rare or rarer.
 fn known_values(counts: &FieldCounts) -> Vec<(u64, f32)> {
-    let mut by_count: Vec<(f32, u64)> = counts.values.iter().map(|(v, c)| (*c, *v)).collect();
+    let mut by_count: Vec<(f32, u64, bool)> = counts.values.iter().map(|(v, (c, callers))| (*c, *v, counts.is_learned(*callers))).collect();
     by_count.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
     let n = counts.n.max(1e-3);
     let mut rarer = counts.more_values;
     let mut known = Vec::new();
     let mut at = 0;
     while at < by_count.len() {
-        let same = by_count[at..].iter().take_while(|(c, _)| *c == by_count[at].0).count();
+        let same = by_count[at..].iter().take_while(|(c, ..)| *c == by_count[at].0).count();
         rarer += by_count[at].0 * same as f32;
         if by_count[at].0 >= 2.0 {
-            known.extend(by_count[at..at + same].iter().map(|(_, v)| (*v, -(rarer / n).min(1.0).ln())));
+            let learned = by_count[at..at + same].iter().filter(|(.., is_learned)| *is_learned);
+            known.extend(learned.map(|(_, v, _)| (*v, -(rarer / n).min(1.0).ln())));
         }
         at += same;
     }
@@ -350,7 +351,7 @@ mod tests {
         let value = |n: usize| format!("{} {}", WORDS[n % 8], WORDS[n / 8 % 8]);
         let mut counts = FieldCounts::default();
         for n in 0..2_000 {
-            counts.add(&Field::of_path(0, &value(n)), &value(n), 1.0);
+            counts.add(&Field::of_path(0, &value(n)), &value(n), 1.0, n as u64);
         }
         let mut profile = FieldProfile::compile(&counts, None);
         let mut scratch = Scratch::default();
@@ -381,7 +382,7 @@ mod tests {
         let mut counts = FieldCounts::default();
         for n in 0..2_000 {
             let value = format!("{} jeans {}", ["blue", "black"][n % 2], 25 + n % 20);
-            counts.add(&Field::of_path(0, &value), &value, 1.0);
+            counts.add(&Field::of_path(0, &value), &value, 1.0, n as u64);
         }
         let chars = FieldProfile::compile(&counts, None).chars;
         let cost = |value: &str, is_free| chars.plain(value, is_free, false).map(|(plain, nats)| (plain, nats < 4.0));
@@ -412,7 +413,7 @@ mod tests {
         let mut counts = FieldCounts::default();
         for n in 0..2_000 {
             let value = format!("anna{}moore{n}@mail-box.example", if n % 10 == 0 { "'" } else { "-" });
-            counts.add(&Field::of_path(0, &value), &value, 1.0);
+            counts.add(&Field::of_path(0, &value), &value, 1.0, n as u64);
         }
         let mail = FieldProfile::compile(&counts, None);
         let most = |value: &str| mail.most_surprising(value, ValueKind::of(value), 1);
@@ -422,7 +423,7 @@ mod tests {
         let mut counts = FieldCounts::default();
         for n in 0..2_000 {
             let value = format!("{n:08}X");
-            counts.add(&Field::of_path(0, &value), &value, 1.0);
+            counts.add(&Field::of_path(0, &value), &value, 1.0, n as u64);
         }
         assert_eq!(FieldProfile::compile(&counts, None).most_surprising("zebra", ValueKind::Ident, 1), f32::INFINITY);
     }
@@ -432,7 +433,7 @@ mod tests {
         let mut counts = FieldCounts::default();
         for n in 0..2_000 {
             let value = if n % 100 == 0 { "salt & pepper".to_owned() } else { format!("salt and pepper {n}") };
-            counts.add(&Field::of_path(0, &value), &value, 1.0);
+            counts.add(&Field::of_path(0, &value), &value, 1.0, n as u64);
         }
         let profile = FieldProfile::compile(&counts, None);
         assert_eq!(profile.plain("s&p").expect("within a word").0, "sp");
@@ -445,7 +446,7 @@ mod tests {
         let mut counts = FieldCounts::default();
         for n in 0..2_000 {
             let name = format!("anna.moore{n}@mail.example");
-            counts.add(&Field::of_path(0, &name), &name, 1.0);
+            counts.add(&Field::of_path(0, &name), &name, 1.0, n as u64);
         }
         let mail = FieldProfile::compile(&counts, None);
         for profile in [&searched, &mail] {

@@ -70,6 +70,7 @@ impl Counted {
                 Some(_) => row.weight,
                 None => (UNIT_SHARE * rows.len() as f32 / astray[&row.unit]).min(1.0),
             };
+            let caller = row.network.map_or(row.unit, |network| network.0);
             let fold = usize::from(row.fold);
             if let Some(endpoint) = row.endpoint {
                 counted.endpoints[fold].entry(endpoint.0).or_default().n += row.weight;
@@ -88,7 +89,7 @@ impl Counted {
                 }
                 facts.add(&v.field, &v.name, row);
                 let counts = counted.fields[fold].entry(key).or_default();
-                counts.add(&v.field, &v.value, weight);
+                counts.add(&v.field, &v.value, weight, caller);
                 counts.is_password |= is_password(&v.name);
                 counted.pools.entry(key).or_insert((name_key(&v.field), v.field.place));
             }
