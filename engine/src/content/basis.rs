@@ -108,19 +108,18 @@ impl Content {
         if let Some(nats) = profile.remembered(valued.field.value_hash) {
             return Some((nats, basis.level()));
         }
-        let tails = profile.tails()?;
+        profile.tails()?;
         let most = profile.most_surprising(&valued.value, valued.field.kind, valued.field.value_hash);
         if most <= so_far {
             return Some((most, basis.level()));
         }
-        let own = basis.tempered(tails.nats_of(&profile.scores(&valued.value, valued.field.kind, self.pool(), scratch)));
+        let own = basis.tempered(profile.nats(&valued.value, valued.field.kind, self.pool(), scratch)?);
         if own <= so_far {
             return Some((own, basis.level()));
         }
-        let of_kind = self.second_opinion(&judge, &valued.field).and_then(|(_, kind)| {
-            let scores = kind.scores(&valued.value, valued.field.kind, self.pool(), scratch);
-            kind.tails().map(|tails| tails.nats_of(&scores))
-        });
+        let of_kind = self
+            .second_opinion(&judge, &valued.field)
+            .and_then(|(_, kind)| kind.nats(&valued.value, valued.field.kind, self.pool(), scratch));
         let nats = self.agree(profile, judge.other_kind(&valued.field), own, of_kind).min(most);
         Some((nats, basis.level()))
     }

@@ -45,6 +45,11 @@ impl Charset {
         self.new * count as f32
     }
 
+    /// What a value pays at least for what [`Self::plain`] leaves out, nats.
+    pub(super) fn least_cost(&self) -> f32 {
+        self.new.min(FURTHER)
+    }
+
     pub(super) fn has(&self, c: char) -> bool {
         holds(&self.all, c)
     }
@@ -61,11 +66,11 @@ impl Charset {
 
     /// A value without the few characters that are not in the set, and what it costs to have them, nats: one strange sign makes every
     /// score odd that looks at its neighbours, and people type one now and then. Signs are let pass in free text alone, there also one that
-    /// the field hardly ever had, within a word ("r&b"); letters of other languages anywhere: names have them, and who has one has others
+    /// the field hardly ever had, within a word ("r&b"), and any that stands at the side of one ("wool - hat"); letters of other languages anywhere: names have them, and who has one has others
     /// (in free text whole sentences, with that language's signs); what numbers are written with costs little between digits ("3/4"), in
     /// free text; and spaces may be anywhere ("anna at mail.example"). `None`: not such a value.
     pub(super) fn plain(&self, value: &str, is_free: bool, is_password: bool) -> Option<(String, f32)> {
-        if value.chars().all(|c| holds(&self.usual, c)) {
+        if value.chars().all(|c| holds(&self.usual, c) && !(is_free && c.is_ascii_punctuation())) {
             return None;
         }
         let mut plain = String::with_capacity(value.len());
@@ -79,12 +84,17 @@ impl Charset {
             let is_in_word = before.is_alphanumeric() && after.is_alphanumeric();
             let is_in_number = before.is_ascii_digit() && after.is_ascii_digit() && NUMERIC.contains(&c);
             before = c;
-            let is_rare = is_free && is_in_word && !holds(&self.usual, c);
+            let is_odd = is_free && if is_in_word { !holds(&self.usual, c) } else { c.is_ascii_punctuation() };
             let slot = char_slot(c);
             let bit = 1 << (slot % 64);
-            if (self.has(c) && !is_rare) || (is_password && c.is_alphanumeric()) {
+            if (self.has(c) && !is_odd) || (is_password && c.is_alphanumeric()) {
                 plain.push(c);
                 continue;
+            }
+            // The gaps at both sides of what is left out are one.
+            if after == ' ' && (plain.is_empty() || plain.ends_with(' ')) {
+                before = ' ';
+                rest.next();
             }
             let is_again = met[slot / 64] & bit != 0;
             met[slot / 64] |= bit;

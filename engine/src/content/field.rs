@@ -3,7 +3,7 @@
 use super::charset::Charset;
 use super::counts::{FieldCounts, KINDS};
 use super::ngram::Grams;
-use super::tails::{SCORES, Scores, Tails};
+use super::tails::{SCORES, Scores, Tails, with_strange};
 use super::text::{SCORE_CHARS, char_slot, length_of, shape_symbols, text_symbols, tokens};
 use crate::features::ValueKind;
 use crate::features::sensitive::Sensitive;
@@ -128,6 +128,18 @@ impl FieldProfile {
         Scores { whole, plain }
     }
 
+    /// Surprisal of a value of a kind by the profile's own tails, nats; see [`Tails::nats_of`]. A value that surprises less than any strange
+    /// character costs is not looked at without it.
+    pub(super) fn nats(&self, value: &str, kind: ValueKind, pool: Option<&Self>, scratch: &mut Scratch) -> Option<f32> {
+        let tails = self.tails()?;
+        let whole = tails.nats(&self.scores_of(value, kind, pool, scratch));
+        if whole <= self.chars.least_cost() {
+            return Some(whole);
+        }
+        let plain = self.plain(value).map(|(plain, cost)| with_strange(tails.nats(&self.scores_of(&plain, kind, pool, scratch)), cost));
+        Some(plain.map_or(whole, |plain| whole.min(plain)))
+    }
+
     fn scores_of(&self, value: &str, kind: ValueKind, pool: Option<&Self>, scratch: &mut Scratch) -> [f32; SCORES] {
         let pool = pool.filter(|_| self.is_free_text);
         let new_chars = self.chars.new_nats(self.unseen_chars(value).min(4));
@@ -225,7 +237,6 @@ impl FieldProfile {
         self.tails.is_some()
     }
 
-    /// Takes another profile's tails (a parent's).
     pub(super) fn tails(&self) -> Option<&Tails> {
         self.tails.as_deref()
     }
@@ -341,8 +352,7 @@ fn worst_window(x: &[f32], width: usize) -> (f32, usize) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tails::with_strange;
-    use super::{FieldCounts, FieldProfile, SCORES, Scratch};
+    use super::{FieldCounts, FieldProfile, SCORES, Scratch, with_strange};
     use crate::features::{Field, ValueKind};
 
     /// A search field, calibrated on values of the kind that it learned.
@@ -362,8 +372,11 @@ mod tests {
     }
 
     fn nats(profile: &FieldProfile, value: &str) -> f32 {
-        let scores = profile.scores(value, ValueKind::Free, None, &mut Scratch::default());
-        profile.tails().map_or(0.0, |tails| tails.nats_of(&scores))
+        let mut scratch = Scratch::default();
+        let nats = profile.nats(value, ValueKind::Free, None, &mut scratch).expect("tails");
+        let scores = profile.scores(value, ValueKind::Free, None, &mut scratch);
+        assert_eq!(profile.tails().map(|tails| tails.nats_of(&scores)), Some(nats), "{value}: what is left out changes nothing");
+        nats
     }
 
     #[test]
@@ -429,7 +442,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rare_sign_within_a_word_of_a_free_text_is_let_pass_and_elsewhere_it_is_not() {
+    fn a_rare_sign_within_a_word_of_a_free_text_is_let_pass_and_so_is_any_at_the_side_of_one() {
         let mut counts = FieldCounts::default();
         for n in 0..2_000 {
             let value = if n % 100 == 0 { "salt & pepper".to_owned() } else { format!("salt and pepper {n}") };
@@ -437,7 +450,48 @@ mod tests {
         }
         let profile = FieldProfile::compile(&counts, None);
         assert_eq!(profile.plain("s&p").expect("within a word").0, "sp");
-        assert!(profile.plain("salt & pepper").is_none() && profile.plain("salt&").is_none());
+        for (value, plain) in [("salt & pepper", "salt pepper"), ("salt&", "salt"), ("& salt", "salt"), ("salt & > pepper", "salt pepper")]
+        {
+            assert_eq!(profile.plain(value).expect("at the side of a word").0, plain);
+        }
+        assert!(profile.plain("salt pepper").is_none() && profile.plain("salt; <b> | \"pepper\"").is_none());
+    }
+
+    #[test]
+    fn a_sign_costs_no_more_where_it_is_known_from_elsewhere_than_where_it_is_not() {
+        let mut counts = FieldCounts::default();
+        for n in 0..2_000 {
+            let value = format!("{} {}", ["wool-mix", "linen", "cotton"][n % 3], ["hat", "scarf", "coat", "sock"][n / 3 % 4]);
+            counts.add(&Field::of_path(0, &value), &value, 1.0, n as u64);
+        }
+        let mut profile = FieldProfile::compile(&counts, None);
+        profile.is_free_text = true;
+        profile.kinds[ValueKind::Free as usize] = profile.n;
+        let value = |n: usize| format!("{} {}", ["wool-mix", "linen", "cotton"][n % 3], ["hat", "scarf", "coat"][n / 3 % 3]);
+        let mut scratch = Scratch::default();
+        let held_out: Vec<[f32; SCORES]> = (0..200).map(|n| profile.scores(&value(n), ValueKind::Free, None, &mut scratch).whole).collect();
+        profile.calibrate(&held_out, 30);
+        assert_eq!(nats(&profile, "linen - hat"), nats(&profile, "linen > hat"));
+        assert!(nats(&profile, "linen - hat") < nats(&profile, "linen > <hat>"));
+    }
+
+    #[test]
+    fn a_character_that_one_or_two_of_many_callers_had_is_not_the_fields() {
+        let with = |strange: u64, callers: u64| {
+            let mut counts = FieldCounts::default();
+            for caller in 0..callers {
+                let value = if caller < strange { "{{7*7}}" } else { "linen hat" };
+                for _ in 0..10 {
+                    counts.add(&Field::of_path(0, value), value, 1.0, caller);
+                }
+            }
+            let profile = FieldProfile::compile(&counts, None);
+            let most = profile.most_surprising("{{7*7}}", ValueKind::Free, Field::of_path(0, "{{7*7}}").value_hash);
+            (profile.unseen_chars("{{7*7}}"), most)
+        };
+        assert_eq!(with(2, 100), (4, f32::INFINITY));
+        assert!(matches!(with(3, 100), (0, most) if most < 4.0), "{:?}", with(3, 100));
+        assert!(matches!(with(2, 19), (0, most) if most < 4.0), "of few callers two are no exception");
     }
 
     #[test]

@@ -123,8 +123,7 @@ fn remember(content: &mut Content, counted: &Counted, rows: &[Row<'_>], scratch:
             if known.len() >= 1_000 || known.contains_key(&v.field.value_hash) {
                 continue;
             }
-            if let Some(tails) = profile.tails() {
-                let nats = tails.nats_of(&profile.scores(&v.value, v.field.kind, content.pool(), scratch));
+            if let Some(nats) = profile.nats(&v.value, v.field.kind, content.pool(), scratch) {
                 known.insert(v.field.value_hash, nats.min(profile.most_surprising(&v.value, v.field.kind, v.field.value_hash)));
             }
         }

@@ -62,7 +62,7 @@ impl Script for Supplier {
             _ => {
                 steps.push(Step::new(50, orders));
                 if scene.chance.hit(0.7) {
-                    steps.extend(self.shipment(client, scene).map(|call| Step::call(900, call)));
+                    steps.push(Step::call(900, self.shipment(client, scene)));
                 }
             }
         }
@@ -92,15 +92,14 @@ impl Supplier {
         signed(self.partner, "/stock/v1/prices", body, self.stamp(scene))
     }
 
-    /// Ships an order that it was shown before.
-    fn shipment(&self, client: &Client, scene: &mut Scene<'_>) -> Option<Call> {
-        let order = client.memory.orders.any(scene.chance)?;
+    fn shipment(&self, client: &Client, scene: &mut Scene<'_>) -> Call {
+        let order = client.memory.orders.any(scene.chance).unwrap_or_else(|| scene.chance.uuid());
         let body = Json::object(|j| {
             j.str("carrier", scene.chance.pick(&["DHL", "UPS", "GLS"]))
                 .str("tracking_code", &format!("JD0146{:014}", scene.chance.bits() % 100_000_000_000_000));
             j.int("parcels", scene.chance.weighted(&[(1, 90), (2, 10)]));
         });
-        Some(signed(self.partner, &format!("/stock/v1/orders/{order}/shipments"), body, self.stamp(scene)))
+        signed(self.partner, &format!("/stock/v1/orders/{order}/shipments"), body, self.stamp(scene))
     }
 
     fn stamp(&self, scene: &mut Scene<'_>) -> Stamp {
