@@ -388,6 +388,22 @@ mod tests {
     }
 
     #[test]
+    fn what_two_of_many_did_at_each_endpoint_counts_as_never_done_there() {
+        let quiet = [Signal { aspect: Aspect::Foreign, score: 0.0, level: Level::Own, bet: 0 }];
+        let odd = [Signal { score: 7.0, ..quiet[0] }];
+        let nats = |of_each: u64| {
+            // Endpoints of too few requests for tails of their own: their class speaks for them.
+            let mut rows: Vec<Held<'_>> = (0..4_000u64).map(|n| held(n as u32 % 40, n % 500, &quiet[..])).collect();
+            rows.extend((0..10 * of_each).map(|n| held(n as u32 % 10, 1_000 + n, &odd[..])));
+            let mut out = Vec::new();
+            Calibration::fit(&rows, Plan::default()).calibrate(Some(EndpointIndex(0)), Class::Read, &odd, &mut out);
+            out[0].p.nats()
+        };
+        assert!(nats(2) > nats(3) + 2.0, "{} {}", nats(2), nats(3));
+        assert!((nats(2) - nats(0)).abs() < 0.1, "{} {}", nats(2), nats(0));
+    }
+
+    #[test]
     fn what_one_machine_does_all_day_hides_nothing_of_others() {
         let [quiet, odd] = [0.0, 9.0].map(|score| [Signal { aspect: Aspect::Count, score, level: Level::Own, bet: 7 }]);
         let p = |machine: u64, others: u64| {

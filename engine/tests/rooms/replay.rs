@@ -32,6 +32,35 @@ fn a_repeated_nonce_is_a_replay_and_a_retry_is_none() {
     assert_not_blamed(&judge.judge(&update(at + 300_000, 4, 9_002)), Family::Replay);
 }
 
+/// What was learned from while somebody sent 40 updates again that others had sent, from each of some other networks in turn.
+fn partners_and_replays(networks: usize) -> Arc<Model> {
+    let own = (0..2_000).map(|i| update(i * 20_000, i as usize % 12, i as u64));
+    let again = (0..40).map(|i| {
+        let of = 500 + 30 * i as usize;
+        let replayed = update(of as i64 * 20_000 + 5_000_000, of % 12, of as u64);
+        let network = i as usize % networks;
+        Call { session: format!("thief{network}"), ..replayed }.from(&format!("192.0.{network}.9"), "Go-http-client/2.0")
+    });
+    let mut calls: Vec<Call> = own.chain(again).collect();
+    calls.sort_by_key(|call| call.at);
+    learned(&calls)
+}
+
+#[test]
+fn what_one_or_two_repeat_is_a_replay_even_if_it_was_learned_from_and_what_many_do_is_none() {
+    for (networks, is_replay) in [(1, true), (2, true), (8, false)] {
+        let model = partners_and_replays(networks);
+        let mut judge = Judge::new(&model);
+        judge.judge(&update(50_000_000, 3, 9_001));
+        let replayed = judge.judge(&update(50_600_000, 5, 9_001));
+        if is_replay {
+            assert_blamed(&replayed, Family::Replay, "request.headers.x-nonce");
+        } else {
+            assert_not_blamed(&replayed, Family::Replay);
+        }
+    }
+}
+
 const TOKEN: &str = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ1c2VyIn0";
 
 /// Everybody logs in, then goes on with the token that the answer gave.
