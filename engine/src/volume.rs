@@ -167,21 +167,26 @@ impl Volume {
         own.map(|t| (t, Level::Own)).or_else(|| self.classes.get(seen.class as usize)?.as_ref().map(|t| (t, Level::Parent)))
     }
 
-    /// The window that surprises most: (nats, window, count).
+    /// What the window that surprises most claims, nats, and which it is.
     fn worst(&self, tails: &[Tail; 3], counts: [f32; 3]) -> (f32, usize) {
         let nats = |w: usize| tails[w].p(f64::from(measure(counts[w], w))).nats() as f32;
         (0..3).map(|w| (nats(w), w)).max_by(|a, b| a.0.total_cmp(&b.0)).unwrap_or((0.0, 0))
     }
 
-    /// How many times as fast as ever those go who call the endpoint now, 1 to 2: by the 90 % quantiles of calls in a minute.
-    fn pace(&self, seen: &Seen<'_>, live: &Live<'_>) -> f32 {
+    /// How often sessions called the endpoint in a minute at most: the 50, 90 and 99 % quantiles, and how many sessions there were.
+    fn levels_of(&self, seen: &Seen<'_>) -> ([f32; 3], u32) {
+        seen.endpoint.and_then(|e| self.levels.get(e.0 as usize)).copied().unwrap_or_default()
+    }
+
+    /// How many others call the endpoint now, and how many times as fast as ever they go, 1 to 2: by the 90 % quantiles of calls in a minute.
+    fn pace(&self, seen: &Seen<'_>, live: &Live<'_>) -> (usize, f32) {
         let mut peers = live.shared.crowds.read(&seen.id.0, |crowd| crowd.others(live.key, seen.now)).unwrap_or_default();
         if peers.len() < ENOUGH_PEERS {
-            return 1.0;
+            return (peers.len(), 1.0);
         }
         peers.sort_unstable_by(f32::total_cmp);
-        let ([_, usual, _], _) = seen.endpoint.and_then(|e| self.levels.get(e.0 as usize)).copied().unwrap_or_default();
-        (at_quantile(&peers, 0.9) / usual.max(1.0)).clamp(1.0, MAX_PACE)
+        let ([_, usual, _], _) = self.levels_of(seen);
+        (peers.len(), (at_quantile(&peers, 0.9) / usual.max(1.0)).clamp(1.0, MAX_PACE))
     }
 
     /// Answers [`Aspect::Count`]; at an endpoint that is little known by what sessions do at others of its class. A path that leads nowhere
@@ -194,7 +199,7 @@ impl Volume {
         let counts = live.session.volume.counts(seen.id.0, seen.now);
         let (mut nats, _) = self.worst(tails, counts);
         if nats > 3.0 {
-            let pace = self.pace(seen, live);
+            let (_, pace) = self.pace(seen, live);
             nats = self.worst(tails, counts.map(|c| c / pace)).0;
         }
         out.push(Signal { aspect: Aspect::Count, score: nats, level, bet: 3 });
@@ -218,10 +223,9 @@ impl Volume {
     pub fn explain(&self, seen: &Seen<'_>, live: &Live<'_>) -> Option<Explanation> {
         let (tails, _) = self.tails(seen)?;
         let counts = live.session.volume.counts(seen.id.0, seen.now);
-        let pace = self.pace(seen, live);
+        let (peers, pace) = self.pace(seen, live);
         let (_, window) = self.worst(tails, counts.map(|c| c / pace));
-        let (levels, sessions) = seen.endpoint.and_then(|e| self.levels.get(e.0 as usize)).copied().unwrap_or_default();
-        let peers = live.shared.crowds.read(&seen.id.0, |crowd| crowd.others(live.key, seen.now).len()).unwrap_or(0);
+        let (levels, sessions) = self.levels_of(seen);
         Some(Explanation {
             family: if opens_account(seen) { Family::AccountTakeover } else { Family::Volume },
             place: "session".to_owned(),
