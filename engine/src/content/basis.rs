@@ -108,7 +108,9 @@ impl Content {
         if let Some(nats) = profile.remembered(valued.field.value_hash) {
             return Some((nats, basis.level()));
         }
-        profile.tails()?;
+        if !profile.is_calibrated() {
+            return None;
+        }
         let most = profile.most_surprising(&valued.value, valued.field.kind, valued.field.value_hash);
         if most <= so_far {
             return Some((most, basis.level()));

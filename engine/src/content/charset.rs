@@ -66,9 +66,10 @@ impl Charset {
 
     /// A value without the few characters that are not in the set, and what it costs to have them, nats: one strange sign makes every
     /// score odd that looks at its neighbours, and people type one now and then. Signs are let pass in free text alone, there also one that
-    /// the field hardly ever had, within a word ("r&b"), and any that stands at the side of one ("wool - hat"); letters of other languages anywhere: names have them, and who has one has others
-    /// (in free text whole sentences, with that language's signs); what numbers are written with costs little between digits ("3/4"), in
-    /// free text; and spaces may be anywhere ("anna at mail.example"). `None`: not such a value.
+    /// the field hardly ever had, within a word ("r&b"), and any that stands at the side of one ("wool - hat"); letters of other languages
+    /// anywhere: names have them, and who has one has others (in free text whole sentences, with that language's signs); what numbers are
+    /// written with costs little between digits ("3/4"), in free text; and spaces may be anywhere ("anna at mail.example"). `None`: not such
+    /// a value.
     pub(super) fn plain(&self, value: &str, is_free: bool, is_password: bool) -> Option<(String, f32)> {
         if value.chars().all(|c| holds(&self.usual, c) && !(is_free && c.is_ascii_punctuation())) {
             return None;
