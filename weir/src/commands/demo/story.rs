@@ -29,7 +29,8 @@ pub(super) struct Story {
     verdicts: u64,
     insufficient: u64,
     anomalous: u64,
-    false_alarms: u64,
+    /// Harmless requests called anomalous, by group: attackers send some between the others.
+    false_alarms: BTreeMap<String, u64>,
     benign: u64,
     families: BTreeMap<Family, u64>,
     shown: BTreeMap<Family, usize>,
@@ -57,7 +58,7 @@ impl Story {
             verdicts: 0,
             insufficient: 0,
             anomalous: 0,
-            false_alarms: 0,
+            false_alarms: BTreeMap::new(),
             benign: 0,
             families: BTreeMap::new(),
             shown: BTreeMap::new(),
@@ -117,7 +118,7 @@ impl Story {
         verdict.families.iter().for_each(|family| *self.families.entry(*family).or_default() += 1);
         match self.attacks.get_mut(&truth.group) {
             Some(attack) if truth.label == simulator::Label::Attack => attack.caught += 1,
-            _ => self.false_alarms += 1,
+            _ => *self.false_alarms.entry(truth.group.clone()).or_default() += 1,
         }
         let Some(family) = verdict.families.first().copied() else { return Ok(()) };
         let is_first = self.sessions.len() < 100_000 && self.sessions.insert((verdict.session.clone(), family));
@@ -141,7 +142,12 @@ impl Story {
         let _ = writeln!(text, "  {} verdicts in {} s overall", count(self.verdicts), took.as_secs());
         let _ = writeln!(text, "  {} anomalous, {} with too little support to say", count(self.anomalous), count(self.insufficient));
         let _ = writeln!(text, "  {caught} of {} attacks caught at least once", self.attacks.len());
-        let _ = writeln!(text, "  {} of {} harmless requests called anomalous", count(self.false_alarms), count(self.benign));
+        let called = |is_attacker| {
+            let groups = self.false_alarms.iter().filter(|(group, _)| self.attacks.contains_key(*group) == is_attacker);
+            count(groups.map(|(_, n)| n).sum())
+        };
+        let _ = writeln!(text, "  {} of {} harmless requests called anomalous", called(false), count(self.benign));
+        let _ = writeln!(text, "  and {} harmless ones that attackers sent between the others", called(true));
         let mut by_family: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
         for attack in self.attacks.values() {
             let entry = by_family.entry(attack.family).or_default();
