@@ -12,6 +12,8 @@ use std::sync::LazyLock;
 pub(super) const MAX_SCALARS: usize = 384;
 /// Most distinct members kept of one body.
 const MAX_MEMBERS: usize = 192;
+/// How a secret begins that was masked before it was written.
+const MASKED: &str = "~h:";
 /// Most strings kept that may be credentials.
 const MAX_ISSUED: usize = 4;
 
@@ -242,8 +244,8 @@ fn may_be_credential(text: &str) -> bool {
     }
     match ValueKind::of(text) {
         ValueKind::Jwt | ValueKind::Uuid | ValueKind::Token => true,
-        ValueKind::Hex => bytes.len() >= 32,
-        _ => text.starts_with("~h:"),
+        ValueKind::Hex => bytes.len() >= 32 || text.starts_with(MASKED),
+        _ => text.starts_with(MASKED),
     }
 }
 
@@ -256,4 +258,27 @@ fn parent_is(path: u64, parent: u64, name: &str) -> bool {
 fn path_tail(text: &str) -> Option<&str> {
     let (head, tail) = text.split_once('/')?;
     (head.len() < 12 && tail.contains('/') && !text.contains([' ', ':'])).then_some(tail)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::features::Features;
+    use crate::features::hash::hash_folded;
+    use crate::record::Exchange;
+
+    /// What an answer issues, by the hashes that requests present it by.
+    fn issued(token: &str) -> Vec<u64> {
+        let mut exchange = Exchange { method: "POST".into(), path: "/login".into(), ..Exchange::default() };
+        exchange.response.status = Some(200);
+        exchange.response.body = Some(format!(r#"{{"user":"anna","token":"{token}"}}"#).into());
+        Features::of(&exchange).response.issued.to_vec()
+    }
+
+    #[test]
+    fn a_token_is_issued_whether_it_is_masked_or_not() {
+        for token in ["~h:0123456789abcdef", "0123456789abcdef0123456789abcdef", "3f2b8c1e-7a5d-4c1b-9e2f-1a2b3c4d5e6f"] {
+            assert_eq!(issued(token), [hash_folded(token)], "{token}");
+        }
+        assert!(issued("0123456789abcdef").is_empty() && issued("~h:0123").is_empty());
+    }
 }
