@@ -271,7 +271,7 @@ mod tests {
         let mut exchange = Exchange { method: "POST".into(), path: "/login".into(), ..Exchange::default() };
         exchange.response.status = Some(200);
         exchange.response.body = Some(format!(r#"{{"user":"anna","token":"{token}"}}"#).into());
-        Features::of(&exchange).response.issued.to_vec()
+        Features::of(&exchange).response.issued.clone()
     }
 
     #[test]
