@@ -137,9 +137,14 @@ fn may_be_unique(field: &Field) -> bool {
 }
 
 impl Replay {
+    /// Learns which fields never repeat, and nothing else.
+    pub(crate) fn of_repeats<'r>(rows: impl Iterator<Item = &'r Row<'r>>) -> Self {
+        Self { unique: unique_fields(rows), ..Self::default() }
+    }
+
     /// Learns from rows of one API in time order.
     pub(crate) fn learn<'r>(rows: impl Iterator<Item = &'r Row<'r>> + Clone) -> Self {
-        let mut replay = Self { unique: unique_fields(rows.clone()), ..Self::default() };
+        let mut replay = Self::of_repeats(rows.clone());
         let mut issued_to: FxHashMap<u64, SmallVec<[Origin; 1]>> = FxHashMap::default();
         let mut uses: FxHashMap<(u64, u64), Use> = FxHashMap::default();
         let presented: FxHashSet<u64> = rows.clone().map(|r| r.features.credential_hash).filter(|c| *c != 0).collect();

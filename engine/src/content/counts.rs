@@ -3,16 +3,15 @@
 use super::ngram::Counts;
 use super::text::{char_slot, distinct_tokens, length_of, shape_symbols, text_symbols};
 use crate::features::{Field, ValueKind};
+use crate::learn::{MANY, remember};
 use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 
 /// Most distinct tokens, values of one field.
 const MAX_TOKENS: usize = 8_000;
 const MAX_VALUES: usize = 2_000;
 /// Characters of a value that n-grams learn from.
 const LEARN_CHARS: usize = 400;
-
-/// Callers of a field from which on a character or value of only one or two of them is not learned: they may have been attackers.
-const MANY: usize = 20;
 
 /// Who had something, in so far as it tells one and two from more: two callers' marks, or [`Few::MORE`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -52,8 +51,8 @@ pub(super) struct FieldCounts {
     pub(super) chars: Vec<f32>,
     /// By character: who had it.
     char_callers: Vec<Few>,
-    /// Marks of callers, at most [`MANY`].
-    callers: Vec<u16>,
+    /// Marks of callers.
+    callers: SmallVec<[u16; MANY]>,
     pub(super) text: Counts,
     pub(super) symbols: Counts,
     pub(super) tokens: FxHashMap<u64, f32>,
@@ -72,7 +71,7 @@ impl Default for FieldCounts {
             lengths: FxHashMap::default(),
             chars: vec![0.0; 256],
             char_callers: vec![Few::default(); 256],
-            callers: Vec::new(),
+            callers: SmallVec::new(),
             text: Counts::default(),
             symbols: Counts::default(),
             tokens: FxHashMap::default(),
@@ -86,7 +85,7 @@ impl FieldCounts {
     /// Counts a value of a caller: of its network, where that is known.
     pub(super) fn add(&mut self, field: &Field, value: &str, weight: f32, caller: u64) {
         let mark = (caller % u64::from(u16::MAX - 1)) as u16 + 1;
-        self.note_caller(mark);
+        remember(&mut self.callers, mark);
         self.n += weight;
         self.rows += 1;
         self.kinds[field.kind as usize] += weight;
@@ -118,13 +117,7 @@ impl FieldCounts {
         }
     }
 
-    fn note_caller(&mut self, mark: u16) {
-        if self.callers.len() < MANY && !self.callers.contains(&mark) {
-            self.callers.push(mark);
-        }
-    }
-
-    /// Whether something that these callers had is the field's.
+    /// Whether something that these callers had is the field's. What only one or two of many had is not: they may have been attackers.
     pub(super) fn is_learned(&self, callers: Few) -> bool {
         self.callers.len() < MANY || callers == Few::MORE
     }
@@ -152,7 +145,7 @@ impl FieldCounts {
         for (a, b) in self.char_callers.iter_mut().zip(&other.char_callers) {
             a.merge(*b);
         }
-        other.callers.iter().for_each(|mark| self.note_caller(*mark));
+        other.callers.iter().for_each(|mark| remember(&mut self.callers, *mark));
         for (length, count) in &other.lengths {
             *self.lengths.entry(*length).or_default() += share * count;
         }

@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+/// How a secret begins that ingest masked; a keyed hash follows.
+pub(super) const MASKED: &str = "~h:";
+
 /// Type of a value, the narrowest that fits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[repr(u8)]
@@ -56,8 +59,7 @@ impl ValueKind {
         if b.is_empty() {
             return Self::Null;
         }
-        // A secret that ingest masked: a keyed hash after a mark.
-        if b.strip_prefix(b"~h:").is_some_and(|hash| hash.len() == 16 && hash.iter().all(u8::is_ascii_hexdigit)) {
+        if b.strip_prefix(MASKED.as_bytes()).is_some_and(|hash| hash.len() == 16 && hash.iter().all(u8::is_ascii_hexdigit)) {
             return Self::Hex;
         }
         let has = Classes::of(b);

@@ -2,6 +2,7 @@
 
 use super::hash::{hash_folded, mix};
 use super::json::{Leaf, ROOT, Visitor, Walker, member_path};
+use super::kind::MASKED;
 use super::sensitive::{self, Sensitive};
 use super::{Scalar, ValueKind};
 use aho_corasick::{AhoCorasick, MatchKind};
@@ -12,8 +13,6 @@ use std::sync::LazyLock;
 pub(super) const MAX_SCALARS: usize = 384;
 /// Most distinct members kept of one body.
 const MAX_MEMBERS: usize = 192;
-/// How a secret begins that was masked before it was written.
-const MASKED: &str = "~h:";
 /// Most strings kept that may be credentials.
 const MAX_ISSUED: usize = 4;
 
@@ -242,11 +241,12 @@ fn may_be_credential(text: &str) -> bool {
     if !(16..=4096).contains(&bytes.len()) || bytes[..16].contains(&b' ') {
         return false;
     }
-    match ValueKind::of(text) {
+    let is_long_or_random = match ValueKind::of(text) {
         ValueKind::Jwt | ValueKind::Uuid | ValueKind::Token => true,
-        ValueKind::Hex => bytes.len() >= 32 || text.starts_with(MASKED),
-        _ => text.starts_with(MASKED),
-    }
+        ValueKind::Hex => bytes.len() >= 32,
+        _ => false,
+    };
+    is_long_or_random || text.starts_with(MASKED)
 }
 
 /// Whether `path` is the member `name` (last part) of `parent`.

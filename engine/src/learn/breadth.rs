@@ -7,10 +7,10 @@ use smallvec::SmallVec;
 /// So many callers, from as many networks where those are known, make a habit.
 const ENOUGH: usize = 3;
 /// So many callers are many: one or two of them are few.
-const MANY: usize = 20;
+pub(crate) const MANY: usize = 20;
 
 /// Remembers something new, as long as there is room for it.
-pub(super) fn remember<T: PartialEq, const ROOM: usize>(known: &mut SmallVec<[T; ROOM]>, new: T) {
+pub(crate) fn remember<T: PartialEq, const ROOM: usize>(known: &mut SmallVec<[T; ROOM]>, new: T) {
     if known.len() < ROOM && !known.contains(&new) {
         known.push(new);
     }

@@ -5,7 +5,7 @@ mod play;
 mod quarantine;
 mod rows;
 
-pub(crate) use breadth::{Breadth, Census};
+pub(crate) use breadth::{Breadth, Census, MANY, remember};
 pub(crate) use play::Play;
 pub use rows::EndpointFacts;
 pub(crate) use rows::{
@@ -315,7 +315,7 @@ fn replay(without: &[Rooms], rows: &[Row<'_>], signals: &mut [Vec<Signal>]) {
     let mut told: FxHashMap<EndpointIndex, u32> = FxHashMap::default();
     let settled = rows.len() * 3 / 4;
     let early: FxHashSet<EndpointIndex> = rows[..settled].iter().filter_map(|row| row.endpoint).collect();
-    let repeats = Replay::learn(rows.iter());
+    let repeats = Replay::of_repeats(rows.iter());
     for (at, (row, out)) in rows.iter().zip(signals).enumerate() {
         let Some(rooms) = without.get(usize::from(row.fold)) else { continue };
         play.step(row, |seen, live| {
