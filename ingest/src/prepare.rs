@@ -5,7 +5,7 @@ use crate::decode::GatewayFields;
 use crate::masking::{Masking, MaskingError};
 use crate::session::{Identities, Naming};
 use engine::Exchange;
-use runtime::config::PrivacyRule;
+use runtime::config::{Config, PrivacyRule};
 
 /// Key for reading files on one's own machine: the same file gives the same sessions on every run. It hides nothing.
 const LOCAL_KEY: [u8; 32] = *b"weir: sessions of a local read\0\0";
@@ -26,10 +26,16 @@ impl Preparer {
         Ok(Self { naming: Naming::new(identities, key), masking: Some(Masking::new(rules, key)?) })
     }
 
-    /// For exchanges that are read from files and stay on this machine: names by a fixed key, masks nothing.
-    #[must_use]
-    pub fn local(identities: Identities) -> Self {
-        Self { naming: Naming::new(identities, &LOCAL_KEY), masking: None }
+    /// For exchanges that are read from files and stay on this machine: names by a fixed key, and masks only if that is asked for.
+    ///
+    /// # Errors
+    /// Never in practice; see [`Masking::new`].
+    pub fn local(config: &Config) -> Result<Self, MaskingError> {
+        let identities = Identities::configured(config);
+        if config.privacy.mask_files {
+            return Self::new(identities, &config.privacy.rules, &LOCAL_KEY);
+        }
+        Ok(Self { naming: Naming::new(identities, &LOCAL_KEY), masking: None })
     }
 
     /// Prepares an exchange. Sessions are named first: masking takes away what they are named by.
@@ -96,6 +102,13 @@ mod tests {
         exchange
     }
 
+    fn local(mask_files: bool) -> Preparer {
+        let sources = runtime::config::Sources { host_name: "test".to_owned(), ..Default::default() };
+        let mut config = Config::resolve(&sources).unwrap();
+        config.privacy.mask_files = mask_files;
+        Preparer::local(&config).unwrap()
+    }
+
     #[test]
     fn the_session_is_named_before_the_token_is_masked() {
         let preparer = Preparer::new(Identities::defaults(), &[], &[3; 32]).unwrap();
@@ -110,7 +123,7 @@ mod tests {
     fn one_host_is_one_name() {
         let host = |scheme: Option<&'static str>, host: &'static str| {
             let mut exchange = Exchange { scheme: scheme.map(Into::into), host: Some(host.into()), ..exchange() };
-            Preparer::local(Identities::defaults()).prepare(&mut exchange, &GatewayFields::default());
+            local(false).prepare(&mut exchange, &GatewayFields::default());
             exchange.host.map(|host| host.to_string())
         };
         assert_eq!(host(None, "API.example.com:443").as_deref(), Some("api.example.com"));
@@ -121,12 +134,15 @@ mod tests {
     }
 
     #[test]
-    fn a_local_read_masks_nothing_and_names_the_same_each_time() {
-        let [mut a, mut b] = [exchange(), exchange()];
-        Preparer::local(Identities::defaults()).prepare(&mut a, &GatewayFields::default());
-        Preparer::local(Identities::defaults()).prepare(&mut b, &GatewayFields::default());
+    fn a_local_read_names_the_same_each_time_and_masks_only_when_asked() {
+        let [mut a, mut b, mut masked] = [exchange(), exchange(), exchange()];
+        local(false).prepare(&mut a, &GatewayFields::default());
+        local(false).prepare(&mut b, &GatewayFields::default());
+        local(true).prepare(&mut masked, &GatewayFields::default());
         assert_eq!(a, b);
+        assert_eq!(a.session, masked.session);
         assert_eq!(a.request.headers.unwrap().get("authorization"), Some("Bearer hunter2hunter2"));
+        assert!(!serde_json::to_string(&masked).unwrap().contains("hunter2"));
     }
 
     #[test]

@@ -166,6 +166,12 @@ pub(super) const KEYS: &[Key] = &[
         "",
         "What is done with a value before it reaches any topic: `field` (`request.body.card`, `request.headers.x-key`), `name` (at any depth of bodies, headers, cookies and parameters) or `kind` (`card`, `iban`, `email`, `phone`, `ssn`, `jwt`, `private-key`, `cloud-key`), and `action` (`mask`, `hash`, `drop`, `keep`); rules for fields and names come before the built-in rules, rules for kinds behind them.",
     ),
+    key(
+        "privacy.mask_files",
+        Kind::Flag,
+        "false",
+        "Whether commands that learn from or judge files (`backtest`, `calibration`) mask secrets first, as everything is masked before it reaches a topic: then they see what a service sees. The files stay as they are.",
+    ),
     key("outputs", Kind::NamedReceiver, "", "Who gets alerts or verdicts besides their topics: syslog, webhook, file."),
     key("blocklist.addresses", Kind::Flag, "false", "Whether client addresses of alerts are put on the block list topic."),
     key("blocklist.tokens", Kind::Flag, "false", "Whether sessions of alerts are, as HMAC-SHA256 of their tokens."),

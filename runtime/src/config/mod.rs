@@ -314,6 +314,8 @@ pub struct Privacy {
     pub client_ip: ClientIp,
     /// What is done with single fields, before the built-in rules.
     pub rules: Vec<PrivacyRule>,
+    /// Whether commands that read files mask secrets first.
+    pub mask_files: bool,
 }
 
 /// The program's own log.

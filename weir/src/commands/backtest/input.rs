@@ -5,7 +5,6 @@ use engine::Exchange;
 use indicatif::ProgressBar;
 use ingest::Preparer;
 use ingest::decode::{Options, ReorderBuffer, Tally};
-use ingest::session::Identities;
 use runtime::config::Config;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -21,7 +20,7 @@ pub(crate) fn read(
     mut take: impl FnMut(Exchange<'static>) -> anyhow::Result<()>,
 ) -> anyhow::Result<Tally> {
     let mut records = ReorderBuffer::open(files, &Options::configured(config))?;
-    let preparer = Preparer::local(Identities::configured(config));
+    let preparer = Preparer::local(config)?;
     let mut shown = 0;
     let mut taken = 0u64;
     while let Some(record) = records.next() {
