@@ -1,13 +1,15 @@
 //! What no partition sees alone: an account that is tried from sessions of several partitions, an address whose sessions are spread over
-//! them, a credential that one partition issues and another is shown, a field that the next version of a client brings.
+//! them, a credential that one partition issues and another is shown, a field that the next version of a client brings, an object whose owner
+//! is at home elsewhere.
 //!
 //! Partitions report small facts about such entities. A [`FactStage`] gathers them, and where an entity concerns partitions that cannot know
 //! it, it writes them a [`Note`], which takes effect there at an offset, like a model. Facts come from exchanges alone, never from notes, so
 //! there is no loop; a note says how things stand in all, so that taking it twice, or late, does no harm.
 
+use crate::access::{Owner, Reach, Sight, Visit};
 use crate::links::Issue;
 use crate::newcomer::Newcomer;
-use crate::partition::{Limits, Shared, Table};
+use crate::partition::{Limits, Session, Shared, Table};
 use crate::source::{Refused, SPARE, Trial, Whose};
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +29,8 @@ pub enum Entity {
     Credential(u64),
     /// An endpoint, a field or a name that training never saw.
     Newcomer(u64),
+    /// What a private parameter names.
+    Object(u64),
 }
 
 /// What one partition saw of an entity.
@@ -52,6 +56,8 @@ pub(crate) enum Saw {
     Presented,
     /// Somebody brought it.
     Brought(Newcomer),
+    /// Somebody reached it, which was not known here.
+    Reached(Sight),
 }
 
 /// Which partitions a note is for.
@@ -76,6 +82,8 @@ enum Known {
     LogIns(Refused),
     Issue(Issue),
     Brought(Newcomer),
+    /// Whose the object is; and of whoever asked for it, if it is not theirs, by what request.
+    Owner(Owner, Option<Visit>),
 }
 
 /// A fact or a note that cannot be read.
@@ -95,6 +103,7 @@ impl Fact {
             Entity::Source(hash) => (b's', hash),
             Entity::Credential(hash) => (b'c', hash),
             Entity::Newcomer(hash) => (b'n', hash),
+            Entity::Object(hash) => (b'o', hash),
         };
         let mut key = [kind; 9];
         key[1..].copy_from_slice(&hash.to_be_bytes());
@@ -135,8 +144,8 @@ impl Note {
         postcard::from_bytes(bytes).map_err(|why| BadFact { what: "a note", why })
     }
 
-    /// Takes effect in a partition's tables. What is known there already, and more of it, stays.
-    pub(crate) fn apply(self, shared: &mut Shared) {
+    /// Takes effect in a partition's tables. What is known there already, and more of it, stays; whose an object is, all partitions know better.
+    pub(crate) fn apply(self, shared: &mut Shared, sessions: &mut Table<u64, Session>) {
         match (self.entity, self.known) {
             (Entity::Account(key), Known::LogIns(refused)) => {
                 shared.accounts.update(key, self.at, |here| here.learn(refused, self.at));
@@ -150,7 +159,13 @@ impl Note {
             (Entity::Newcomer(key), Known::Brought(newcomer)) => {
                 shared.newcomers.update(key, self.at, |here| here.learn(newcomer));
             }
-            (Entity::Account(_) | Entity::Source(_) | Entity::Credential(_) | Entity::Newcomer(_), _) => {}
+            (Entity::Object(key), Known::Owner(owner, visit)) => {
+                shared.objects.put(key, self.at, owner);
+                if let Some(visit) = visit {
+                    sessions.change(&visit.session.clone(), |session| session.footprint.learn_late(key, visit));
+                }
+            }
+            (Entity::Account(_) | Entity::Source(_) | Entity::Credential(_) | Entity::Newcomer(_) | Entity::Object(_), _) => {}
         }
     }
 }
@@ -161,6 +176,7 @@ pub struct FactStage {
     log_ins: Table<Entity, LogIns>,
     credentials: Table<Entity, Credential>,
     newcomers: Table<Entity, Newcomer>,
+    objects: Table<Entity, Object>,
 }
 
 /// Log-ins on one account, or by one source.
@@ -181,6 +197,14 @@ struct Credential {
     waiting: Vec<u32>,
 }
 
+/// Whose an object is, by all that partitions saw.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Object {
+    owner: Owner,
+    /// Partitions that take it for somebody's.
+    knowing: Vec<u32>,
+}
+
 impl FactStage {
     /// Nothing gathered yet.
     #[must_use]
@@ -189,6 +213,7 @@ impl FactStage {
             log_ins: Table::new(b'l', limits.sources),
             credentials: Table::new(b'c', limits.tokens),
             newcomers: Table::new(b'n', limits.endpoints),
+            objects: Table::new(b'o', limits.objects),
         }
     }
 
@@ -212,6 +237,7 @@ impl FactStage {
                 let note = || (To::All, Note { entity: fact.entity, at: fact.at, known: Known::Brought(known.clone()) });
                 is_told.then(note).into_iter().collect()
             }),
+            Saw::Reached(sight) => self.objects.update(fact.entity, fact.at, |object| object.add(fact, sight)),
         }
     }
 }
@@ -242,6 +268,21 @@ impl Credential {
         let waiting = std::mem::take(&mut self.waiting);
         let note = || Note { entity: fact.entity, at: fact.at, known: Known::Issue(issue.clone()) };
         waiting.into_iter().filter(|partition| know(&mut self.knowing, *partition)).map(|partition| (To::One(partition), note())).collect()
+    }
+}
+
+impl Object {
+    fn add(&mut self, fact: &Fact, sight: &Sight) -> Vec<(To, Note)> {
+        let was_public = self.owner.is_public();
+        let is_others = sight.reach == Reach::First && self.owner.is_others(&sight.caller);
+        self.owner.note(&sight.caller, sight.reach);
+        know(&mut self.knowing, fact.partition);
+        let note = |visit| Note { entity: fact.entity, at: fact.at, known: Known::Owner(self.owner.clone(), visit) };
+        if self.owner.is_public() && !was_public {
+            let visit = |partition: &u32| sight.visit.clone().filter(|_| is_others && *partition == fact.partition);
+            return self.knowing.iter().map(|partition| (To::One(*partition), note(visit(partition)))).collect();
+        }
+        if is_others { vec![(To::One(fact.partition), note(sight.visit.clone()))] } else { Vec::new() }
     }
 }
 

@@ -1,9 +1,7 @@
-//! Live state of `access`: who a caller is, what a session was shown and asked for, and who owns an object.
+//! Live state of `access` that a session has: what it was shown and asked for, and what turned out to be somebody else's.
 
-use crate::detect::Seen;
+use super::owner::Visit;
 use crate::features::hash::mix;
-use crate::links::{Names, short};
-use crate::partition::{Live, Shared};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
@@ -11,108 +9,12 @@ use smallvec::SmallVec;
 const MAX_COUNTED: usize = 8;
 /// Namespaces of which a session remembers to have been shown objects.
 const MAX_NAMESPACES: usize = 8;
-/// Names of an owner remembered.
-const MAX_TAGS: usize = 8;
-/// Other callers after whom an object is everybody's.
-const PUBLIC: u8 = 2;
 /// Words of 64 bits of the filter of shown objects, and of a counter of distinct values.
 const FILTER: usize = 16;
 const COUNTER: usize = 4;
 
-/// Who calls, by every name it has.
-#[derive(Debug)]
-pub(super) struct Caller {
-    /// Names that log-ins gave it.
-    pub(super) names: Names,
-    /// Subject, else session; 0 when neither is known.
-    id: u32,
-    is_subject: bool,
-}
-
-impl Caller {
-    pub(super) fn of(seen: &Seen<'_>, live: &Live<'_>) -> Self {
-        let subject = seen.features.subject.map(|s| s.0 as u64);
-        let id = subject.or(live.has_session.then_some(live.key)).map_or(0, |key| short(mix(key, 0x0b)) | 1);
-        Self { names: live.session.linked.names().collect(), id, is_subject: subject.is_some() }
-    }
-
-    pub(super) fn is_known(&self) -> bool {
-        self.id != 0
-    }
-
-    /// One number for the caller: its subject, else the first of its names, else its session.
-    pub(super) fn tag(&self) -> u32 {
-        if self.is_subject { self.id } else { self.names.first().copied().unwrap_or(self.id) }
-    }
-
-    fn tags(&self) -> impl Iterator<Item = u32> + '_ {
-        self.names.iter().copied().chain([self.id])
-    }
-}
-
-/// Whose an object is.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Owner {
-    tags: SmallVec<[u32; 4]>,
-    /// Callers without a tie who reached it, the latest of them by tag.
-    others: u8,
-    latest_other: u32,
-}
-
-impl Owner {
-    pub(super) fn is_of(&self, caller: &Caller) -> bool {
-        caller.tags().any(|t| self.tags.contains(&t))
-    }
-
-    pub(super) fn is_public(&self) -> bool {
-        self.others >= PUBLIC
-    }
-
-    /// Takes note of a caller; returns whether that changed anything.
-    fn note(&mut self, caller: &Caller, reach: Reach) -> bool {
-        let is_his = match reach {
-            Reach::Tied => true,
-            Reach::First => self.tags.is_empty() || self.is_of(caller),
-            Reach::Strange => self.is_of(caller),
-        };
-        if is_his {
-            let before = self.tags.len();
-            for tag in caller.tags() {
-                if self.tags.len() < MAX_TAGS && !self.tags.contains(&tag) {
-                    self.tags.push(tag);
-                }
-            }
-            return self.tags.len() > before;
-        }
-        if self.tags.is_empty() || self.is_public() || self.latest_other == caller.tag() {
-            return false;
-        }
-        self.latest_other = caller.tag();
-        self.others += 1;
-        true
-    }
-}
-
-/// How a caller came to an object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reach {
-    /// With a tie to it: whatever others did, it is the caller's.
-    Tied,
-    /// Without one, where nothing speaks against it: whoever comes first owns it.
-    First,
-    /// Against habit: that makes nobody an owner.
-    Strange,
-}
-
-impl Reach {
-    /// Takes note that a caller reached an object at a time.
-    pub(super) fn note(self, shared: &mut Shared, (object, now): (u64, i64), caller: &Caller) {
-        let mut owner = shared.objects.read(&object, Owner::clone).unwrap_or_default();
-        if owner.note(caller, self) {
-            shared.objects.put(object, now, owner);
-        }
-    }
-}
+/// Objects of others that are told of late, at most: a session that reaches more of them has been told enough.
+const MAX_LATE: usize = 4;
 
 /// What one session was shown and asked for.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -121,6 +23,8 @@ pub struct Footprint {
     shown: Option<Box<[u64; FILTER]>>,
     namespaces: SmallVec<[u32; 2]>,
     counted: SmallVec<[(u32, [u64; COUNTER]); 1]>,
+    /// Objects that it reached and that, as other partitions knew, were somebody else's; oldest first, not yet said in a verdict.
+    late: Vec<(u64, Visit)>,
 }
 
 /// The two bits of an object.
@@ -145,6 +49,25 @@ impl Footprint {
 
     pub(super) fn was_shown_any(&self, namespace: u32) -> bool {
         self.namespaces.contains(&namespace)
+    }
+
+    /// Takes note that an object it reached is somebody else's.
+    pub(crate) fn learn_late(&mut self, object: u64, visit: Visit) {
+        if self.late.len() < MAX_LATE {
+            self.late.push((object, visit));
+        }
+    }
+
+    /// What is to be said next of what it reached before.
+    pub(super) fn late(&self) -> Option<&(u64, Visit)> {
+        self.late.first()
+    }
+
+    /// Takes note that this was said.
+    pub(super) fn tell_late(&mut self) {
+        if !self.late.is_empty() {
+            self.late.remove(0);
+        }
     }
 
     /// Counts a value of a parameter.

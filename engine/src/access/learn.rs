@@ -1,7 +1,7 @@
 //! Learning of `access`: which parameters hold identifiers, what shows them to one caller alone, and how often ties hold.
 
 use super::cohort::Cohorts;
-use super::footprint::Caller;
+use super::owner::Caller;
 use super::{Access, EXCEPTIONS, Habit, MIRRORED, Mirror, Param, Slot, Watched, field_place, producer_key, shown};
 use crate::calibrate::Tail;
 use crate::features::hash::{hash, mix};
@@ -144,10 +144,10 @@ impl Access {
                         }
                     }
                 }
-                if is_success && !caller.names.is_empty() {
+                if is_success && !caller.names().is_empty() {
                     let mut members: Vec<(u64, bool)> = Vec::new();
                     for scalar in row.features.response.scalars.iter().take(MIRRORED) {
-                        let is_name = caller.names.contains(&short(scalar.value));
+                        let is_name = caller.names().contains(&short(scalar.value));
                         match members.iter_mut().find(|(key, _)| *key == scalar.key) {
                             Some((_, named)) => *named |= is_name,
                             None => members.push((scalar.key, is_name)),

@@ -8,19 +8,23 @@
 mod cohort;
 mod footprint;
 mod learn;
+mod owner;
 
-pub use footprint::{Footprint, Owner};
+pub use footprint::Footprint;
+pub use owner::Owner;
+pub(crate) use owner::{Reach, Sight, Visit};
 
 use crate::calibrate::Tail;
 use crate::detect::{Aspect, Class, Explanation, Level, Seen, Signal};
 use crate::features::hash::{hash_folded, mix};
 use crate::features::{Features, Place, Scalar, decode};
-use crate::links::{Names, presented, short};
+use crate::links::{presented, short};
 use crate::partition::Live;
 use crate::paths::{Paths, Route};
 use crate::record::{EndpointId, Family};
+use crate::time::rfc3339;
 use cohort::Cohorts;
-use footprint::{Caller, Reach};
+use owner::{Caller, Reached};
 use serde::{Deserialize, Serialize};
 
 /// Cases that a habit rests on, at least.
@@ -126,6 +130,8 @@ enum Strange<'a> {
     Object { param: &'a Param, habit: Habit, tie: &'static str, value: u64 },
     /// An answer that names somebody else.
     Mirror(&'a Mirror),
+    /// An object that the session reached before, of which other partitions knew that it is somebody else's.
+    Late(&'a (u64, Visit)),
 }
 
 impl Strange<'_> {
@@ -133,6 +139,7 @@ impl Strange<'_> {
         match self {
             Self::Object { habit, .. } => habit.nats(),
             Self::Mirror(mirror) => mirror.habit.nats(),
+            Self::Late((_, visit)) => visit.habit.nats(),
         }
     }
 }
@@ -196,10 +203,10 @@ impl Access {
         let key = object_key(param.namespace, value);
         let owner = live.shared.objects.read(&key, |o| (o.is_of(caller), o.is_public()));
         Ties {
-            has_names: !caller.names.is_empty(),
+            has_names: !caller.names().is_empty(),
             was_shown: footprint.was_shown_any(param.namespace),
             has_owner: owner.is_some_and(|(_, is_public)| !is_public),
-            is_linked: caller.names.contains(&short(value)) || footprint.was_shown(key),
+            is_linked: caller.names().contains(&short(value)) || footprint.was_shown(key),
             is_own: owner.is_some_and(|(is_own, _)| is_own),
         }
     }
@@ -221,7 +228,7 @@ impl Access {
             }
         };
         for mirror in &watched.mirrors {
-            match mirrors(mirror.key, seen.features, &caller.names) {
+            match mirrors(mirror.key, seen.features, caller.names()) {
                 // The answer itself says that the object is the caller's.
                 Some(true) => return (true, None),
                 Some(false) => {
@@ -251,6 +258,13 @@ impl Access {
         (looked, worst)
     }
 
+    /// The same, or what turned out since of what the session reached before, if that is stranger.
+    fn strangest_by_now<'a>(&'a self, seen: &Seen<'_>, live: &'a Live<'_>) -> (bool, Option<Strange<'a>>) {
+        let (looked, strange) = self.strangest(seen, live);
+        let Some(late) = live.session.footprint.late().map(Strange::Late) else { return (looked, strange) };
+        (true, Some(strange.filter(|now| now.nats() >= late.nats()).unwrap_or(late)))
+    }
+
     /// The parameter whose distinct values in this session surprise most: nats, parameter, distinct values so far.
     fn enumeration<'a>(&'a self, seen: &Seen<'_>, live: &Live<'_>) -> Option<(f32, &'a Param, f32)> {
         let watched = self.watched(seen).filter(|_| live.has_session)?;
@@ -265,10 +279,11 @@ impl Access {
 
     /// Answers [`Aspect::Foreign`], [`Aspect::Enumeration`], [`Aspect::Function`] and [`Aspect::Role`].
     pub fn score(&self, seen: &Seen<'_>, live: &Live<'_>, out: &mut Vec<Signal>) {
-        let (looked, strange) = self.strangest(seen, live);
+        let (looked, strange) = self.strangest_by_now(seen, live);
         if looked {
             let bet = match &strange {
                 Some(Strange::Object { param, value, .. }) => object_key(param.namespace, *value),
+                Some(Strange::Late((object, _))) => *object,
                 Some(Strange::Mirror(mirror)) => seen.features.path.bytes().fold(mirror.key, |key, b| mix(key, u64::from(b))),
                 None => 0,
             };
@@ -288,6 +303,7 @@ impl Access {
 
     /// Takes note of what a session reached, was shown and made its own.
     pub fn observe(&self, seen: &Seen<'_>, live: &mut Live<'_>) {
+        live.session.footprint.tell_late();
         let Some(watched) = self.watched(seen) else { return };
         if live.has_session {
             for param in watched.params.iter().filter(|p| p.distinct.is_some()) {
@@ -304,7 +320,7 @@ impl Access {
             return;
         }
         let is_strange = self.strangest(seen, live).1.is_some();
-        let is_named = watched.mirrors.iter().any(|m| mirrors(m.key, seen.features, &caller.names) == Some(true));
+        let is_named = watched.mirrors.iter().any(|m| mirrors(m.key, seen.features, caller.names()) == Some(true));
         for param in watched.params.iter().filter(|p| p.is_private()) {
             if let Some(value) = param.value(seen.features, seen.route) {
                 let reach = match is_named || Self::ties(param, value, live, &caller).is_linked {
@@ -312,7 +328,11 @@ impl Access {
                     false if is_strange => Reach::Strange,
                     false => Reach::First,
                 };
-                reach.note(live.shared, (object_key(param.namespace, value), seen.now), &caller);
+                let (session, at) = (live.key, seen.now);
+                let visit = || Visit { session, at, endpoint: seen.id, param: param.key(seen.id), habit: param.owned };
+                let judged_by_owner = live.has_session && param.owned.holds();
+                Reached { object: object_key(param.namespace, value), now: at, caller: &caller, reach }
+                    .note(live.shared, || judged_by_owner.then(visit));
             }
         }
         if self.producers.is_empty() {
@@ -327,7 +347,7 @@ impl Access {
                 let object = object_key(*namespace, scalar.value);
                 live.session.footprint.show(*namespace, object);
                 if is_single {
-                    Reach::Tied.note(live.shared, (object, seen.now), &caller);
+                    Reached { object, now: seen.now, caller: &caller, reach: Reach::Tied }.note(live.shared, || None);
                 }
             }
         }
@@ -337,7 +357,7 @@ impl Access {
     #[must_use]
     pub fn explain(&self, seen: &Seen<'_>, live: &Live<'_>, paths: &Paths, aspect: Aspect) -> Option<Explanation> {
         match aspect {
-            Aspect::Foreign => Some(match self.strangest(seen, live).1? {
+            Aspect::Foreign => Some(match self.strangest_by_now(seen, live).1? {
                 Strange::Object { param, habit, tie, .. } => Explanation {
                     family: Family::ObjectAccess,
                     place: param.place(),
@@ -352,6 +372,7 @@ impl Access {
                     expected: format!("the caller itself, as in {}", mirror.habit.kept()),
                     support: u64::from(mirror.habit.cases),
                 },
+                Strange::Late((_, visit)) => self.told_late(visit, paths),
             }),
             Aspect::Enumeration => {
                 let (_, param, distinct) = self.enumeration(seen, live)?;
@@ -370,8 +391,26 @@ impl Access {
     }
 }
 
+impl Access {
+    /// What other partitions knew of an object that the session reached before.
+    fn told_late(&self, visit: &Visit, paths: &Paths) -> Explanation {
+        let known = paths.endpoints().iter().zip(&self.endpoints).find(|(endpoint, _)| endpoint.id == visit.endpoint);
+        let by = known.map_or_else(String::new, |(endpoint, watched)| {
+            let place = watched.params.iter().find(|p| p.key(endpoint.id) == visit.param).map_or_else(String::new, Param::place);
+            format!(" by {place} of {}", endpoint.name())
+        });
+        Explanation {
+            family: Family::ObjectAccess,
+            place: "session".to_owned(),
+            observed: format!("somebody else's object, reached{by} at {}", rfc3339(visit.at)),
+            expected: format!("an object of the caller's own, as in {}", visit.habit.kept()),
+            support: u64::from(visit.habit.cases),
+        }
+    }
+}
+
 /// Whether an answer's member names the caller; `None` where it has no such member, or nothing is known of the caller.
-fn mirrors(key: u64, features: &Features, names: &Names) -> Option<bool> {
+fn mirrors(key: u64, features: &Features, names: &[u32]) -> Option<bool> {
     if names.is_empty() {
         return None;
     }

@@ -183,7 +183,7 @@ const LATE: i64 = 600_000;
 /// An event time may be this far ahead of its append time, milliseconds.
 const AHEAD: i64 = 5_000;
 /// Version of what checkpoints hold: it rises with every change of a type that stands in a table.
-pub const STATE_FORMAT: u32 = 2;
+pub const STATE_FORMAT: u32 = 3;
 /// Key of the checkpoint entry that holds everything that is no table.
 const META: &[u8] = b"m";
 
@@ -268,7 +268,7 @@ impl Partition {
                 self.advance(to);
                 self.incidents.close(self.meta.clock, &mut ended);
             }
-            Effect::Note(note) => note.apply(&mut self.shared),
+            Effect::Note(note) => note.apply(&mut self.shared, &mut self.sessions),
         }
         ended
     }
@@ -288,12 +288,13 @@ impl Partition {
         self.judge_batch(records, &features, heads)
     }
 
-    /// Takes in exchanges from before those that are to be judged, in time order: their sessions go on.
+    /// Takes in exchanges from before those that are to be judged, in time order: their sessions go on. Returns what they show that other
+    /// partitions may want to know.
     ///
     /// # Errors
     /// See [`Self::judge_all`].
-    pub fn recall(&mut self, features: &[Features], heads: &mut dyn Heads) -> Result<(), HeadError> {
-        self.judge_again(features, heads).map(drop)
+    pub fn recall(&mut self, features: &[Features], heads: &mut dyn Heads) -> Result<Vec<Fact>, HeadError> {
+        Ok(self.judge_again(features, heads)?.into_iter().flat_map(|judged| judged.facts).collect())
     }
 
     /// Judges exchanges that only their features are left of: what is known of them is the same, their verdicts name no one.

@@ -19,10 +19,11 @@ use crate::suspicion::Peers;
 use crate::volume::{Counters, Crowd};
 use serde::{Deserialize, Serialize};
 
-/// Facts of one exchange, at most.
-const MOST_FACTS: usize = 16;
-/// Of these about what is new, at most: log-ins and credentials find room, whatever a sender invents beside them.
-const MOST_NEWS: usize = 8;
+/// Facts of one exchange, at most: so many about objects, so many with those about what is new, and all. Log-ins and credentials find room,
+/// whatever a sender invents beside them.
+const MOST_OBJECTS: usize = 8;
+const MOST_NEWS: usize = 16;
+const MOST_FACTS: usize = 24;
 
 /// One live session of one API.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -119,6 +120,13 @@ impl Shared {
     pub(crate) fn report(&mut self, entity: Entity, at: i64, saw: Saw) {
         if self.facts.len() < MOST_FACTS {
             self.facts.push(Fact { entity, partition: 0, at, saw });
+        }
+    }
+
+    /// Reports who reached an object, if there is room for it.
+    pub(crate) fn report_object(&mut self, entity: Entity, at: i64, saw: impl FnOnce() -> Saw) {
+        if self.facts.len() < MOST_OBJECTS {
+            self.report(entity, at, saw());
         }
     }
 

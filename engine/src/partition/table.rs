@@ -100,6 +100,14 @@ where
         result
     }
 
+    /// Changes an entry, if there is one; it is as old as before.
+    pub(crate) fn change(&mut self, key: &K, change: impl FnOnce(&mut V)) {
+        if let Some(mut entry) = self.map.get_mut(key) {
+            change(&mut entry.1);
+            self.changed.insert(*key);
+        }
+    }
+
     /// Takes out the oldest entry if it was last used before `before`.
     pub fn expire(&mut self, before: i64) -> Option<(K, V)> {
         if self.by_age.first()?.0 >= before {

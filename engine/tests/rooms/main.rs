@@ -6,6 +6,7 @@ mod clients;
 mod facts;
 mod first_time;
 mod little;
+mod objects;
 mod probe;
 mod public;
 mod replay;

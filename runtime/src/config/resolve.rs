@@ -98,7 +98,11 @@ fn build(settings: &Settings, token: Option<Secret>, properties: KafkaProperties
         },
         model: ModelKeys { sign_key_file: values.optional("model.sign_key_file")?, public_keys: values.list("model.public_keys")? },
         deadletter: Deadletter { keep: values.get("deadletter.keep")? },
-        privacy: Privacy { client_ip: values.get("privacy.client_ip")?, rules: values.list("privacy.rules")?, mask_files: values.get("privacy.mask_files")? },
+        privacy: Privacy {
+            client_ip: values.get("privacy.client_ip")?,
+            rules: values.list("privacy.rules")?,
+            mask_files: values.get("privacy.mask_files")?,
+        },
         outputs: outputs.collect::<Result<_, Problem>>()?,
         blocklist: Blocklist {
             addresses: values.get("blocklist.addresses")?,

@@ -1,7 +1,7 @@
 //! `--ablate`: the same files judged again and again, each time with one thing left out, or by one question alone: what that contributes.
 
 use super::Args;
-use super::judging::judge;
+use super::judging::Judging;
 use super::labels::Labels;
 use super::quality::{Cases, Quality};
 use crate::terminal::{Paint, count};
@@ -39,7 +39,8 @@ pub(super) fn ablate(
         let whole = Arc::get_mut(model).context("the model is still in use")?.recalibrate(calibrations);
         let mut cases = Cases::new(args.unit);
         let mut anomalous = 0;
-        judge(&args.score, config, model, last, |exchange, verdict| {
+        let judging = Judging { files: &args.score, config, model, before: last, partitions: args.partitions };
+        judging.run(|exchange, verdict| {
             anomalous += u64::from(verdict.label == Label::Anomalous);
             if let Some(truth) = labels.of(exchange.id.as_deref()) {
                 cases.add(truth, &verdict);

@@ -17,7 +17,7 @@ use anyhow::{Context, bail};
 use engine::model::Calibrations;
 use engine::{Ablation, Features, Model};
 use ingest::decode::Tally as Reading;
-use judging::judge;
+use judging::Judging;
 use labels::Labels;
 use learning::{learn_from, read_history, read_model};
 use quality::{Cases, Unit};
@@ -65,6 +65,9 @@ pub(crate) struct Args {
     /// Judge with this model instead of learning one.
     #[arg(long, value_name = "IN.weir", conflicts_with = "train")]
     use_model: Option<PathBuf>,
+    /// Judge as a service with so many partitions does: each sees its own sessions, and hears of the others what they tell.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
+    partitions: u32,
     /// Which of the judged are attacks: CSV with the columns id, label (benign or attack) and perhaps group.
     #[arg(long, num_args = 1.., value_name = "FILE.csv")]
     labels: Vec<PathBuf>,
@@ -178,7 +181,8 @@ fn judge_files(
     let mut out = create(&written)?;
     let mut tally = Tally::default();
     let mut cases = Cases::new(args.unit);
-    let reading = judge(&args.score, config, model, last, |exchange, verdict| {
+    let judging = Judging { files: &args.score, config, model, before: last, partitions: args.partitions };
+    let reading = judging.run(|exchange, verdict| {
         let mut line = verdict.to_json().context("writing a verdict as JSON")?;
         line.push(b'\n');
         out.write_all(&line).with_context(|| format!("writing {}", args.verdicts.display()))?;

@@ -3,7 +3,7 @@
 mod rates;
 
 use super::backtest::input;
-use super::backtest::judging::judge;
+use super::backtest::judging::Judging;
 use super::backtest::labels::Labels;
 use super::backtest::learning::{learn_from, read_history, read_model};
 use crate::terminal::Paint;
@@ -96,7 +96,7 @@ fn judged(files: &[PathBuf], skipped: u64, config: &Config, model: &Arc<Model>, 
     let mut rates = Rates::default();
     let mut extractor = Extractor::default();
     let mut seen = 0;
-    judge(files, config, model, &[], |exchange, verdict| {
+    Judging { files, config, model, before: &[], partitions: 1 }.run(|exchange, verdict| {
         seen += 1;
         if seen <= skipped || labels.is_of_attacker(exchange.id.as_deref()) {
             return Ok(());

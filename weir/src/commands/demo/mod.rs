@@ -77,14 +77,19 @@ pub(crate) async fn run(args: &Args, config: Config, sources: &Sources) -> anyho
     }
 }
 
-/// The configuration of the demonstration: embedded log, a directory of its own, a free port.
+/// The configuration of the demonstration: embedded log, a directory of its own, a free port. One partition: a day passes in seconds here, so that
+/// what several tell one another would come hours late.
 fn demo_config(config: Config, sources: &Sources) -> anyhow::Result<Config> {
-    let data = if sources.flags.iter().any(|flag| flag.key == "data") { config.data.clone() } else { fresh_directory()? };
+    let is_set = |key| sources.flags.iter().any(|flag| flag.key == key);
+    let data = if is_set("data") { config.data.clone() } else { fresh_directory()? };
     if data.join("log").exists() {
         bail!("{} holds a log already: the demonstration wants a directory of its own", data.display());
     }
     let mut demo = Config { data, listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), token: None, ..config };
     demo.kafka.brokers = None;
+    if !is_set("embedded.partitions") {
+        demo.embedded.partitions = 1;
+    }
     Ok(demo)
 }
 
