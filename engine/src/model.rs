@@ -105,7 +105,7 @@ pub enum ModelError {
 
 impl Model {
     /// Version of the format of the parts.
-    pub const FORMAT: u32 = 13;
+    pub const FORMAT: u32 = 14;
 
     pub(crate) fn new(label: String, hosts: HostMap, apis: Vec<ApiModel>, admitted: Admitted) -> Self {
         Self { label, hosts, apis, admitted }

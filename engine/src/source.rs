@@ -3,12 +3,15 @@
 //!
 //! Servers differ in how they refuse: by status, or with 200 and another answer than the one that brings a credential. Which it is, is
 //! learned. What other partitions see of the same account or source comes by notes ([`crate::facts`]).
+//!
+//! Who tries a list of accounts from many addresses, a few from each, stands out by none of them. But hardly any address is refused on two
+//! accounts; when all at once many are, among so few log-ins, each of them is one of those.
 
 use crate::detect::{Aspect, Class, Explanation, Level, Seen, Signal};
 use crate::facts::{Entity, Saw};
 use crate::features::hash::{hash, hash_folded, mix};
 use crate::features::{Features, decode};
-use crate::learn::{Row, is_password};
+use crate::learn::{Row, is_password, source_of};
 use crate::partition::Live;
 use crate::paths::Route;
 use crate::record::Family;
@@ -32,8 +35,14 @@ const SPARE_ON_ONE: f32 = 12.0;
 const TRUSTED: f32 = 1.0;
 /// What is left of refused log-ins when they are forgotten, nats.
 const FADED: f32 = 0.02;
-/// Addresses that an account must be refused from before it, not they, is under attack.
+/// Addresses that an account must be refused from, or that must be refused on several accounts, before it, not they, is under attack.
 const SPREAD: usize = 3;
+/// Share of log-ins that a list of accounts comes to, tried from many addresses: the alternative of the odds; and what one address counts at
+/// most, nats.
+const SPREAD_OUT: f32 = 0.1;
+const MOST_OF_ONE: f32 = 3.0;
+/// An address that was refused on one account is watched for others this long while it is learned how few are, milliseconds.
+const WATCHED: i64 = 3_600_000;
 /// Accounts, and addresses, remembered of one another.
 const REMEMBERED: usize = 32;
 /// Share of log-ins that an answer must be to count as one of the usual ones.
@@ -111,6 +120,12 @@ impl Refused {
 
     fn on(&self, who: u64) -> Option<&Other> {
         self.others.iter().find(|o| o.who == who as u32)
+    }
+
+    /// Of a source: whether a log-in that is refused to it is one on another account than those refused before, and whether there are several.
+    fn tries_others(&self, trial: &Trial) -> (bool, bool) {
+        let is_another = trial.is_refused && !self.others.is_empty() && self.on(trial.account).is_none();
+        (is_another, trial.is_refused && (is_another || self.others.len() > 1))
     }
 
     fn is_new(&self, trial: &Trial) -> bool {
@@ -216,6 +231,8 @@ struct Door {
     grants: Vec<u64>,
     n: f32,
     refused: f32,
+    /// Log-ins refused to a source on another account than the one before.
+    others: f32,
 }
 
 /// The authentication endpoints of one API.
@@ -332,9 +349,11 @@ impl Accounts {
             counts.entry(endpoint.0).or_default().add(row, &presented);
         }
         let doors = counts.iter().filter_map(|(endpoint, counts)| {
-            Some(Door { endpoint: *endpoint, account: counts.account()?, grants: counts.grants(), n: 0.0, refused: 0.0 })
+            Some(Door { endpoint: *endpoint, account: counts.account()?, grants: counts.grants(), n: 0.0, refused: 0.0, others: 0.0 })
         });
         let mut accounts = Self { doors: doors.collect() };
+        // By source: the account that was refused to it last, and when.
+        let mut last: FxHashMap<u64, (u64, i64)> = FxHashMap::default();
         for row in rows.filter(at_door) {
             let Some(endpoint) = row.endpoint else { continue };
             let Ok(at) = accounts.doors.binary_search_by_key(&endpoint.0, |d| d.endpoint) else { continue };
@@ -342,6 +361,13 @@ impl Accounts {
             if let Some(is_refused) = door.refuses(row.features) {
                 door.n += row.weight;
                 door.refused += if is_refused { row.weight } else { 0.0 };
+                let source = source_of(row.features).or(row.session).filter(|_| is_refused);
+                if let Some((source, account)) = source.zip(door.account_of(row.features, &row.route)) {
+                    let at = row.features.time.unwrap_or(0);
+                    let before = last.insert(source, (account, at));
+                    let is_another = before.is_some_and(|(other, since)| other != account && at - since < WATCHED);
+                    door.others += if is_another { row.weight } else { 0.0 };
+                }
             }
         }
         accounts
@@ -369,8 +395,18 @@ impl Accounts {
         Some(Trial { nats, is_refused, occasion, account })
     }
 
-    /// What stands against the source, and against whoever tries this account, beyond what everybody may come to.
-    fn stands(&self, trial: &Trial, seen: &Seen<'_>, live: &Live<'_>) -> (f32, f32) {
+    /// What a log-in says of whether accounts are tried from many addresses: it counts as refused if its source was refused on another before.
+    fn weigh_spread(&self, trial: &Trial, seen: &Seen<'_>, live: &Live<'_>) -> Option<Trial> {
+        let usual = self.door(seen)?.usual_others();
+        let (is_another, _) = live.refused().tries_others(trial);
+        let spread = usual + SPREAD_OUT * (1.0 - usual);
+        let nats = if is_another { (spread / usual).ln().min(MOST_OF_ONE) } else { ((1.0 - spread) / (1.0 - usual)).ln() };
+        Some(Trial { nats, is_refused: is_another, occasion: live.caller(), account: door_key(seen) })
+    }
+
+    /// What stands against the source, against whoever tries this account, and against whoever tries several accounts here now, beyond what
+    /// everybody may come to.
+    fn stands(&self, trial: &Trial, seen: &Seen<'_>, live: &Live<'_>) -> [f32; 3] {
         let (of_source, _) = live.refused().of_source(trial, seen.now);
         let of_account = live.shared.accounts.read(&trial.account, |refused| {
             // Its owner, at home, is not the one who guesses.
@@ -379,7 +415,13 @@ impl Accounts {
             }
             refused.suspicion.after(trial.nats, mix(trial.occasion, live.caller()), seen.now, ACCOUNT_HALF_LIFE)
         });
-        (of_source, of_account.unwrap_or(0.0) - SPARE)
+        let of_spread = self.weigh_spread(trial, seen, live).filter(|_| live.refused().tries_others(trial).1).and_then(|at_door| {
+            live.shared.accounts.read(&at_door.account, |refused| {
+                let is_spread = refused.others.len() >= SPREAD;
+                if is_spread { refused.suspicion.after(at_door.nats, at_door.occasion, seen.now, ACCOUNT_HALF_LIFE) } else { 0.0 }
+            })
+        });
+        [of_source, of_account.unwrap_or(0.0) - SPARE, of_spread.unwrap_or(0.0) - SPARE]
     }
 
     /// Answers [`Aspect::Accounts`], at authentication endpoints only.
@@ -388,8 +430,7 @@ impl Accounts {
             return;
         }
         let Some(trial) = self.weigh(seen, live) else { return };
-        let (of_source, of_account) = self.stands(&trial, seen, live);
-        let score = of_source.max(of_account).max(0.0);
+        let score = self.stands(&trial, seen, live).into_iter().fold(0.0, f32::max);
         out.push(Signal { aspect: Aspect::Accounts, score, level: Level::Own, bet: 6 });
     }
 
@@ -399,23 +440,19 @@ impl Accounts {
             return;
         }
         let Some(trial) = self.weigh(seen, live) else { return };
-        let (of_source, _) = self.stands(&trial, seen, live);
+        let [of_source, ..] = self.stands(&trial, seen, live);
         let caller = live.caller();
+        if let Some(at_door) = self.weigh_spread(&trial, seen, live) {
+            note_account(live, &at_door, seen.now);
+            // Each of them, for among how many log-ins several accounts were tried, no partition sees alone.
+            live.shared.report(Entity::Account(at_door.account), seen.now, Saw::LogIn { trial: at_door, other: caller });
+        }
         if let Some(source) = live.source_key.filter(|_| trial.is_refused || !live.source.refused.is_nothing()) {
             live.shared.report(Entity::Source(source), seen.now, Saw::LogIn { trial: trial.clone(), other: trial.account });
         }
         live.refused_mut().add(&trial, trial.account, seen.now, Whose::Source);
-        let knows = live.shared.accounts.read(&trial.account, |_| ()).is_some();
-        if trial.is_refused || knows {
-            let mut refused = live.shared.accounts.take(&trial.account).unwrap_or_default();
-            let weighed = Trial { occasion: mix(trial.occasion, caller), ..trial };
-            refused.add(&weighed, caller, seen.now, Whose::Account);
-            if !trial.is_refused {
-                refused.home = caller as u32;
-            }
-            if !refused.is_nothing() {
-                live.shared.accounts.put(trial.account, seen.now, refused);
-            }
+        let weighed = Trial { occasion: mix(trial.occasion, caller), ..trial.clone() };
+        if note_account(live, &weighed, seen.now) {
             live.shared.report(Entity::Account(trial.account), seen.now, Saw::LogIn { trial: weighed, other: caller });
         }
         if of_source < TRUSTED {
@@ -428,14 +465,30 @@ impl Accounts {
     pub fn explain(&self, seen: &Seen<'_>, live: &Live<'_>) -> Option<Explanation> {
         let door = self.door(seen)?;
         let trial = self.weigh(seen, live)?;
-        let (of_source, of_account) = self.stands(&trial, seen, live);
-        if of_source.max(of_account) <= 0.0 {
+        let [of_source, of_account, of_spread] = self.stands(&trial, seen, live);
+        let most = of_source.max(of_account).max(of_spread);
+        if most <= 0.0 {
             return None;
         }
         let one = u32::from(trial.is_refused);
+        let caller = if live.source_key.is_some() { "client.ip" } else { "session" };
+        if of_spread >= most {
+            let (count, from) = live.shared.accounts.read(&door_key(seen), |r| (r.count, r.others.len())).unwrap_or_default();
+            let more = if from >= REMEMBERED { " or more" } else { "" };
+            let own = live.refused().told(&trial, seen.now);
+            return Some(Explanation {
+                family: Family::AccountTakeover,
+                place: caller.to_owned(),
+                observed: format!("{own}; lately {count} like this, on other accounts than before, from {from}{more} sources"),
+                expected: format!(
+                    "{:.2} % of log-ins here are on another account of a source that was refused",
+                    100.0 * door.usual_others()
+                ),
+                support: door.n as u64,
+            });
+        }
         let (place, observed) = if of_source >= of_account {
-            let place = if live.source_key.is_some() { "client.ip" } else { "session" };
-            (place, live.refused().told(&trial, seen.now))
+            (caller, live.refused().told(&trial, seen.now))
         } else {
             let (count, from) = live.shared.accounts.read(&trial.account, |r| (r.count, r.others.len())).unwrap_or_default();
             ("account", format!("{} refused log-ins on this account from {from} addresses", count + one))
@@ -472,10 +525,38 @@ impl Door {
         }
     }
 
+    /// Share of log-ins that are refused to a source on another account than before.
+    fn usual_others(&self) -> f32 {
+        ((self.others + 0.5) / (self.n + 10.0)).clamp(1e-6, 0.999)
+    }
+
     /// Share of refused log-ins.
     fn usual(&self) -> f32 {
         ((self.refused + 0.5) / (self.n + 10.0)).clamp(1e-6, 0.999)
     }
+}
+
+/// Takes note of a log-in on an account; whether it is remembered: it is if it was refused, or another was.
+fn note_account(live: &mut Live<'_>, trial: &Trial, now: i64) -> bool {
+    let caller = live.caller();
+    let known = live.shared.accounts.take(&trial.account);
+    if known.is_none() && !trial.is_refused {
+        return false;
+    }
+    let mut refused = known.unwrap_or_default();
+    refused.add(trial, caller, now, Whose::Account);
+    if !trial.is_refused {
+        refused.home = caller as u32;
+    }
+    if !refused.is_nothing() {
+        live.shared.accounts.put(trial.account, now, refused);
+    }
+    true
+}
+
+/// What stands for an endpoint among accounts.
+fn door_key(seen: &Seen<'_>) -> u64 {
+    mix(seen.id.0, 0xd00)
 }
 
 /// Where callers are compared.

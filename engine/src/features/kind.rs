@@ -2,8 +2,19 @@
 
 use serde::{Deserialize, Serialize};
 
-/// How a secret begins that ingest masked; a keyed hash follows.
-pub(super) const MASKED: &str = "~h:";
+/// How a secret begins that ingest masked, and a JSON web token; a keyed hash of 16 hex digits follows.
+const MASKED: &[u8] = b"~h:";
+const MASKED_TOKEN: &[u8] = b"~j:";
+
+/// What kind of secret stands at the beginning of some bytes, masked by ingest.
+pub(super) fn masked(bytes: &[u8]) -> Option<ValueKind> {
+    let kind = match bytes.get(..3)? {
+        MASKED => ValueKind::Hex,
+        MASKED_TOKEN => ValueKind::Jwt,
+        _ => return None,
+    };
+    bytes.get(3..19)?.iter().all(u8::is_ascii_hexdigit).then_some(kind)
+}
 
 /// Type of a value, the narrowest that fits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -59,8 +70,8 @@ impl ValueKind {
         if b.is_empty() {
             return Self::Null;
         }
-        if b.strip_prefix(MASKED.as_bytes()).is_some_and(|hash| hash.len() == 16 && hash.iter().all(u8::is_ascii_hexdigit)) {
-            return Self::Hex;
+        if let Some(kind) = masked(b).filter(|_| b.len() == 19) {
+            return kind;
         }
         let has = Classes::of(b);
         if has.only_digits_and_sign_and_dot(b) {
@@ -283,6 +294,7 @@ mod tests {
             ("../etc/passwd", ValueKind::Free),
             ("AQAAAYDiB_Ol8PbzFAAAAABB", ValueKind::Token),
             ("~h:0123456789abcdef", ValueKind::Hex),
+            ("~j:0123456789abcdef", ValueKind::Jwt),
             ("~h:0123456789abcdef' w", ValueKind::Free),
         ] {
             assert_eq!(ValueKind::of(text), kind, "{text}");

@@ -2,7 +2,7 @@
 
 use super::hash::{hash_folded, mix};
 use super::json::{Leaf, ROOT, Visitor, Walker, member_path};
-use super::kind::MASKED;
+use super::kind::masked;
 use super::sensitive::{self, Sensitive};
 use super::{Scalar, ValueKind};
 use aho_corasick::{AhoCorasick, MatchKind};
@@ -235,7 +235,7 @@ impl Visitor for Reader<'_> {
     }
 }
 
-/// Whether a string is long and random enough to name a session; masked ones are (`~h:` and a hash).
+/// Whether a string is long and random enough to name a session; masked ones are.
 fn may_be_credential(text: &str) -> bool {
     let bytes = text.as_bytes();
     if !(16..=4096).contains(&bytes.len()) || bytes[..16].contains(&b' ') {
@@ -246,7 +246,7 @@ fn may_be_credential(text: &str) -> bool {
         ValueKind::Hex => bytes.len() >= 32,
         _ => false,
     };
-    is_long_or_random || text.starts_with(MASKED)
+    is_long_or_random || masked(bytes).is_some()
 }
 
 /// Whether `path` is the member `name` (last part) of `parent`.
@@ -276,7 +276,9 @@ mod tests {
 
     #[test]
     fn a_token_is_issued_whether_it_is_masked_or_not() {
-        for token in ["~h:0123456789abcdef", "0123456789abcdef0123456789abcdef", "3f2b8c1e-7a5d-4c1b-9e2f-1a2b3c4d5e6f"] {
+        for token in
+            ["~h:0123456789abcdef", "~j:0123456789abcdef", "0123456789abcdef0123456789abcdef", "3f2b8c1e-7a5d-4c1b-9e2f-1a2b3c4d5e6f"]
+        {
             assert_eq!(issued(token), [hash_folded(token)], "{token}");
         }
         assert!(issued("0123456789abcdef").is_empty() && issued("~h:0123").is_empty());

@@ -1,6 +1,7 @@
 //! Personal data and secrets by form and checksum, never by guessing from free text. Values are not kept: only kinds.
 
 use super::ValueKind;
+use super::kind::masked;
 use serde::{Deserialize, Serialize};
 
 /// A kind of personal data or secret.
@@ -124,6 +125,7 @@ pub fn scan(text: &str) -> Sensitive {
             }
             b'@' if is_email_around(bytes, at) => found.add(SensitiveKind::Email),
             b'e' if bytes[at..].starts_with(b"eyJ") && is_jwt(&bytes[at..]) => found.add(SensitiveKind::Jwt),
+            b'~' if masked(&bytes[at..]) == Some(ValueKind::Jwt) => found.add(SensitiveKind::Jwt),
             b'-' if bytes[at..].starts_with(b"-----BEGIN ") && text[at..].contains("PRIVATE KEY") => found.add(SensitiveKind::PrivateKey),
             b'A' | b'g' | b's' | b'x' | b'G' if (at == 0 || !bytes[at - 1].is_ascii_alphanumeric()) && is_cloud_key(&bytes[at..]) => {
                 found.add(SensitiveKind::CloudKey);
@@ -314,5 +316,7 @@ mod tests {
         assert_eq!(kinds("666-05-1120"), []);
         assert_eq!(kinds("AKIAIOSFODNN7EXAMPLE"), [SensitiveKind::CloudKey]);
         assert_eq!(kinds("1700000000000"), []);
+        assert_eq!(kinds("mine is ~j:0123456789abcdef."), [SensitiveKind::Jwt]);
+        assert_eq!(kinds("mine is ~h:0123456789abcdef."), []);
     }
 }

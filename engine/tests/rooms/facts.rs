@@ -1,7 +1,7 @@
 //! What no partition sees alone: facts go to the stage, notes come back.
 
 use super::replay::visit;
-use super::source::{DAY, SHOP, log_in};
+use super::source::{DAY, SHOP, hour, log_in};
 use super::{Call, Judge, assert_blamed, assert_not_blamed, learned};
 use engine::{Effect, Fact, FactStage, Family, Limits, Model, Note, To, Verdict};
 use std::sync::Arc;
@@ -66,6 +66,18 @@ fn an_address_whose_sessions_are_spread_is_seen_over_partitions() {
         } else {
             verdicts.iter().for_each(|verdict| assert_not_blamed(verdict, Family::AccountTakeover));
         }
+    }
+}
+
+#[test]
+fn a_list_of_accounts_tried_from_many_addresses_is_seen_over_partitions() {
+    // So few of them come to each of so many partitions that none alone can tell.
+    for has_stage in [false, true] {
+        let mut several = Several::new(&SHOP, 48, has_stage);
+        let partition = |call: &Call| call.ip.bytes().fold(0, |hash, byte| (hash * 31 + usize::from(byte)) % 48);
+        let tries = hour(3, &mut |_, call| several.judge(partition(call), call));
+        let blamed = tries[60..].iter().filter(|v| v.families.contains(&Family::AccountTakeover)).count();
+        assert!(if has_stage { blamed >= 36 } else { blamed == 0 }, "{blamed} of 60");
     }
 }
 

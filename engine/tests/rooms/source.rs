@@ -1,7 +1,7 @@
 //! Refused log-ins: guessing, stuffing, and people who forget their passwords.
 
 use super::{Call, Judge, assert_blamed, assert_not_blamed, learned};
-use engine::{Family, Model};
+use engine::{Family, Model, Verdict};
 use std::sync::{Arc, LazyLock};
 
 pub(crate) const DAY: i64 = 86_400_000;
@@ -168,4 +168,42 @@ fn a_log_in_service_that_refuses_everybody_is_out_of_order() {
         blamed += usize::from(judge.judge(&call).families.contains(&Family::AccountTakeover));
     }
     assert_eq!(blamed, 0);
+}
+
+/// An hour in which one log-in comes a minute, and every ninety seconds an address that nobody knows tries some accounts, twenty seconds apart.
+pub(crate) fn hour(tried: usize, judge: &mut impl FnMut(usize, &Call) -> Verdict) -> Vec<Verdict> {
+    let mut calls: Vec<(bool, Call)> =
+        (0..60).map(|n| (false, log_in(DAY + n as i64 * 60_000, &format!("203.0.113.{n}"), 9_000 + n, "p0", true))).collect();
+    for n in 0..40usize {
+        let at = DAY + n as i64 * 90_000 + 1_000;
+        calls.extend(
+            (0..tried)
+                .map(|i| (true, log_in(at + i as i64 * 20_000, &format!("198.51.{n}.7"), 5_000 + 3 * n + i, &format!("q{n}{i}x"), false))),
+        );
+        // Who errs lets go, or gets in.
+        if tried == 1 {
+            calls.push((true, log_in(at + 20_000, &format!("198.51.{n}.7"), 5_000 + 3 * n, &format!("q{n}y"), n % 2 == 0)));
+        }
+    }
+    calls.sort_by_key(|(_, call)| call.at);
+    calls.iter().enumerate().map(|(n, (is_try, call))| (is_try, judge(n, call))).filter(|(is_try, _)| **is_try).map(|(_, v)| v).collect()
+}
+
+#[test]
+fn a_list_of_accounts_tried_from_many_addresses_a_few_from_each_is_seen_and_as_many_who_err_on_their_own_are_not() {
+    let mut judge = Judge::new(&SHOP);
+    let tries = hour(3, &mut |_, call| judge.judge(call));
+    // Of the later addresses each is blamed from its second account on.
+    for of_one in tries[60..].chunks(3) {
+        assert_not_blamed(&of_one[0], Family::AccountTakeover);
+        for verdict in &of_one[1..] {
+            assert_blamed(verdict, Family::AccountTakeover, "client.ip");
+        }
+    }
+    let told = &tries[119].reasons[0];
+    assert!(told.observed.starts_with("3 refused log-ins on 3 accounts; lately ") && told.observed.contains("sources"), "{told:?}");
+    let mut judge = Judge::new(&SHOP);
+    for verdict in hour(1, &mut |_, call| judge.judge(call)) {
+        assert_not_blamed(&verdict, Family::AccountTakeover);
+    }
 }

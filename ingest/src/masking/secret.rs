@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
-/// How a masked value begins.
+/// How a masked value begins; and how one that was a JSON web token: what a secret is, may tell that it stands where none should.
 const MARK: &str = "~h:";
+const TOKEN_MARK: &str = "~j:";
 
 /// Hex digits of the hash that follow it.
 const DIGITS: usize = 16;
@@ -23,7 +24,7 @@ impl Hasher {
         Self { key: blake3::derive_key("weir 2026-01 masking", key) }
     }
 
-    /// `~h:` and 64 bits of a keyed hash: equal secrets stay equal, wherever they stood. What no plain secret holds (spaces, quotation marks,
+    /// `~h:` (of a JSON web token `~j:`) and 64 bits of a keyed hash: equal secrets stay equal, wherever they stood. What no plain secret holds (spaces, quotation marks,
     /// brackets, …) comes along as a shape, for an attack sent in a password field has to stay visible: `~h:0123456789abcdef w' w 0=0`.
     ///
     /// An empty value, and one that is masked already, stays as it is.
@@ -33,7 +34,7 @@ impl Hasher {
         }
         let hash = blake3::keyed_hash(&self.key, secret.as_bytes());
         let mut masked = String::with_capacity(MARK.len() + DIGITS);
-        masked.push_str(MARK);
+        masked.push_str(if is_jwt(secret) { TOKEN_MARK } else { MARK });
         for byte in &hash.as_bytes()[..DIGITS / 2] {
             let _ = write!(masked, "{byte:02x}");
         }
@@ -48,7 +49,7 @@ impl Hasher {
 
 /// Whether a value is the mask of one.
 pub(super) fn is_masked(value: &str) -> bool {
-    value.strip_prefix(MARK).is_some_and(|rest| {
+    value.strip_prefix(MARK).or_else(|| value.strip_prefix(TOKEN_MARK)).is_some_and(|rest| {
         let (hash, shape) = rest.split_at_checked(DIGITS).unwrap_or((rest, ""));
         hash.len() == DIGITS && hash.bytes().all(|b| b.is_ascii_hexdigit()) && (shape.is_empty() || shape.starts_with(' '))
     })
@@ -117,6 +118,8 @@ mod tests {
         assert_ne!(mask("Pw89384!"), Hasher::new(&[2; 32]).mask("Pw89384!"));
         assert_eq!(&mask("admin' OR '12'='12' -- ")[19..], " w' w '0'='0' -");
         assert_eq!(mask(""), "");
+        let token = mask("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.c2ln");
+        assert!(token.starts_with(TOKEN_MARK) && token.len() == 19 && mask(&token) == token, "{token}");
     }
 
     #[test]
