@@ -6,8 +6,8 @@ use super::tails::{FIRST_OF_PARTS, SCORE_NAMES};
 use super::text::tokens;
 use super::{Content, OF_VALUES, Valued, What, is_renamed, valued};
 use crate::detect::{Aspect, Explanation, Seen};
-use crate::features::Place;
 use crate::features::sensitive::{Sensitive, SensitiveKind};
+use crate::features::{Field, Place};
 use crate::learn::is_password;
 use crate::partition::Live;
 use crate::record::Family;
@@ -79,6 +79,11 @@ impl Content {
                 let kinds = field.map_or_else(String::new, |f| kinds_of(f.sensitive));
                 (Family::SensitiveData, format!("field never sent to this endpoint, with {kinds}"), format!("one of {count} known fields"))
             }
+            What::New if field.is_some_and(|f| facts.has_new_sign(seen.features.name(f))) => (
+                Family::Injection,
+                format!("field never sent to this endpoint ({kind})"),
+                format!("one of {count} known fields, none with such a sign"),
+            ),
             What::New if is_write && field.is_some_and(|f| f.place.is_of_endpoint()) => {
                 (Family::MassAssignment, format!("field never sent to this endpoint ({kind})"), format!("one of {count} known fields"))
             }
@@ -95,11 +100,19 @@ impl Content {
                 let most = facts.find(odd.id).map_or(1, |f| f.most);
                 (Family::Injection, format!("field sent {} times in one request", most + 1), format!("at most {most} times"))
             }
-            What::Missing => (
-                Family::Unknown,
-                "field is missing".to_owned(),
-                format!("sent in {:.1} % of requests", 100.0 * facts.find(odd.id).map_or(0.0, |f| f.n) / known.n.max(1.0)),
-            ),
+            What::Missing => {
+                let expected = format!("sent in {:.1} % of requests", 100.0 * facts.find(odd.id).map_or(0.0, |f| f.n) / known.n.max(1.0));
+                // An operator instead of a value, `password[$ne]=`, makes of it what its sender wants (CWE-943).
+                let missing = facts.find(odd.id).map_or("", |f| &f.name);
+                let within = |f: &&Field| seen.features.name(f).strip_prefix(missing).is_some_and(|rest| rest.starts_with(['.', '[']));
+                match seen.features.fields.iter().find(within) {
+                    Some(f) => {
+                        let (name, kind) = (masked_name(seen.features.name(f)), f.kind.name());
+                        (Family::Injection, format!("{name} ({kind}) in place of a value"), format!("a value, {expected}"))
+                    }
+                    None => (Family::Unknown, "field is missing".to_owned(), expected),
+                }
+            }
         };
         Some(Explanation { family, place, observed, expected, support: n })
     }

@@ -112,6 +112,12 @@ struct FieldFacts {
 }
 
 impl EndpointFields {
+    /// Whether a name has a sign that no name of a field here has.
+    fn has_new_sign(&self, name: &str) -> bool {
+        let is_sign = |c: &char| !c.is_alphanumeric() && !matches!(c, '_' | '-' | '.' | '[' | ']');
+        name.chars().filter(is_sign).any(|c| !self.fields.iter().any(|f| f.name.contains(c)))
+    }
+
     fn find(&self, id: u64) -> Option<&FieldFacts> {
         self.fields.binary_search_by_key(&id, |f| f.id).ok().map(|at| &self.fields[at])
     }
