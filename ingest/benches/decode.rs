@@ -40,7 +40,7 @@ fn decode(c: &mut Criterion) {
     let file: Vec<u8> = records.join("\n").into_bytes();
     let config = Config::resolve(&Sources { host_name: "test".to_owned(), ..Sources::default() }).expect("defaults");
     let preparer = Preparer::new(Identities::configured(&config), &[], &[1; 32]).expect("constants");
-    let local = Preparer::local(&config).expect("constants");
+    let local = Preparer::local(&config, None).expect("constants");
 
     let mut group = c.benchmark_group(format!("{RECORDS} records of {} bytes", bytes / RECORDS));
     group.throughput(Throughput::Elements(RECORDS as u64));

@@ -6,6 +6,7 @@ use crate::masking::{Masking, MaskingError};
 use crate::session::{Identities, Naming};
 use engine::Exchange;
 use runtime::config::{Config, PrivacyRule};
+use runtime::keys::SessionKey;
 
 /// Key for reading files on one's own machine: the same file gives the same sessions on every run. It hides nothing.
 const LOCAL_KEY: [u8; 32] = *b"weir: sessions of a local read\0\0";
@@ -26,14 +27,15 @@ impl Preparer {
         Ok(Self { naming: Naming::new(identities, key), masking: Some(Masking::new(rules, key)?) })
     }
 
-    /// For exchanges that are read from files and stay on this machine: names by a fixed key, and masks only if that is asked for.
+    /// For exchanges that are read from files and stay on this machine. Masks only if that is asked for, then by the installation's key if it
+    /// is given; else names, and masks, by a fixed one.
     ///
     /// # Errors
     /// Never in practice; see [`Masking::new`].
-    pub fn local(config: &Config) -> Result<Self, MaskingError> {
+    pub fn local(config: &Config, key: Option<&SessionKey>) -> Result<Self, MaskingError> {
         let identities = Identities::configured(config);
         if config.privacy.mask_files {
-            return Self::new(identities, &config.privacy.rules, &LOCAL_KEY);
+            return Self::new(identities, &config.privacy.rules, key.map_or(&LOCAL_KEY, SessionKey::as_bytes));
         }
         Ok(Self { naming: Naming::new(identities, &LOCAL_KEY), masking: None })
     }
@@ -106,7 +108,7 @@ mod tests {
         let sources = runtime::config::Sources { host_name: "test".to_owned(), ..Default::default() };
         let mut config = Config::resolve(&sources).unwrap();
         config.privacy.mask_files = mask_files;
-        Preparer::local(&config).unwrap()
+        Preparer::local(&config, None).unwrap()
     }
 
     #[test]

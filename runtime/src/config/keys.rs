@@ -170,7 +170,7 @@ pub(super) const KEYS: &[Key] = &[
         "privacy.mask_files",
         Kind::Flag,
         "false",
-        "Whether commands that learn from or judge files (`backtest`, `calibration`) mask secrets first, as everything is masked before it reaches a topic: then they see what a service sees. The files stay as they are.",
+        "Whether commands that learn from or judge files (`backtest`, `calibration`) mask secrets first, with the installation's key if it is there, as everything is masked before it reaches a topic: then they see what a service sees. With a model that a service learned they always do. The files stay as they are.",
     ),
     key("outputs", Kind::NamedReceiver, "", "Who gets alerts or verdicts besides their topics: syslog, webhook, file."),
     key("blocklist.addresses", Kind::Flag, "false", "Whether client addresses of alerts are put on the block list topic."),

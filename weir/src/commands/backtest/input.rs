@@ -6,6 +6,7 @@ use indicatif::ProgressBar;
 use ingest::Preparer;
 use ingest::decode::{Options, ReorderBuffer, Tally};
 use runtime::config::Config;
+use runtime::keys::SessionKey;
 use std::io::Write as _;
 use std::path::PathBuf;
 
@@ -20,7 +21,8 @@ pub(crate) fn read(
     mut take: impl FnMut(Exchange<'static>) -> anyhow::Result<()>,
 ) -> anyhow::Result<Tally> {
     let mut records = ReorderBuffer::open(files, &Options::configured(config))?;
-    let preparer = Preparer::local(config)?;
+    let key_file = Some(config.key_files().session).filter(|file| config.privacy.mask_files && file.exists());
+    let preparer = Preparer::local(config, key_file.map(|file| SessionKey::load(&file)).transpose()?.as_ref())?;
     let mut shown = 0;
     let mut taken = 0u64;
     while let Some(record) = records.next() {

@@ -9,7 +9,7 @@ use engine::{Ablation, History, HistoryLimits, LearnConfig, Model, learn_ablated
 use indicatif::{ProgressBar, ProgressStyle};
 use ingest::decode::Tally as Reading;
 use runtime::config::Config;
-use runtime::model_file;
+use runtime::model_file::{self, ModelFile};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,9 +58,29 @@ pub(crate) fn learn_from(history: &History, config: &Config, ablations: &[Ablati
 
 /// Reads a model file.
 pub(crate) fn read_model(path: &Path) -> anyhow::Result<Arc<Model>> {
+    Ok(read_model_file(path)?.0)
+}
+
+/// Reads a model file that files are to be judged with, and how these are to be read for it: a service learns from masked secrets.
+pub(crate) fn read_judge(path: &Path, config: &Config) -> anyhow::Result<(Arc<Model>, Config)> {
+    let (model, file) = read_model_file(path)?;
+    let mut config = config.clone();
+    if !file.manifest().training.offsets.is_empty() {
+        config.privacy.mask_files = true;
+        let key = config.key_files().session;
+        if !key.exists() {
+            let text = "a service learned this model from masked secrets, and its key is not there: whatever is secret will look new";
+            input::say(&ProgressBar::hidden(), &format!("warning: {text} (`session.key_file`; looked for {})", key.display()));
+        }
+    }
+    Ok((model, config))
+}
+
+fn read_model_file(path: &Path) -> anyhow::Result<(Arc<Model>, ModelFile)> {
     let bytes = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
     let file = model_file::read(&bytes).with_context(|| path.display().to_string())?;
-    Ok(Arc::new(file.model().with_context(|| path.display().to_string())?))
+    let model = file.model().with_context(|| path.display().to_string())?;
+    Ok((Arc::new(model), file))
 }
 
 /// A bar over the bytes of files as they lie on disk; standard input has no length, so it shows a count only.

@@ -19,7 +19,7 @@ use engine::{Ablation, Features, Model};
 use ingest::decode::Tally as Reading;
 use judging::Judging;
 use labels::Labels;
-use learning::{learn_from, read_history, read_model};
+use learning::{learn_from, read_history, read_judge};
 use quality::{Cases, Unit};
 use runtime::config::Config;
 use runtime::model_file::{self, About, ModelFile, TrainingRange};
@@ -92,12 +92,15 @@ pub(crate) fn run(args: &Args, config: &Config) -> anyhow::Result<()> {
     let labels = Labels::read(&args.labels)?;
     let ablations: Vec<Ablation> = if args.ablate { Ablation::all().collect() } else { Vec::new() };
     let mut stages = Stages::default();
-    let Learned { mut model, calibrations, last } = match &args.use_model {
-        Some(path) => Learned { model: read_model(path)?, calibrations: Vec::new(), last: Vec::new() },
-        None => learn_model(args, config, &ablations, &mut stages)?,
+    let (Learned { mut model, calibrations, last }, judging) = match &args.use_model {
+        Some(path) => {
+            let (model, config) = read_judge(path, config)?;
+            (Learned { model, calibrations: Vec::new(), last: Vec::new() }, config)
+        }
+        None => (learn_model(args, config, &ablations, &mut stages)?, config.clone()),
     };
     let started = Instant::now();
-    let (tally, cases, reading) = judge_files(args, config, (&model, &last), &labels)?;
+    let (tally, cases, reading) = judge_files(args, &judging, (&model, &last), &labels)?;
     stages.judge = started.elapsed();
     let mut contributions = vec![Contribution { what: "nothing", is_alone: false, anomalous: tally.anomalous, quality: cases.quality() }];
     if args.ablate {

@@ -5,7 +5,7 @@ mod rates;
 use super::backtest::input;
 use super::backtest::judging::Judging;
 use super::backtest::labels::Labels;
-use super::backtest::learning::{learn_from, read_history, read_model};
+use super::backtest::learning::{learn_from, read_history, read_judge};
 use crate::terminal::Paint;
 use anyhow::bail;
 use engine::features::Extractor;
@@ -60,7 +60,10 @@ pub(crate) fn run(args: &Args, config: &Config) -> anyhow::Result<()> {
         bail!("--held-out takes a share between 0 and 1, not {share}");
     }
     let rates = match (&args.use_model, args.score.as_slice()) {
-        (Some(path), files) => judged(files, 0, config, &read_model(path)?, &labels)?,
+        (Some(path), files) => {
+            let (model, config) = read_judge(path, config)?;
+            judged(files, 0, &config, &model, &labels)?
+        }
         (None, []) => {
             let learned = split(&args.train, config, share)?;
             let model = learned_from(&args.train, config, learned)?;
