@@ -3,11 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests may panic like tests")]
 
 use engine::{Exchange, Features, History, HistoryLimits, LearnConfig, Model, learn};
+use ingest::Preparer;
+use ingest::decode::GatewayFields;
 use runtime::config::{Config, Sources};
-use runtime::keys::SigningKey;
+use runtime::keys::{SessionKey, SigningKey};
 use runtime::log::Log;
 use runtime::log::embedded::EmbeddedLog;
-use runtime::model_file::{self, About, ModelFile};
+use runtime::model_file::{self, About, ModelFile, OffsetRange, TrainingRange};
 use runtime::topics::Topics;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -81,4 +83,51 @@ fn a_label_of_two_versions_is_refused_and_their_ids_are_told() {
     }
     let (code, said) = weir(directory.path(), &["models", "promote", &ids[0][..8]]);
     assert_eq!((code, said), (Some(0), format!("active: v1 ({})\n", ids[0])));
+}
+
+/// A service's model of visitors whose cookie says what they agreed to, masked as the installation in a directory masks it.
+fn learned_from_masked(directory: &Path, visits: &[String]) -> PathBuf {
+    let sources = Sources { host_name: "test".to_owned(), ..Sources::default() };
+    let mut config = Config::resolve(&sources).unwrap();
+    config.privacy.mask_files = true;
+    let key = SessionKey::load(&directory.join("data/session.key")).unwrap();
+    let preparer = Preparer::local(&config, Some(&key)).unwrap();
+    let mut history = History::new(HistoryLimits::default());
+    for visit in visits {
+        let mut exchange = Exchange::from_json(visit.as_bytes()).unwrap();
+        preparer.prepare(&mut exchange, &GatewayFields::default());
+        history.add(Features::of(&exchange));
+    }
+    let model = learn(&history, &LearnConfig::default(), &mut |_| {}).unwrap();
+    let offsets = vec![OffsetRange { topic: "weir.traffic".to_owned(), partition: 0, from: 0, until: visits.len() as u64 }];
+    let training = TrainingRange { offsets, ..TrainingRange::default() };
+    let file = ModelFile::of(&model, About { training, ..About::default() }).unwrap();
+    let path = directory.join("service.weir");
+    std::fs::write(&path, model_file::write(&file).unwrap()).unwrap();
+    path
+}
+
+#[test]
+fn a_model_that_a_service_learned_judges_files_masked_with_its_key() {
+    let directory = tempfile::tempdir().unwrap();
+    assert_eq!(weir(directory.path(), &["keys", "create"]).0, Some(0));
+    let visit = |n: usize| {
+        let cookie = format!("sid={n:032x}; consent=all");
+        format!(
+            r#"{{"time":{},"method":"GET","path":"/items","host":"a.example","client":{{"ip":"192.0.{}.7"}},"request":{{"headers":{{"cookie":"{cookie}"}}}},"response":{{"status":200}}}}"#,
+            1_770_000_000_000 + n * 5_000,
+            n % 200,
+        )
+    };
+    let visits: Vec<String> = (0..3_000).map(visit).collect();
+    let model = learned_from_masked(directory.path(), &visits);
+    std::fs::write(directory.path().join("later.ndjson"), (3_000..3_300).map(|n| visit(n) + "\n").collect::<String>()).unwrap();
+    let judge =
+        || weir(directory.path(), &["backtest", "--use-model", model.to_str().unwrap(), "--score", "later.ndjson", "--verdicts", "v"]);
+    let (code, said) = judge();
+    assert!(code == Some(0) && said.contains("300 benign, 0 anomalous") && !said.contains("warning"), "{said}");
+    std::fs::remove_file(directory.path().join("data/session.key")).unwrap();
+    let (code, said) = judge();
+    assert!(code == Some(0) && said.contains("warning: a service learned this model from masked secrets"), "{said}");
+    assert!(!said.contains(" 0 anomalous"), "with another key the cookie is another: {said}");
 }
