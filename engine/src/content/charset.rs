@@ -12,6 +12,8 @@ const MAX_SIGNS: usize = 3;
 const FURTHER: f32 = 3.0;
 /// What stands within numbers, dates and times.
 const NUMERIC: [char; 5] = ['/', '.', ',', ':', '-'];
+/// The slots of digits, which share that of the first.
+const DIGITS: u64 = 0x3ff << b'0';
 /// Share of a field's values below which a sign is rare.
 const RARE: f32 = 0.03;
 
@@ -57,11 +59,27 @@ impl Charset {
     /// Distinct characters of a value that are not in the set; of a password, signs only.
     pub(super) fn unseen(&self, value: &str, is_password: bool) -> usize {
         let mut there: [u64; 4] = [0; 4];
+        if !is_password && value.is_ascii() {
+            for byte in value.bytes() {
+                let bit = 1u64 << (byte % 64);
+                there[0] |= if byte < 64 { bit } else { 0 };
+                there[1] |= if byte < 64 { 0 } else { bit };
+            }
+            if there[0] & DIGITS != 0 {
+                there[0] = there[0] & !DIGITS | 1 << char_slot('0');
+            }
+            return self.beyond(there);
+        }
         for c in value.chars().filter(|c| !is_password || !c.is_alphanumeric()) {
             let slot = char_slot(c);
             there[slot / 64] |= 1 << (slot % 64);
         }
-        there.iter().zip(&self.all).map(|(there, known)| (there & !known).count_ones() as usize).sum()
+        self.beyond(there)
+    }
+
+    /// How many of these slots are not in the set.
+    fn beyond(&self, slots: [u64; 4]) -> usize {
+        slots.iter().zip(&self.all).map(|(there, known)| (there & !known).count_ones() as usize).sum()
     }
 
     /// A value without the few characters that are not in the set, and what it costs to have them, nats: one strange sign makes every

@@ -21,6 +21,9 @@ const SMALL: f32 = 1_000.0;
 const TRUSTED: f32 = 300.0;
 /// What new words and addresses may claim beyond the rarest of a field's values, nats.
 const OF_WORDS: f32 = 2.0;
+/// Letters in a row that a part of a value is, and sums that are made side by side.
+const WINDOW: usize = 6;
+const LANES: usize = 8;
 /// What stands between words, and the share of values that have it from which on several words are usual.
 const GAPS: [char; 2] = [' ', '-'];
 const SENTENCES: f32 = 0.3;
@@ -154,9 +157,7 @@ impl FieldProfile {
         // Letters of passwords are anybody's; their signs are not quite.
         let [mean_text, worst_text, new_tokens] = match self.is_password {
             true => [0.0; 3],
-            false => {
-                [mean(&scratch.text) * 8.0, worst_window(&scratch.text, 6).0 * 6.0, self.new_token * self.new_tokens(value, pool) as f32]
-            }
+            false => [mean(&scratch.text) * 8.0, worst_sum(&scratch.text), self.new_token * self.new_tokens(value, pool) as f32],
         };
         [self.length_score(value), new_chars, mean_text, worst_text, mean(&scratch.symbols) * 8.0, new_tokens, self.kind_surprisal(kind)]
     }
@@ -287,8 +288,9 @@ impl FieldProfile {
     /// The window of the value that surprises most, as a range of characters.
     pub(super) fn oddest_part(&self, value: &str, pool: Option<&Self>, scratch: &mut Scratch) -> (usize, usize) {
         self.text.surprisals(text_symbols(value, SCORE_CHARS), pool.filter(|_| self.is_free_text).map(|p| &p.text), &mut scratch.text);
-        let (_, start) = worst_window(&scratch.text, 6);
-        (start, start + 6)
+        let worst = scratch.text.windows(WINDOW).map(|window| window.iter().sum::<f32>()).enumerate();
+        let start = worst.fold((0, f32::MIN), |worst, (at, sum)| if sum > worst.1 { (at, sum) } else { worst }).0;
+        (start, start + WINDOW)
     }
 }
 
@@ -318,7 +320,17 @@ fn known_values(counts: &FieldCounts) -> Vec<(u64, f32)> {
 
 /// Whether a value is blank, or words and numbers alone, one gap between each two.
 fn is_of_words(value: &str) -> bool {
-    value.trim().is_empty() || value.split(GAPS).all(|word| !word.is_empty() && word.chars().all(char::is_alphanumeric))
+    if value.trim().is_empty() {
+        return true;
+    }
+    let mut was_gap = true;
+    let is_such = value.chars().all(|c| {
+        let is_gap = GAPS.contains(&c);
+        let is_well = if is_gap { !was_gap } else { c.is_alphanumeric() };
+        was_gap = is_gap;
+        is_well
+    });
+    is_such && !was_gap
 }
 
 /// Whether a mail address has no sign that code needs, though some addresses may have it ("o'neill@mail.example").
@@ -330,24 +342,32 @@ fn is_number(kind: ValueKind) -> bool {
     matches!(kind, ValueKind::Int | ValueKind::Float)
 }
 
+/// Sums go side by side: one after the other, each would wait for the one before.
 fn mean(x: &[f32]) -> f32 {
-    x.iter().sum::<f32>() / x.len().max(1) as f32
+    let chunks = x.chunks_exact(LANES);
+    let rest: f32 = chunks.remainder().iter().sum();
+    let mut sums = [0.0; LANES];
+    for chunk in chunks {
+        sums.iter_mut().zip(chunk).for_each(|(sum, x)| *sum += x);
+    }
+    (sums.iter().sum::<f32>() + rest) / x.len().max(1) as f32
 }
 
-/// Largest mean over a window, and where it begins.
-fn worst_window(x: &[f32], width: usize) -> (f32, usize) {
-    if x.len() <= width {
-        return (x.iter().sum::<f32>() / width as f32, 0);
-    }
-    let mut sum: f32 = x[..width].iter().sum();
-    let mut best = (sum, 0);
-    for at in width..x.len() {
-        sum += x[at] - x[at - width];
-        if sum > best.0 {
-            best = (sum, at + 1 - width);
+/// Largest sum of [`WINDOW`] in a row; of fewer, of all.
+fn worst_sum(x: &[f32]) -> f32 {
+    let Some(windows) = (x.len() + 1).checked_sub(WINDOW).filter(|n| *n > 0) else { return x.iter().sum() };
+    let mut most = [f32::MIN; LANES];
+    let mut at = 0;
+    while at + LANES <= windows {
+        let mut sums = [0.0; LANES];
+        for shift in 0..WINDOW {
+            sums.iter_mut().zip(&x[at + shift..at + shift + LANES]).for_each(|(sum, x)| *sum += x);
         }
+        most.iter_mut().zip(sums).for_each(|(most, sum)| *most = most.max(sum));
+        at += LANES;
     }
-    (best.0 / width as f32, best.1)
+    let rest = x[at..].windows(WINDOW).map(|window| window.iter().sum());
+    most.into_iter().chain(rest).fold(f32::MIN, f32::max)
 }
 
 #[cfg(test)]

@@ -183,15 +183,13 @@ impl Grams {
     /// Surprisals of a text, one a symbol and one for its end, into `out`.
     pub(super) fn surprisals(&self, symbols: impl Iterator<Item = u8>, base: Option<&Self>, out: &mut Vec<f32>) {
         out.clear();
-        let mut gram = start(self.order);
-        let mut take = |symbol| {
-            gram = push(gram, symbol, self.order);
+        let (mut gram, mask, whole) = (start(self.order), mask(self.order), self.seen.last());
+        out.extend(symbols.chain([END]).map(|symbol| {
+            gram = (gram << 8 | u32::from(symbol)) & mask;
             // Most grams are known whole.
-            let known = self.seen.last().and_then(|whole| whole.get(gram));
-            out.push(known.unwrap_or_else(|| self.surprisal_at(gram, self.order, base)));
-        };
-        symbols.for_each(&mut take);
-        take(END);
+            let known = whole.and_then(|whole| whole.get(gram));
+            known.unwrap_or_else(|| self.surprisal_at(gram, self.order, base))
+        }));
     }
 }
 

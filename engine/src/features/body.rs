@@ -14,7 +14,7 @@ pub(super) fn read(body: &str, content_type: &str, walker: &mut Walker, out: &mu
     }
     if start.starts_with(['{', '[']) || content_type.contains("json") {
         let mut reader = JsonFields { out, operation: Operation::default() };
-        if walker.walk(body.as_bytes(), Exchange::MAX_DEPTH, &mut reader) != Walked::Nothing {
+        if walker.walk(body, Exchange::MAX_DEPTH, &mut reader) != Walked::Nothing {
             return reader.operation.name();
         }
         out.push(Place::Raw, "", body);

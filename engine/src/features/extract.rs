@@ -109,7 +109,7 @@ impl Extractor {
         if let Some(text) = response.body().map(decode_body) {
             out.bytes = out.bytes.or(Some(text.len() as u64));
             if text.trim_start().starts_with(['{', '[']) {
-                out.read_json(&mut self.walker, text.as_bytes(), Exchange::MAX_DEPTH);
+                out.read_json(&mut self.walker, &text, Exchange::MAX_DEPTH);
             }
             out.read_leaks(&text);
         }

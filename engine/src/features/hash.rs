@@ -11,7 +11,9 @@ pub fn hash(bytes: &[u8]) -> u64 {
 /// Hash of text, ASCII case folded.
 #[must_use]
 pub fn hash_folded(text: &str) -> u64 {
-    if text.bytes().any(|b| b.is_ascii_uppercase()) { hash(text.to_ascii_lowercase().as_bytes()) } else { hash(text.as_bytes()) }
+    // Without an early end within a chunk: that runs at memory speed.
+    let has_capitals = text.as_bytes().chunks(64).any(|chunk| chunk.iter().fold(false, |any, b| any | b.is_ascii_uppercase()));
+    if has_capitals { hash(text.to_ascii_lowercase().as_bytes()) } else { hash(text.as_bytes()) }
 }
 
 /// One hash of two.

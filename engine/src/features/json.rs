@@ -6,6 +6,11 @@ use super::hash::{hash, mix};
 /// Whether brackets outside strings nest deeper than `limit`. One pass, no memory; wrong JSON gives some answer and is the parser's to refuse.
 #[must_use]
 pub fn deeper_than(json: &[u8], limit: usize) -> bool {
+    // So few brackets, in strings and outside, nest no deeper: a count that runs at memory speed spares most texts the walk.
+    let brackets = json.chunks(128).map(|chunk| chunk.iter().fold(0u8, |n, b| n + u8::from((b | 0x20) == b'{'))).map(usize::from);
+    if brackets.sum::<usize>() <= limit {
+        return false;
+    }
     let mut depth = 0usize;
     let mut at = 0;
     while at < json.len() {
@@ -103,9 +108,17 @@ pub struct Walker {
 
 impl Walker {
     /// Visits all leaves and members of a JSON text, at most `max_depth` levels deep. Memory: the depth and the longest string.
-    pub fn walk(&mut self, json: &[u8], max_depth: usize, visitor: &mut impl Visitor) -> Walked {
+    pub fn walk(&mut self, json: &str, max_depth: usize, visitor: &mut impl Visitor) -> Walked {
         self.name.clear();
-        let mut walk = Walk { json, at: 0, stack: Vec::with_capacity(16), name: &mut self.name, text: &mut self.text, max_depth };
+        let mut walk = Walk {
+            text: json,
+            json: json.as_bytes(),
+            at: 0,
+            stack: Vec::with_capacity(16),
+            name: &mut self.name,
+            plain: &mut self.text,
+            max_depth,
+        };
         match walk.run(visitor) {
             Some(()) => Walked::Whole,
             None if walk.at == 0 => Walked::Nothing,
@@ -115,15 +128,18 @@ impl Walker {
 }
 
 struct Walk<'w> {
+    text: &'w str,
+    /// The same as bytes.
     json: &'w [u8],
     at: usize,
     stack: Vec<Frame>,
     name: &'w mut String,
-    text: &'w mut String,
+    /// Room for a string without its escapes.
+    plain: &'w mut String,
     max_depth: usize,
 }
 
-impl Walk<'_> {
+impl<'w> Walk<'w> {
     fn run(&mut self, visitor: &mut impl Visitor) -> Option<()> {
         self.value(ROOT, ROOT, visitor)?;
         while let Some(frame) = self.stack.last() {
@@ -164,12 +180,12 @@ impl Walk<'_> {
             self.name.push('.');
         }
         let start = self.name.len();
-        let mut text = std::mem::take(self.text);
-        let parsed = self.string(&mut text);
-        let name_end = text.floor_char_boundary(128);
-        self.name.push_str(&text[..name_end]);
-        *self.text = text;
-        parsed?;
+        let (raw, is_escaped) = self.string()?;
+        if is_escaped {
+            unescape(raw, self.plain);
+        }
+        let plain = if is_escaped { &*self.plain } else { raw };
+        self.name.push_str(&plain[..plain.floor_char_boundary(128)]);
         let key = hash(&self.name.as_bytes()[start..]);
         let path = mix(parent, key);
         visitor.member(path, depth - 1, self.name);
@@ -196,13 +212,12 @@ impl Walk<'_> {
                 self.stack.push(Frame { path, key, name_length: self.name.len(), is_array, count: 0 });
             }
             b'"' => {
-                let mut text = std::mem::take(self.text);
-                let parsed = self.string(&mut text);
-                if parsed.is_some() {
-                    visitor.leaf(path, key, self.name, Leaf::Text(&text));
+                let (raw, is_escaped) = self.string()?;
+                if is_escaped {
+                    unescape(raw, self.plain);
                 }
-                *self.text = text;
-                parsed?;
+                let text = if is_escaped { &*self.plain } else { raw };
+                visitor.leaf(path, key, self.name, Leaf::Text(text));
             }
             b't' => self.literal(b"true").map(|()| visitor.leaf(path, key, self.name, Leaf::Bool(true)))?,
             b'f' => self.literal(b"false").map(|()| visitor.leaf(path, key, self.name, Leaf::Bool(false)))?,
@@ -212,7 +227,7 @@ impl Walk<'_> {
                 while self.json.get(self.at).is_some_and(|c| matches!(c, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E')) {
                     self.at += 1;
                 }
-                let digits = std::str::from_utf8(&self.json[start..self.at]).ok()?;
+                let digits = self.text.get(start..self.at)?;
                 visitor.leaf(path, key, self.name, Leaf::Number(digits));
             }
             _ => return None,
@@ -245,65 +260,58 @@ impl Walk<'_> {
         }
     }
 
-    /// The string at the cursor, unescaped, into `out`; bytes that are no UTF-8 become U+FFFD.
-    fn string(&mut self, out: &mut String) -> Option<()> {
-        out.clear();
+    /// The string at the cursor as it is written, and whether it holds escapes.
+    fn string(&mut self) -> Option<(&'w str, bool)> {
         let start = self.at + 1;
-        let (end, escaped) = string_end(self.json, start)?;
+        let (end, is_escaped) = string_end(self.json, start)?;
         self.at = end + 1;
-        let raw = &self.json[start..end];
-        if !escaped {
-            match std::str::from_utf8(raw) {
-                Ok(text) => out.push_str(text),
-                Err(_) => out.push_str(&String::from_utf8_lossy(raw)),
-            }
-            return Some(());
-        }
-        let mut at = 0;
-        while at < raw.len() {
-            let step = memchr::memchr(b'\\', &raw[at..]).unwrap_or(raw.len() - at);
-            out.push_str(&String::from_utf8_lossy(&raw[at..at + step]));
-            at += step;
-            if at < raw.len() {
-                at += self.unescape(&raw[at..], out);
-            }
-        }
-        Some(())
+        Some((self.text.get(start..end)?, is_escaped))
     }
+}
 
-    /// One escape sequence; returns its length.
-    #[allow(clippy::unused_self, reason = "reads as a part of the walk")]
-    fn unescape(&self, raw: &[u8], out: &mut String) -> usize {
-        let unit = |at: usize| -> Option<u32> { raw.get(at..at + 4)?.iter().try_fold(0u32, |n, d| Some(n << 4 | u32::from(hex(*d)?))) };
-        match raw.get(1) {
-            Some(b'n') => out.push('\n'),
-            Some(b't') => out.push('\t'),
-            Some(b'r') => out.push('\r'),
-            Some(b'b') => out.push('\u{8}'),
-            Some(b'f') => out.push('\u{c}'),
-            Some(b'u') => {
-                let Some(high) = unit(2) else {
-                    out.push('\u{fffd}');
-                    return 2;
-                };
-                if (0xd800..0xdc00).contains(&high)
-                    && raw.get(6..8) == Some(b"\\u")
-                    && let Some(low) = unit(8).filter(|l| (0xdc00..0xe000).contains(l))
-                {
-                    out.push(char::from_u32(0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00)).unwrap_or('\u{fffd}'));
-                    return 12;
-                }
-                out.push(char::from_u32(high).unwrap_or('\u{fffd}'));
-                return 6;
-            }
-            Some(other) if other.is_ascii() => out.push(char::from(*other)),
-            _ => {
-                out.push('\u{fffd}');
-                return 1;
-            }
-        }
-        2
+/// A string without its escapes, into `out`.
+fn unescape(raw: &str, out: &mut String) {
+    out.clear();
+    let mut rest = raw;
+    while let Some(at) = memchr::memchr(b'\\', rest.as_bytes()) {
+        out.push_str(&rest[..at]);
+        let length = escape(&rest.as_bytes()[at..], out);
+        rest = &rest[at + length..];
     }
+    out.push_str(rest);
+}
+
+/// One escape sequence; returns its length.
+fn escape(raw: &[u8], out: &mut String) -> usize {
+    let unit = |at: usize| -> Option<u32> { raw.get(at..at + 4)?.iter().try_fold(0u32, |n, d| Some(n << 4 | u32::from(hex(*d)?))) };
+    match raw.get(1) {
+        Some(b'n') => out.push('\n'),
+        Some(b't') => out.push('\t'),
+        Some(b'r') => out.push('\r'),
+        Some(b'b') => out.push('\u{8}'),
+        Some(b'f') => out.push('\u{c}'),
+        Some(b'u') => {
+            let Some(high) = unit(2) else {
+                out.push('\u{fffd}');
+                return 2;
+            };
+            if (0xd800..0xdc00).contains(&high)
+                && raw.get(6..8) == Some(b"\\u")
+                && let Some(low) = unit(8).filter(|l| (0xdc00..0xe000).contains(l))
+            {
+                out.push(char::from_u32(0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00)).unwrap_or('\u{fffd}'));
+                return 12;
+            }
+            out.push(char::from_u32(high).unwrap_or('\u{fffd}'));
+            return 6;
+        }
+        Some(other) if other.is_ascii() => out.push(char::from(*other)),
+        _ => {
+            out.push('\u{fffd}');
+            return 1;
+        }
+    }
+    2
 }
 
 fn frame_is_fresh(frame: &Frame) -> bool {
@@ -328,7 +336,7 @@ mod tests {
 
     fn leaves(json: &str) -> (Walked, Vec<String>) {
         let mut log = Log::default();
-        let walked = Walker::default().walk(json.as_bytes(), 64, &mut log);
+        let walked = Walker::default().walk(json, 64, &mut log);
         (walked, log.0)
     }
 

@@ -131,7 +131,7 @@ impl ResponseFeatures {
     }
 
     /// Takes a JSON body in.
-    pub(super) fn read_json(&mut self, walker: &mut Walker, json: &[u8], max_depth: usize) {
+    pub(super) fn read_json(&mut self, walker: &mut Walker, json: &str, max_depth: usize) {
         let data = member_path(ROOT, "data");
         let errors = member_path(ROOT, "errors");
         let mut reader = Reader {

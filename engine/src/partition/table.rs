@@ -2,7 +2,7 @@
 
 use super::{StateEntry, StateError};
 use dashmap::DashMap;
-use rustc_hash::FxBuildHasher;
+use rustc_hash::{FxBuildHasher, FxHashSet};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeSet;
@@ -18,7 +18,7 @@ pub struct Table<K: Eq + Hash, V> {
     cap: usize,
     map: DashMap<K, (i64, V), FxBuildHasher>,
     by_age: BTreeSet<(i64, K)>,
-    changed: BTreeSet<K>,
+    changed: FxHashSet<K>,
     evicted: u64,
 }
 
@@ -35,7 +35,7 @@ where
             cap: cap.max(1),
             map: DashMap::with_capacity_and_hasher_and_shard_amount(0, FxBuildHasher, 4),
             by_age: BTreeSet::new(),
-            changed: BTreeSet::new(),
+            changed: FxHashSet::default(),
             evicted: 0,
         }
     }
@@ -124,7 +124,9 @@ where
 
     /// Writes entries that changed since the last call; tombstones for those that went.
     pub(super) fn checkpoint(&mut self, out: &mut Vec<StateEntry>) {
-        for key in std::mem::take(&mut self.changed) {
+        let mut changed: Vec<K> = self.changed.drain().collect();
+        changed.sort_unstable();
+        for key in changed {
             let value = self.map.get(&key).and_then(|entry| postcard::to_stdvec(&*entry).ok());
             if let Ok(key) = postcard::to_extend(&key, vec![self.tag]) {
                 out.push(StateEntry { key, value });

@@ -431,7 +431,11 @@ impl<'a> Exchange<'a> {
         if crate::features::json::deeper_than(record, Self::MAX_DEPTH) {
             return Err(ExchangeError::TooDeep { limit: Self::MAX_DEPTH });
         }
-        let exchange: Self = serde_json::from_slice(record)?;
+        // Checked once as a whole, its strings need not be checked one by one; what is no UTF-8 gets its error where it stands.
+        let exchange: Self = match std::str::from_utf8(record) {
+            Ok(text) => serde_json::from_str(text)?,
+            Err(_) => serde_json::from_slice(record)?,
+        };
         exchange.check()?;
         Ok(exchange)
     }
