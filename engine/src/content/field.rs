@@ -320,17 +320,16 @@ fn known_values(counts: &FieldCounts) -> Vec<(u64, f32)> {
 
 /// Whether a value is blank, or words and numbers alone, one gap between each two.
 fn is_of_words(value: &str) -> bool {
-    if value.trim().is_empty() {
-        return true;
+    let is_gap = |byte: u8| byte == b' ' || byte == b'-';
+    if !value.is_ascii() {
+        return value.trim().is_empty() || value.split(GAPS).all(|word| !word.is_empty() && word.chars().all(char::is_alphanumeric));
     }
-    let mut was_gap = true;
-    let is_such = value.chars().all(|c| {
-        let is_gap = GAPS.contains(&c);
-        let is_well = if is_gap { !was_gap } else { c.is_alphanumeric() };
-        was_gap = is_gap;
-        is_well
-    });
-    is_such && !was_gap
+    let bytes = value.as_bytes();
+    let (Some(first), Some(last)) = (bytes.first(), bytes.last()) else { return true };
+    // Without an early end within a chunk: that runs at memory speed.
+    let is_plain = bytes.chunks(64).all(|chunk| chunk.iter().fold(true, |all, b| all & (b.is_ascii_alphanumeric() | is_gap(*b))));
+    let two_gaps = || bytes.iter().zip(&bytes[1..]).fold(false, |any, (a, b)| any | (is_gap(*a) & is_gap(*b)));
+    is_plain && !is_gap(*first) && !is_gap(*last) && !two_gaps() || value.trim().is_empty()
 }
 
 /// Whether a mail address has no sign that code needs, though some addresses may have it ("o'neill@mail.example").

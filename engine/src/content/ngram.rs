@@ -58,14 +58,18 @@ fn mask(order: u32) -> u32 {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(from = "Vec<(u32, f32)>", into = "Vec<(u32, f32)>")]
 pub(super) struct Lookup {
+    /// A power of two of them; at least half are empty.
     slots: Vec<(u32, f32)>,
+    /// Bits of a hash that are too many to name a slot.
+    shift: u32,
 }
 
 impl Lookup {
     const EMPTY: f32 = f32::NEG_INFINITY;
 
     fn slot(&self, gram: u32) -> usize {
-        (gram.wrapping_mul(0x9e37_79b1) >> 7) as usize & (self.slots.len() - 1)
+        // Of a product the highest bits hang on all of the gram.
+        (gram.wrapping_mul(0x9e37_79b1) >> self.shift) as usize
     }
 
     /// Value of a gram.
@@ -75,12 +79,12 @@ impl Lookup {
         }
         let mut at = self.slot(gram);
         loop {
-            let (key, value) = self.slots[at];
-            if key == gram && value != Self::EMPTY {
-                return Some(value);
-            }
+            let (key, value) = *self.slots.get(at)?;
             if value == Self::EMPTY {
                 return None;
+            }
+            if key == gram {
+                return Some(value);
             }
             at = (at + 1) & (self.slots.len() - 1);
         }
@@ -92,7 +96,8 @@ impl From<Vec<(u32, f32)>> for Lookup {
         if entries.is_empty() {
             return Self::default();
         }
-        let mut table = Self { slots: vec![(0, Self::EMPTY); (entries.len() * 2).next_power_of_two()] };
+        let size = (entries.len() * 2).next_power_of_two();
+        let mut table = Self { slots: vec![(0, Self::EMPTY); size], shift: u32::BITS - size.ilog2() };
         for (gram, value) in entries {
             let mut at = table.slot(gram);
             while table.slots[at].1 != Self::EMPTY && table.slots[at].0 != gram {

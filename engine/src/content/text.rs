@@ -32,25 +32,56 @@ pub(crate) fn letter(byte: u8) -> u8 {
 
 /// Symbols of a value's shape.
 pub(super) fn shape_symbols(value: &str) -> impl Iterator<Item = u8> + '_ {
-    shape(value.char_indices().take(SCORE_CHARS)).map(|(_, symbol)| symbol)
+    let end =
+        if value.len() <= SCORE_CHARS { value.len() } else { value.char_indices().nth(SCORE_CHARS).map_or(value.len(), |(at, _)| at) };
+    shape(&value[..end]).map(|(_, symbol)| symbol)
 }
 
 /// Letter runs as `w`, digit runs as `0`, white space as one space, all else as it is; with the byte where each begins.
-pub(crate) fn shape(chars: impl Iterator<Item = (usize, char)>) -> impl Iterator<Item = (usize, u8)> {
+pub(crate) fn shape(value: &str) -> impl Iterator<Item = (usize, u8)> + '_ {
     let mut last = 0u8;
-    chars.filter_map(move |(at, c)| {
-        let symbol = match c {
-            _ if c.is_alphabetic() => b'w',
-            '0'..='9' => b'0',
-            _ if c.is_whitespace() => b' ',
-            _ if c.is_ascii() => (c as u8).max(4),
-            _ => 128 + (c as u32 % 100) as u8,
-        };
-        let is_run = matches!(symbol, b'w' | b'0' | b' ') && symbol == last;
-        last = symbol;
-        (!is_run).then_some((at, symbol))
+    let mut next = 0;
+    std::iter::from_fn(move || {
+        loop {
+            let at = next;
+            let byte = *value.as_bytes().get(at)?;
+            let symbol = if byte.is_ascii() {
+                next += 1;
+                SHAPE_OF_ASCII[usize::from(byte)]
+            } else {
+                let c = value[at..].chars().next()?;
+                next += c.len_utf8();
+                match class_of(c) {
+                    0 => b'w',
+                    2 => b' ',
+                    _ => 128 + (c as u32 % 100) as u8,
+                }
+            };
+            let is_run = matches!(symbol, b'w' | b'0' | b' ') && symbol == last;
+            last = symbol;
+            if !is_run {
+                return Some((at, symbol));
+            }
+        }
     })
 }
+
+/// Symbols of ASCII in shapes, by byte.
+static SHAPE_OF_ASCII: [u8; 128] = {
+    let mut symbols = [0; 128];
+    let mut byte = 0;
+    while byte < 128 {
+        symbols[byte as usize] = match OF_ASCII[byte as usize] {
+            0 => b'w',
+            1 => b'0',
+            2 => b' ',
+            _ if byte < 4 => 4,
+            _ => byte,
+        };
+        byte += 1;
+    }
+    symbols
+};
 
 /// Hashes of the distinct letter runs and other characters, case folded; digit runs of one length are one.
 pub(super) fn distinct_tokens(value: &str) -> FxHashSet<u64> {

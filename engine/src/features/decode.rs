@@ -54,7 +54,7 @@ pub fn value(text: &str) -> Cow<'_, str> {
     for _ in 0..2 {
         let next = if looks_percent_encoded(&now) {
             percent(&now, false).into_owned()
-        } else if now.contains('&') && now.contains(';') {
+        } else if memchr::memchr(b'&', now.as_bytes()).is_some() && now.contains(';') {
             match entities(&now) {
                 Some(decoded) => decoded,
                 None => break,

@@ -7,8 +7,8 @@ use super::hash::{hash, mix};
 #[must_use]
 pub fn deeper_than(json: &[u8], limit: usize) -> bool {
     // So few brackets, in strings and outside, nest no deeper: a count that runs at memory speed spares most texts the walk.
-    let brackets = json.chunks(128).map(|chunk| chunk.iter().fold(0u8, |n, b| n + u8::from((b | 0x20) == b'{'))).map(usize::from);
-    if brackets.sum::<usize>() <= limit {
+    let in_chunk = |chunk: &[u8]| chunk.iter().fold(0u8, |n, b| n + u8::from((b | 0x20) == b'{'));
+    if json.chunks(128).map(|chunk| usize::from(in_chunk(chunk))).sum::<usize>() <= limit {
         return false;
     }
     let mut depth = 0usize;

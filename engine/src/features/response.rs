@@ -132,6 +132,8 @@ impl ResponseFeatures {
 
     /// Takes a JSON body in.
     pub(super) fn read_json(&mut self, walker: &mut Walker, json: &str, max_depth: usize) {
+        self.members.reserve(16);
+        self.scalars.reserve(json.len().div_ceil(48).min(MAX_SCALARS));
         let data = member_path(ROOT, "data");
         let errors = member_path(ROOT, "errors");
         let mut reader = Reader {

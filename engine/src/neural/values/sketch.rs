@@ -107,7 +107,7 @@ pub(super) fn place_of(bin: u8, value: &str) -> Option<usize> {
 /// Tells the bin of every run of three letters and of three signs, and the byte in the middle of it.
 fn each_gram(value: &str, mut tell: impl FnMut(u8, usize)) {
     each_three(value.bytes().map(letter).enumerate(), |symbols, at| tell(bin(symbols, 1), at));
-    each_three(shape(value.char_indices()), |symbols, at| tell(HALF + bin(symbols, 2), at));
+    each_three(shape(value), |symbols, at| tell(HALF + bin(symbols, 2), at));
 }
 
 fn each_three(symbols: impl Iterator<Item = (usize, u8)>, mut tell: impl FnMut([u8; 3], usize)) {
