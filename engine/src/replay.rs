@@ -18,6 +18,8 @@ const SUPPORT: u32 = 200;
 const REPEATS: f32 = 0.001;
 /// Values after which a field that repeats is given up.
 const TRIAL: u32 = 200;
+/// Callers who may have been attackers.
+const FEW: usize = 2;
 /// Fields tried, at most, and values remembered of one while learning.
 const MAX_FIELDS: usize = 5_000;
 const MAX_VALUES: usize = 100_000;
@@ -289,6 +291,8 @@ struct Tried {
     /// Repeats of what was sent from another network before, and by whom.
     elsewhere: u32,
     by: Breadth,
+    /// Who repeated what came from the same network, as many as matter, and how often each.
+    repeaters: SmallVec<[(u64, u32); FEW + 1]>,
 }
 
 impl Tried {
@@ -296,6 +300,27 @@ impl Tried {
     fn counted(&self) -> Unique {
         let elsewhere = if self.by.is_enough() { self.elsewhere } else { 0 };
         Unique { values: self.counts.values + elsewhere, repeats: self.counts.repeats + elsewhere }
+    }
+
+    fn repeated_by(&mut self, caller: u64) {
+        if let Some((_, times)) = self.repeaters.iter_mut().find(|(who, _)| *who == caller) {
+            *times += 1;
+        } else if self.repeaters.len() <= FEW {
+            self.repeaters.push((caller, 1));
+        }
+    }
+
+    /// The same without those who hardly sent anything but repeats, if they are one or two: they sent what they had caught.
+    fn of_senders(&self) -> Unique {
+        let mut counted = self.counted();
+        if self.repeaters.len() <= FEW {
+            let sent = |caller| self.first.values().filter(|(session, ..)| *session == caller).count();
+            for (_, times) in self.repeaters.iter().filter(|(caller, times)| *times as usize > sent(*caller)) {
+                counted.repeats -= times;
+                counted.values -= times;
+            }
+        }
+        counted
     }
 }
 
@@ -321,6 +346,7 @@ fn unique_fields<'r>(rows: impl Iterator<Item = &'r Row<'r>>) -> Vec<(u64, Uniqu
                 Some(_) => {
                     known.counts.values += 1;
                     known.counts.repeats += 1;
+                    known.repeated_by(caller);
                 }
                 None if known.first.len() < MAX_VALUES => {
                     known.first.insert(field.value_hash, (caller, row.network, now));
@@ -336,7 +362,7 @@ fn unique_fields<'r>(rows: impl Iterator<Item = &'r Row<'r>>) -> Vec<(u64, Uniqu
     }
     let mut unique: Vec<(u64, Unique)> = tried
         .into_iter()
-        .filter_map(|(key, slot)| Some((key, slot?.counted())))
+        .filter_map(|(key, slot)| Some((key, slot?.of_senders())))
         .filter(|(_, u)| u.values >= SUPPORT && u.repeats as f32 <= REPEATS * u.values as f32)
         .collect();
     unique.sort_unstable_by_key(|(key, _)| *key);

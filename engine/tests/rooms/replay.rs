@@ -32,6 +32,30 @@ fn a_repeated_nonce_is_a_replay_and_a_retry_is_none() {
     assert_not_blamed(&judge.judge(&update(at + 300_000, 4, 9_002)), Family::Replay);
 }
 
+#[test]
+fn who_sends_next_to_nothing_but_one_caught_value_again_and_again_makes_no_habit_of_it() {
+    // Of so many thieves each sends one update, caught elsewhere, twenty times; partners that send theirs twice now and then are no thieves.
+    for (thieves, is_replay) in [(2, true), (5, false)] {
+        let own = (0..2_000).map(|i| update(i * 20_000, i as usize % 12, i as u64));
+        let again = (0..20 * thieves).map(|i| {
+            let thief = i % thieves;
+            let caught = update(10_000_000 + i as i64 * 100_000, 3, 50_000 + thief as u64);
+            Call { session: format!("thief{thief}"), ..caught }.from(&format!("192.0.{thief}.9"), "Go-http-client/2.0")
+        });
+        let mut calls: Vec<Call> = own.chain(again).collect();
+        calls.sort_by_key(|call| call.at);
+        let model = learned(&calls);
+        let mut judge = Judge::new(&model);
+        judge.judge(&update(50_000_000, 3, 9_001));
+        let replayed = judge.judge(&update(50_600_000, 5, 9_001));
+        if is_replay {
+            assert_blamed(&replayed, Family::Replay, "request.headers.x-nonce");
+        } else {
+            assert_not_blamed(&replayed, Family::Replay);
+        }
+    }
+}
+
 /// What was learned from while somebody sent 40 updates again that others had sent, from each of some other networks in turn.
 fn partners_and_replays(networks: usize) -> Arc<Model> {
     let own = (0..2_000).map(|i| update(i * 20_000, i as usize % 12, i as u64));
