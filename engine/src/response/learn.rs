@@ -76,6 +76,7 @@ impl<'h> Collected<'h> {
         Profile {
             n: self.with_body,
             amounts: amounts(&self.answers.iter().map(|(_, m)| *m).collect::<Vec<_>>(), OWN),
+            shared: std::array::from_fn(|at| shared(&self.answers, at)),
             page,
             by_page: by_page.into_iter().filter_map(|(size, sample)| Some((size, amounts(&sample, PAGES)?))).collect(),
             kinds: members.iter().fold(Sensitive::default(), |all, (_, kinds)| all.union(*kinds)),
@@ -84,6 +85,18 @@ impl<'h> Collected<'h> {
             members,
         }
     }
+}
+
+/// The largest amount that two callers came to.
+fn shared(answers: &[(&Features, Measured)], measure: usize) -> f32 {
+    let mut by_caller: FxHashMap<u64, f32> = FxHashMap::default();
+    for (_, (unit, measured)) in answers {
+        let most = by_caller.entry(*unit).or_insert(f32::NEG_INFINITY);
+        *most = most.max(measured[measure].unwrap_or(f32::NEG_INFINITY));
+    }
+    let mut most: Vec<f32> = by_caller.into_values().collect();
+    most.sort_unstable_by(|a, b| b.total_cmp(a));
+    most.get(1).copied().unwrap_or(f32::NEG_INFINITY)
 }
 
 impl Responses {

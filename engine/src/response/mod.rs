@@ -24,6 +24,8 @@ const MEASURES: usize = 3;
 const UNITS: [&str; MEASURES] = ["records", "bytes", "values with personal data"];
 /// History counts as surprising from here on, and the present is asked: nats.
 const ASK_PEERS: f32 = 2.3;
+/// What an amount that two callers of a little known endpoint came to may claim beyond its few answers, nats.
+const OF_FEW: f32 = 1.0;
 /// Answers that an endpoint's members rest on, at least.
 const SUPPORT: u32 = 30;
 
@@ -63,6 +65,8 @@ pub struct Responses {
 struct Profile {
     n: u32,
     amounts: Option<Amounts>,
+    /// How much two callers came to, where there are too few answers for amounts: −∞ where none did.
+    shared: [f32; MEASURES],
     /// The request field that says how many records are wanted, and amounts by its size (power of two), sorted.
     page: Option<u64>,
     by_page: Vec<(u8, Amounts)>,
@@ -152,6 +156,13 @@ impl Responses {
         own.map(|a| (a, Level::Own)).or_else(|| self.classes.get(slot)?.as_ref().map(|a| (a, Level::Parent)))
     }
 
+    /// How much an amount may surprise: where an endpoint is judged by others for want of answers, what it gave to two callers already claims
+    /// little more than so few answers can.
+    fn most_surprising(&self, seen: &Seen<'_>, level: Level, measure: usize, x: f32) -> f32 {
+        let shared = self.profile(seen).filter(|profile| level != Level::Own && x <= profile.shared[measure]);
+        shared.map_or(f32::INFINITY, |profile| (profile.n as f32 + 1.0).ln() + OF_FEW)
+    }
+
     /// The measure that surprises most; `None` when there is nothing to measure by.
     fn much<'a>(&'a self, seen: &Seen<'_>, live: &Live<'_>) -> Option<Much<'a>> {
         let measured = measure(seen.features);
@@ -165,7 +176,7 @@ impl Responses {
         let key = key_of(seen.id, seen.features.status());
         for at in 0..MEASURES {
             let (Some(amount), Some(x)) = (&amounts[at], measured[at]) else { continue };
-            let mut nats = amount.tail.p(f64::from(x)).nats() as f32;
+            let mut nats = (amount.tail.p(f64::from(x)).nats() as f32).min(self.most_surprising(seen, level, at, x));
             if nats > ASK_PEERS {
                 let now = live.shared.answers.read(&key, |recent| recent.surprisal(live.key, at, x));
                 nats = now.flatten().map_or(nats, |now| nats.min(now));
