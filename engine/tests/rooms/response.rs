@@ -40,10 +40,14 @@ fn list(at: i64, staff: usize, customers: usize) -> Call {
 
 #[test]
 fn what_a_little_known_endpoint_gave_two_callers_is_no_excess_and_ten_times_as_much_is() {
-    let read = |n: usize| Call::new(n as i64 * 50_000, &format!("c{}", n % 300), "GET", "/points").answered(200, r#"{"points":7}"#);
+    let read = |n: usize| {
+        let friends = ["", r#""a@mail.example""#, r#""a@mail.example","b@mail.example""#][n % 3];
+        let call = Call::new(n as i64 * 12_500, &format!("c{}", n % 300), "GET", "/points");
+        call.answered(200, &format!(r#"{{"points":7,"friends":[{friends}]}}"#))
+    };
     for staff in [1, 3] {
         let lists = (0..32).map(|n| list(n as i64 * 900_000, n % staff, 25));
-        let mut calls: Vec<Call> = (0..1_500).map(read).chain(lists).collect();
+        let mut calls: Vec<Call> = (0..6_000).map(read).chain(lists).collect();
         calls.sort_by_key(|call| call.at);
         let model = learned(&calls);
         let given = |customers| Judge::new(&model).judge(&list(DAY, 7, customers));
