@@ -204,10 +204,14 @@ impl Assets {
         endpoint.and_then(|e| self.endpoints.get(e.0 as usize))
     }
 
-    /// Whether the endpoint succeeded before, and not for one other caller alone; or could have, had something else been asked.
+    /// Whether the endpoint succeeded before, and not for one other caller alone; or could have, had something else been asked. What is of an older
+    /// version than the one in use, and had one caller, is what somebody tried.
     fn is_live(&self, seen: &Seen<'_>) -> bool {
         match self.habits(seen.route.endpoint).filter(|h| h.successes > 0) {
-            Some(habits) => !habits.sole.as_ref().is_some_and(|sole| sole.is_other(seen.features)),
+            Some(habits) => {
+                let is_others = habits.sole.as_ref().is_some_and(|sole| sole.is_other(seen.features));
+                !is_others && !(habits.sole.is_none() && habits.callers == 1 && self.is_older(seen.features))
+            }
             None => self.answered.binary_search(&newcomer::path_key(seen.features)).is_ok(),
         }
     }

@@ -45,6 +45,21 @@ fn what_several_were_refused_for_what_they_asked_is_there_and_what_one_was_refus
 }
 
 #[test]
+fn an_endpoint_of_an_older_version_that_one_tried_is_no_more_known_than_before_and_one_of_the_version_in_use_is() {
+    let p = |version: &str, callers: usize| {
+        let own = (0..6_000).map(|n| {
+            let path = format!("/v2{}", PATHS[n as usize / 150 % PATHS.len()]);
+            call(n * 5_000, n as usize % 150, "GET", &path)
+        });
+        let tried = (0..4 * callers).map(|n| call(n as i64 * 1_000_000 + 11, 500 + n % callers, "GET", &format!("/{version}/archive")));
+        let mut calls: Vec<Call> = own.chain(tried).collect();
+        calls.sort_by_key(|call| call.at);
+        p_of(&Judge::new(&learned(&calls)).judge(&call(LATER, 20, "GET", &format!("/{version}/archive"))), Family::ImproperAsset)
+    };
+    assert!(p("v1", 1) < 1e-3 && p("v1", 2) > 0.01 && p("v2", 1) > 0.01, "{} {} {}", p("v1", 1), p("v1", 2), p("v2", 1));
+}
+
+#[test]
 fn a_new_function_is_less_odd_for_those_who_are_at_home_there() {
     let [clerk, customer] = [staff(LATER, 2, "DELETE", "/admin/reviews"), call(LATER, 20, "DELETE", "/admin/reviews")].map(|c| p(&c));
     assert!(customer < 1e-4 && clerk > 3.0 * customer, "{clerk} {customer}");
