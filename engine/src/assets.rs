@@ -210,7 +210,8 @@ impl Assets {
         match self.habits(seen.route.endpoint).filter(|h| h.successes > 0) {
             Some(habits) => {
                 let is_others = habits.sole.as_ref().is_some_and(|sole| sole.is_other(seen.features));
-                !is_others && !(habits.sole.is_none() && habits.callers == 1 && self.is_older(seen.features))
+                let was_tried = habits.sole.is_none() && habits.callers == 1 && self.is_older(seen.features);
+                !is_others && !was_tried
             }
             None => self.answered.binary_search(&newcomer::path_key(seen.features)).is_ok(),
         }
