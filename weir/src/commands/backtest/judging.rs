@@ -126,7 +126,8 @@ impl Bench {
 
     /// Lets partitions hear what was told by a time.
     fn hear(&mut self, now: Option<i64>) {
-        while let Some((_, to, note)) = self.notes.pop_front_if(|(at, ..)| now.is_none_or(|now| *at <= now)) {
+        let heard = self.notes.iter().take_while(|(at, ..)| now.is_none_or(|now| *at <= now)).count();
+        for (_, to, note) in self.notes.drain(..heard) {
             let meant = match to {
                 To::One(partition) => partition as usize..partition as usize + 1,
                 To::All => 0..self.partitions.len(),
