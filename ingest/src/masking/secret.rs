@@ -25,7 +25,8 @@ impl Hasher {
     }
 
     /// `~h:` (of a JSON web token `~j:`) and 64 bits of a keyed hash: equal secrets stay equal, wherever they stood. What no plain secret holds (spaces, quotation marks,
-    /// brackets, …) comes along as a shape, for an attack sent in a password field has to stay visible: `~h:0123456789abcdef w' w 0=0`.
+    /// brackets, …; also behind a second layer of encoding) comes along as a shape, for an attack sent in a password field has to stay visible:
+    /// `~h:0123456789abcdef w' w 0=0`.
     ///
     /// An empty value, and one that is masked already, stays as it is.
     pub(super) fn mask(&self, secret: &str) -> String {
@@ -38,9 +39,10 @@ impl Hasher {
         for byte in &hash.as_bytes()[..DIGITS / 2] {
             let _ = write!(masked, "{byte:02x}");
         }
-        if secret.bytes().any(is_odd) {
+        let plain = engine::features::decode::value(secret);
+        if plain.bytes().any(is_odd) || plain.contains("../") {
             masked.push(' ');
-            masked.push_str(&shape(secret));
+            masked.push_str(&shape(&plain));
             masked.truncate(masked.trim_end().len());
         }
         masked
@@ -118,6 +120,10 @@ mod tests {
         assert_ne!(mask("Pw89384!"), Hasher::new(&[2; 32]).mask("Pw89384!"));
         assert_eq!(&mask("admin' OR '12'='12' -- ")[19..], " w' w '0'='0' -");
         assert_eq!(mask(""), "");
+        assert_eq!(&mask("any%0D%0ASet-cookie%3A+a%3D1")[19..], " w w-w:+w=0");
+        assert_eq!(&mask("%3Cscript%3Ealert%281%29")[19..], " <w>w(0)");
+        assert_eq!(&mask("../../../etc/passwd")[19..], " ./././w/w");
+        assert_eq!(mask("100%25sure/ok+1").len(), 19);
         let token = mask("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.c2ln");
         assert!(token.starts_with(TOKEN_MARK) && token.len() == 19 && mask(&token) == token, "{token}");
     }
