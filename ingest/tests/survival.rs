@@ -144,6 +144,8 @@ proptest! {
 
     #[test]
     fn every_line_is_a_record_or_a_bad_line(lines in proptest::collection::vec(prop_oneof![Just("{\"method\":\"GET\",\"path\":\"/ok\"}".to_owned()), "[!-~]{1,30}"], 0..20)) {
+        // A file that begins so is one array of records, over however many lines.
+        prop_assume!(!lines.first().is_some_and(|first| first == "[" || first.starts_with("[]") || first.starts_with("[{")));
         let records = read(lines.join("\n").into_bytes(), RecordFormat::Exchange);
         prop_assert_eq!(records.len(), lines.iter().filter(|line| !line.trim().is_empty()).count());
         for (i, record) in records.iter().enumerate() {
