@@ -162,7 +162,8 @@ impl Note {
             (Entity::Object(key), Known::Owner(owner, visit)) => {
                 shared.objects.put(key, self.at, owner);
                 if let Some(visit) = visit {
-                    sessions.change(&visit.session.clone(), |session| session.footprint.learn_late(key, visit));
+                    let session = visit.session;
+                    sessions.change(&session, |session| session.footprint.learn_late(key, visit));
                 }
             }
             (Entity::Account(_) | Entity::Source(_) | Entity::Credential(_) | Entity::Newcomer(_) | Entity::Object(_), _) => {}

@@ -53,7 +53,8 @@ impl Footprint {
 
     /// Takes note that an object it reached is somebody else's.
     pub(crate) fn learn_late(&mut self, object: u64, visit: Visit) {
-        if self.late.len() < MAX_LATE {
+        // A note that is taken twice says nothing new.
+        if self.late.len() < MAX_LATE && !self.late.iter().any(|(known, _)| *known == object) {
             self.late.push((object, visit));
         }
     }

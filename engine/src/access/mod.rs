@@ -389,9 +389,7 @@ impl Access {
             _ => None,
         }
     }
-}
 
-impl Access {
     /// What other partitions knew of an object that the session reached before.
     fn told_late(&self, visit: &Visit, paths: &Paths) -> Explanation {
         let known = paths.endpoints().iter().zip(&self.endpoints).find(|(endpoint, _)| endpoint.id == visit.endpoint);
