@@ -32,6 +32,18 @@ fn a_repeated_nonce_is_a_replay_and_a_retry_is_none() {
     assert_not_blamed(&judge.judge(&update(at + 300_000, 4, 9_002)), Family::Replay);
 }
 
+/// Fails unless an update that another partner sent before is a replay to a model, or is none.
+fn assert_replay(model: &Arc<Model>, is_replay: bool) {
+    let mut judge = Judge::new(model);
+    judge.judge(&update(50_000_000, 3, 9_001));
+    let replayed = judge.judge(&update(50_600_000, 5, 9_001));
+    if is_replay {
+        assert_blamed(&replayed, Family::Replay, "request.headers.x-nonce");
+    } else {
+        assert_not_blamed(&replayed, Family::Replay);
+    }
+}
+
 #[test]
 fn who_sends_next_to_nothing_but_one_caught_value_again_and_again_makes_no_habit_of_it() {
     // Of so many thieves each sends one update, caught elsewhere, twenty times; partners that send theirs twice now and then are no thieves.
@@ -45,14 +57,7 @@ fn who_sends_next_to_nothing_but_one_caught_value_again_and_again_makes_no_habit
         let mut calls: Vec<Call> = own.chain(again).collect();
         calls.sort_by_key(|call| call.at);
         let model = learned(&calls);
-        let mut judge = Judge::new(&model);
-        judge.judge(&update(50_000_000, 3, 9_001));
-        let replayed = judge.judge(&update(50_600_000, 5, 9_001));
-        if is_replay {
-            assert_blamed(&replayed, Family::Replay, "request.headers.x-nonce");
-        } else {
-            assert_not_blamed(&replayed, Family::Replay);
-        }
+        assert_replay(&model, is_replay);
     }
 }
 
@@ -74,14 +79,7 @@ fn partners_and_replays(networks: usize) -> Arc<Model> {
 fn what_one_or_two_repeat_is_a_replay_even_if_it_was_learned_from_and_what_many_do_is_none() {
     for (networks, is_replay) in [(1, true), (2, true), (8, false)] {
         let model = partners_and_replays(networks);
-        let mut judge = Judge::new(&model);
-        judge.judge(&update(50_000_000, 3, 9_001));
-        let replayed = judge.judge(&update(50_600_000, 5, 9_001));
-        if is_replay {
-            assert_blamed(&replayed, Family::Replay, "request.headers.x-nonce");
-        } else {
-            assert_not_blamed(&replayed, Family::Replay);
-        }
+        assert_replay(&model, is_replay);
     }
 }
 
