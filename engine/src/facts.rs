@@ -185,7 +185,7 @@ pub struct FactStage {
 struct LogIns {
     refused: Refused,
     partitions: Vec<u32>,
-    /// What they weighed when they were told last; 0: never yet.
+    /// What they weighed when they were told last; 0: never yet, or that it is over.
     told: f32,
 }
 
@@ -249,16 +249,15 @@ impl LogIns {
         self.refused.add(trial, other, fact.at, whose);
         let is_new = know(&mut self.partitions, fact.partition);
         let weight = self.refused.weight(fact.at, whose);
-        if weight <= SPARE || self.partitions.len() < 2 {
-            self.told = self.told.min(weight);
-            return Vec::new();
-        }
         let note = || Note { entity: fact.entity, at: fact.at, known: Known::LogIns(self.refused.clone()) };
-        if weight >= self.told + GAIN {
-            self.told = weight;
+        // That it is over is told, too: no partition alone sees all who get in.
+        let is_over = self.told > SPARE && weight <= SPARE && self.refused.is_quiet(fact.at, whose);
+        if is_over || (weight > SPARE && weight >= self.told + GAIN && self.partitions.len() > 1) {
+            self.told = if is_over { 0.0 } else { weight };
             return self.partitions.iter().map(|partition| (To::One(*partition), note())).collect();
         }
-        if is_new { vec![(To::One(fact.partition), note())] } else { Vec::new() }
+        let is_told = is_new && weight > SPARE && self.partitions.len() > 1;
+        if is_told { vec![(To::One(fact.partition), note())] } else { Vec::new() }
     }
 }
 

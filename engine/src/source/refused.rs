@@ -13,6 +13,8 @@ pub(super) const MOST: f32 = 1.5;
 /// gives up and asks for another password.
 pub(crate) const SPARE: f32 = 5.0;
 const SPARE_ON_ONE: f32 = 12.0;
+/// What is left of it when it is over, nats.
+const QUIET: f32 = 1.0;
 /// What is left of refused log-ins when they are forgotten, nats.
 const FADED: f32 = 0.02;
 /// Accounts, and addresses, remembered of one another.
@@ -78,9 +80,14 @@ impl Refused {
         self.suspicion.after(0.0, 0, now, whose.half_life()).max(most * self.suspicion.faded(now, whose.half_life()))
     }
 
-    /// Takes over what others know, if that is more.
+    /// Whether next to nothing is left of what stood against it for how many were tried, or for how often.
+    pub(crate) fn is_quiet(&self, now: i64, whose: Whose) -> bool {
+        self.suspicion.after(0.0, 0, now, whose.half_life()) < QUIET
+    }
+
+    /// Takes over what others know, if they saw all that was refused here, or if it weighs more.
     pub(crate) fn learn(&mut self, others: Self, now: i64) {
-        if others.count > self.count || self.weight(now, Whose::Account) < others.weight(now, Whose::Account) {
+        if others.count >= self.count || self.weight(now, Whose::Account) < others.weight(now, Whose::Account) {
             let home = if self.home == 0 { others.home } else { self.home };
             *self = Self { home, ..others };
         }

@@ -82,6 +82,29 @@ fn a_list_of_accounts_tried_from_many_addresses_is_seen_over_partitions() {
 }
 
 #[test]
+fn that_a_list_of_accounts_is_tried_no_more_is_heard_in_all_partitions() {
+    let mut several = Several::new(&SHOP, 24, true);
+    let partition = |call: &Call| call.ip.bytes().fold(0, |hash, byte| (hash * 31 + usize::from(byte)) % 24);
+    hour(3, &mut |_, call| several.judge(partition(call), call));
+    // Two colleagues err while it goes on, and two others when as many got in as it takes.
+    let mut err = |several: &mut Several, at: i64, ip: &str| {
+        let of = |n: i64| log_in(at + n * 20_000, ip, 7_000 + n as usize, "q0", false);
+        let calls = [of(0), of(1)];
+        let at = partition(&calls[0]);
+        calls.map(|call| several.judge(at, &call))
+    };
+    assert_blamed(&err(&mut several, DAY + 3_700_000, "198.51.100.20")[1], Family::AccountTakeover, "client.ip");
+    for n in 0..400usize {
+        let call = log_in(DAY + 3_800_000 + n as i64 * 4_000, &format!("203.0.{}.9", n % 200), 10_000 + n, "p0", true);
+        several.judge(partition(&call), &call);
+    }
+    for ip in ["198.51.100.21", "198.51.100.20"] {
+        assert_not_blamed(&err(&mut several, DAY + 5_500_000, ip)[0], Family::AccountTakeover);
+    }
+    assert_not_blamed(&err(&mut several, DAY + 5_600_000, "198.51.100.22")[1], Family::AccountTakeover);
+}
+
+#[test]
 fn an_office_behind_one_address_stays_quiet_over_partitions() {
     let mut several = Several::new(&SHOP, 4, true);
     for n in 0..300usize {
