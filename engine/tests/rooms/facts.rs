@@ -87,7 +87,7 @@ fn that_a_list_of_accounts_is_tried_no_more_is_heard_in_all_partitions() {
     let partition = |call: &Call| call.ip.bytes().fold(0, |hash, byte| (hash * 31 + usize::from(byte)) % 24);
     hour(3, &mut |_, call| several.judge(partition(call), call));
     // Two colleagues err while it goes on, and two others when as many got in as it takes.
-    let mut err = |several: &mut Several, at: i64, ip: &str| {
+    let err = |several: &mut Several, at: i64, ip: &str| {
         let of = |n: i64| log_in(at + n * 20_000, ip, 7_000 + n as usize, "q0", false);
         let calls = [of(0), of(1)];
         let at = partition(&calls[0]);
