@@ -17,9 +17,9 @@ pub(super) struct Counts(pub(super) FxHashMap<u32, f32>);
 impl Counts {
     /// Counts a text of symbols with a weight.
     pub(super) fn add(&mut self, order: u32, symbols: impl Iterator<Item = u8>, weight: f32) {
-        let mut gram = start(order);
+        let (mut gram, mask) = (start(order), mask(order));
         for symbol in symbols.chain([END]) {
-            gram = push(gram, symbol, order);
+            gram = push(gram, symbol, mask);
             *self.0.entry(gram).or_default() += weight;
         }
     }
@@ -46,8 +46,8 @@ fn start(order: u32) -> u32 {
     (1..order).fold(0, |gram, _| gram << 8 | u32::from(START))
 }
 
-fn push(gram: u32, symbol: u8, order: u32) -> u32 {
-    (gram << 8 | u32::from(symbol)) & mask(order)
+fn push(gram: u32, symbol: u8, mask: u32) -> u32 {
+    (gram << 8 | u32::from(symbol)) & mask
 }
 
 fn mask(order: u32) -> u32 {
@@ -190,7 +190,7 @@ impl Grams {
         out.clear();
         let (mut gram, mask, whole) = (start(self.order), mask(self.order), self.seen.last());
         out.extend(symbols.chain([END]).map(|symbol| {
-            gram = (gram << 8 | u32::from(symbol)) & mask;
+            gram = push(gram, symbol, mask);
             // Most grams are known whole.
             let known = whole.and_then(|whole| whole.get(gram));
             known.unwrap_or_else(|| self.surprisal_at(gram, self.order, base))
