@@ -194,10 +194,12 @@ impl Assets {
     }
 
     /// Whether an unseen endpoint is one that a release of the API brings: callers with a credential use it from several networks. What is
-    /// for operators, and what is open to anybody (or old) where other endpoints are not, is no release however many find it.
+    /// for operators, what is of an older version than the one in use, and what is open to anybody where other endpoints are not, is no
+    /// release however many find it.
     fn is_release(&self, seen: &Seen<'_>, live: &Live<'_>) -> bool {
-        let is_as_closed = seen.features.credential != Credential::None || (self.traits.is_open() && !self.is_older(seen.features));
-        is_as_closed && newcomer::is_usual(seen, live, newcomer::path_key(seen.features)) && !is_internal(seen.features)
+        let is_as_closed = seen.features.credential != Credential::None || self.traits.is_open();
+        let is_suspect = self.is_older(seen.features) || is_internal(seen.features);
+        is_as_closed && !is_suspect && newcomer::is_usual(seen, live, newcomer::path_key(seen.features))
     }
 
     fn habits(&self, endpoint: Option<EndpointIndex>) -> Option<&Habits> {

@@ -185,17 +185,22 @@ fn learn_api<C: FnOnce(&[Held<'_>]) -> Calibration>(
     let Told { alpha, pins, before, calibrate, teacher } = told;
     let mut in_time: Vec<&Features> = history.to_vec();
     in_time.sort_by_key(|f| f.time.unwrap_or(i64::MIN));
-    let draft = Draft::new(&in_time, pins, &mut |phase, part| report(phase, 0.4 * part, None));
-    let odd = quarantine::odd(&draft.rows, &draft.held(), alpha);
-    let set_aside = odd.iter().filter(|odd| **odd).count() as u64;
-    let draft = if set_aside == 0 {
-        draft
-    } else {
+    let mut draft = Draft::new(&in_time, pins, &mut |phase, part| report(phase, 0.3 * part, None));
+    let most = quarantine::most(in_time.len());
+    let mut set_aside = 0;
+    for pass in 0..quarantine::PASSES {
+        let odd = quarantine::odd(&draft.rows, &draft.held(), alpha, most - set_aside);
+        let more = odd.iter().filter(|odd| **odd).count();
+        if more == 0 {
+            break;
+        }
+        set_aside += more;
         drop(draft);
         let mut odd = odd.into_iter();
         in_time.retain(|_| !odd.next().unwrap_or(false));
-        Draft::new(&in_time, pins, &mut |phase, part| report(phase, 0.4 + 0.2 * part, None))
-    };
+        let begun = 0.3 + 0.15 * pass as f64;
+        draft = Draft::new(&in_time, pins, &mut |phase, part| report(phase, begun + 0.15 * part, None));
+    }
     let Draft { mut paths, rows, facts, soles, crowd, content, mut signals, ties, networks_known } = draft;
     if let Some(before) = before {
         paths.follow(before);
@@ -218,6 +223,7 @@ fn learn_api<C: FnOnce(&[Held<'_>]) -> Calibration>(
     let held = held(&rows, &signals, &rooms.content);
     let calibration = calibrate(&held);
     report("done", 1.0, None);
+    let set_aside = set_aside as u64;
     ApiModel::new(name, alpha, paths, Knowledge { facts, crowd, rooms, calibration, network, value_network, set_aside }, &rows)
 }
 

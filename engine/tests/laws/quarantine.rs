@@ -47,11 +47,44 @@ fn judged(model: &Arc<Model>) -> Verdict {
 #[test]
 fn what_one_caller_did_is_not_learned() {
     let (clean, poisoned) = (model(0), model(1));
-    let set_aside = |model: &Arc<Model>| model.summary()[HOST]["set_aside"].clone();
-    assert_eq!((set_aside(&clean), set_aside(&poisoned)), (0.into(), 3.into()));
+    assert_eq!((set_aside(&clean), set_aside(&poisoned)), (0, 3));
     let (before, after) = (judged(&clean), judged(&poisoned));
     assert!(after.families.contains(&Family::MassAssignment), "{after:#?}");
     assert_eq!(after.p, before.p);
+}
+
+/// An order that is answered with so many records.
+fn answered(records: usize, order: Exchange<'static>) -> Exchange<'static> {
+    let mut headers = Headers::new();
+    headers.push("content-type", "application/json");
+    let all: Vec<String> = (0..records).map(|n| format!(r#"{{"id":{n},"state":"open"}}"#)).collect();
+    let body = Some(Text::from(format!("[{}]", all.join(","))));
+    Exchange { response: Response { headers: Some(headers), body, ..order.response }, ..order }
+}
+
+/// Orders of 120 callers, answered with one to eight records, and exports of one caller more.
+fn exported(times: usize, attempts: usize) -> Arc<Model> {
+    let orders = (0..3_000).map(|n| answered(n * 5 % 8 + 1, order(n % 120, n, plain(n))));
+    let exports = (0..times).map(|n| answered(3_000 + n, order(150, 400 + n * 9, plain(n))));
+    let attempts = (0..attempts).map(|n| order(151, 200 + n * 9, with_role(n)));
+    Arc::new(learned(&orders.chain(exports).chain(attempts).collect::<Vec<_>>(), "v1"))
+}
+
+fn set_aside(model: &Arc<Model>) -> u64 {
+    model.summary()[HOST]["set_aside"].as_u64().expect("a number")
+}
+
+#[test]
+fn an_export_by_one_caller_is_not_what_answers_are_like() {
+    let p = |model: &Arc<Model>| judging(model).judge(position(0), &answered(2_500, order(7, 3_100, plain(1)))).verdict.p;
+    let (clean, poisoned) = (exported(0, 0), exported(1, 0));
+    assert_eq!((set_aside(&clean), set_aside(&poisoned)), (0, 1));
+    assert!(p(&clean) < 1e-3 && p(&clean) == p(&poisoned), "{} {}", p(&clean), p(&poisoned));
+}
+
+#[test]
+fn little_is_set_aside_however_often_it_is_looked_for() {
+    assert_eq!((set_aside(&exported(40, 0)), set_aside(&exported(0, 40)), set_aside(&exported(40, 40))), (40, 40, 40));
 }
 
 #[test]

@@ -44,19 +44,35 @@ fn what_several_were_refused_for_what_they_asked_is_there_and_what_one_was_refus
     assert!(p(&call(LATER, 20, "POST", "/shop/archive")) < 1e-3);
 }
 
+/// A day of an API of which version 2 is in use, and of callers who tried something else.
+fn versioned(tried: impl Iterator<Item = Call>) -> Arc<Model> {
+    let own = (0..6_000).map(|n| {
+        let path = format!("/v2{}", PATHS[n as usize / 150 % PATHS.len()]);
+        call(n * 5_000, n as usize % 150, "GET", &path)
+    });
+    let mut calls: Vec<Call> = own.chain(tried).collect();
+    calls.sort_by_key(|call| call.at);
+    learned(&calls)
+}
+
 #[test]
 fn an_endpoint_of_an_older_version_that_one_tried_is_no_more_known_than_before_and_one_of_the_version_in_use_is() {
     let p = |version: &str, callers: usize| {
-        let own = (0..6_000).map(|n| {
-            let path = format!("/v2{}", PATHS[n as usize / 150 % PATHS.len()]);
-            call(n * 5_000, n as usize % 150, "GET", &path)
-        });
         let tried = (0..4 * callers).map(|n| call(n as i64 * 1_000_000 + 11, 500 + n % callers, "GET", &format!("/{version}/archive")));
-        let mut calls: Vec<Call> = own.chain(tried).collect();
-        calls.sort_by_key(|call| call.at);
-        p_of(&Judge::new(&learned(&calls)).judge(&call(LATER, 20, "GET", &format!("/{version}/archive"))), Family::ImproperAsset)
+        p_of(&Judge::new(&versioned(tried)).judge(&call(LATER, 20, "GET", &format!("/{version}/archive"))), Family::ImproperAsset)
     };
     assert!(p("v1", 1) < 1e-3 && p("v1", 2) > 0.01 && p("v2", 1) > 0.01, "{} {} {}", p("v1", 1), p("v1", 2), p("v2", 1));
+}
+
+#[test]
+fn what_is_of_an_older_version_is_no_release_however_many_find_it() {
+    let model = versioned(std::iter::empty());
+    let told = |version: &str| {
+        let mut judge = Judge::new(&model);
+        let verdicts = (0..12).map(|n| judge.judge(&call(LATER + n as i64 * 1_000, n + 3, "GET", &format!("/{version}/archive"))));
+        verdicts.filter(|verdict| p_of(verdict, Family::ImproperAsset) < 1e-2).count()
+    };
+    assert_eq!((told("v1"), told("v2")), (12, 2));
 }
 
 #[test]
