@@ -11,6 +11,10 @@ use std::fmt;
 
 /// So many siblings are few.
 const FEW: usize = 6;
+/// How much the habits of names keep to those of all: concentration of their Dirichlet distribution.
+const OWN: f64 = 0.5;
+/// Nats that one child says, at most, about whether all are used alike.
+const EACH: f64 = 3.0;
 /// Ends of names that say what a resource is written in.
 const EXTENSIONS: [&str; 8] = ["json", "xml", "html", "htm", "php", "csv", "txt", "js"];
 
@@ -113,6 +117,8 @@ pub(super) struct Siblings {
     pub(super) words: usize,
     /// Words seen once.
     pub(super) once: usize,
+    /// Successful rows through all words.
+    pub(super) requests: usize,
     /// Words that are short codes.
     pub(super) codes: usize,
     /// In how many children each trait occurs.
@@ -160,9 +166,7 @@ pub(super) fn clues(rows: &Rows<'_>, child: &Child<'_>, siblings: &Siblings) -> 
     if rows.parents_of(child.word) >= 3 && !child.word.bytes().any(|b| b.is_ascii_digit() || b.is_ascii_uppercase()) {
         weigh(Clue::Parents, -0.7);
     }
-    if siblings.words >= 8 && siblings.once * 5 > siblings.words * 2 {
-        weigh(Clue::Once, 1.0);
-    }
+    weigh(Clue::Once, once(siblings));
     if !siblings.typed.is_empty() {
         weigh(Clue::TypedSibling, 1.0);
     }
@@ -175,6 +179,17 @@ pub(super) fn clues(rows: &Rows<'_>, child: &Child<'_>, siblings: &Siblings) -> 
         weigh(Clue::First, -4.0);
     }
     clues
+}
+
+/// Do new words keep coming? Names come to an end.
+fn once(siblings: &Siblings) -> f64 {
+    // Share of requests that bring a word never seen before (Good and Turing).
+    let new = siblings.once as f64 / siblings.requests.max(1) as f64;
+    match siblings.words {
+        32.. if new > 0.1 => 2.5,
+        8.. if siblings.once * 5 > siblings.words * 2 => 1.0,
+        _ => 0.0,
+    }
 }
 
 /// Does it look like a value? Digits and signs are of values, letters alone of names; short codes (`DE`, `en`, `USD`) of values where there are several.
@@ -215,8 +230,8 @@ fn used(word: &str, siblings: &Siblings) -> f64 {
     let more_than = |few: f64| (1.5 * (siblings.words as f64 / few).log2()).clamp(0.0, 3.0);
     match siblings.used {
         Use::Same => more_than(24.0),
-        Use::Differs(by) if by < 0.15 => 2.5 + more_than(24.0),
-        Use::Differs(by) if is_plain(word) => (2.5 - 8.0 * by).max(-1.5) + more_than(96.0),
+        Use::Differs(odds) if odds > 3.0 => 2.5 + more_than(24.0),
+        Use::Differs(odds) if is_plain(word) => (if odds > 0.0 { 0.5 * odds } else { 0.025 * odds }).max(-1.5) + more_than(96.0),
         Use::Differs(_) | Use::Unclear => more_than(96.0),
     }
 }
@@ -237,11 +252,11 @@ fn contrast(word: &str, siblings: &Siblings) -> f64 {
 /// Whether it matters to what is done below which of the children it is.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Use {
-    /// The same is done with all.
+    /// One and the same is done with all.
     Same,
-    /// Mutual information of child and use, as a share of the entropy of use.
+    /// Several things are done; log odds, nats, that each is done with all alike, as with values, against each child having its own.
     Differs(f64),
-    /// Too few requests or children to say.
+    /// Too few children to say.
     Unclear,
 }
 
@@ -256,24 +271,24 @@ impl Use {
             *all.entry(*to).or_default() += n;
         }
         let total = f64::from(all.values().sum::<u32>());
-        let entropy = |uses: &FxHashMap<u64, u32>| {
-            let n = f64::from(uses.values().sum::<u32>());
-            let mut sizes: Vec<u32> = uses.values().copied().collect();
-            sizes.sort_unstable();
-            (n, -sizes.iter().map(|k| f64::from(*k) / n).map(|p| p * p.ln()).sum::<f64>())
-        };
-        let of_all = entropy(&all).1;
-        if of_all < 0.2 {
+        let most = f64::from(all.values().copied().max().unwrap_or_default());
+        if most > 0.95 * total {
             return Self::Same;
         }
-        // Of uses that do not depend on the child, so much seems to.
-        let bias = (uses.len() as f64 - 1.0) * (all.len() as f64 - 1.0) / (2.0 * total);
-        if bias > 0.2 * of_all {
-            return Self::Unclear;
-        }
-        let of_each: f64 = uses.iter().map(entropy).map(|(n, h)| n / total * h).sum();
-        Self::Differs((of_all - of_each - bias).max(0.0) / of_all)
+        let share = |to: &u64| f64::from(all[to]) / total;
+        Self::Differs(uses.iter().map(|own| alike(own, share).clamp(-EACH, EACH)).sum())
     }
+}
+
+/// Log odds, nats, that what is done with one child is drawn from what is done with all (a multinomial), against from habits of its own
+/// around that (a Dirichlet multinomial).
+fn alike(own: &FxHashMap<u64, u32>, share: impl Fn(&u64) -> f64) -> f64 {
+    let mut uses: Vec<(f64, u32)> = own.iter().map(|(to, n)| (share(to), *n)).collect();
+    uses.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    let rising = |from: f64, times: u32| (0..times).map(|n| (from + f64::from(n)).ln()).sum::<f64>();
+    let of_all: f64 = uses.iter().map(|(share, n)| f64::from(*n) * share.ln()).sum();
+    let of_own: f64 = uses.iter().map(|(share, n)| rising(OWN * share, *n)).sum();
+    of_all - (of_own - rising(OWN, uses.iter().map(|(_, n)| n).sum()))
 }
 
 /// Their sum.

@@ -16,7 +16,7 @@ const SAMPLE: usize = 200;
 /// Rows of typed siblings looked at.
 const TYPED_SAMPLE: usize = 400;
 /// Children by which it is seen whether all are used alike: those seen most.
-const OFTEN: usize = 32;
+const OFTEN: usize = 256;
 /// Most endpoints of one API; rarer ones stay unseen.
 pub(super) const MAX_ENDPOINTS: usize = 20_000;
 
@@ -369,6 +369,7 @@ impl<'h> Tree<'h> {
             depth,
             words: children.len(),
             once: children.iter().filter(|c| c.successes.len() == 1).count(),
+            requests: children.iter().map(|c| c.successes.len()).sum(),
             codes: children.iter().filter(|c| is_code(c.word)).count(),
             spread,
             typed: self.rows.traits(typed, depth + 1),
