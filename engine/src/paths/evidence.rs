@@ -16,7 +16,9 @@ const OWN: f64 = 0.5;
 /// Nats that one child says, at most, about whether all are used alike.
 const EACH: f64 = 3.0;
 /// Ends of names that say what a resource is written in.
-const EXTENSIONS: [&str; 8] = ["json", "xml", "html", "htm", "php", "csv", "txt", "js"];
+const FORMATS: [&str; 8] = ["json", "xml", "html", "htm", "csv", "txt", "yaml", "yml"];
+/// Other ends of names.
+const EXTENSIONS: [&str; 2] = ["php", "js"];
 
 /// One thing that speaks for or against a path segment being a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -215,14 +217,17 @@ pub(super) fn is_code(word: &str) -> bool {
 
 /// Whether a word is of letters alone, joined or not, as names are. An extension does not count, nor does a digit in a long one (`response_time_95p`).
 pub(super) fn is_plain(word: &str) -> bool {
-    let stem = match word.rsplit_once('.') {
-        Some((stem, end)) if EXTENSIONS.iter().any(|e| e.eq_ignore_ascii_case(end)) => stem,
-        _ => word,
-    }
-    .as_bytes();
+    let is_extension = |(_, end): &(&str, &str)| EXTENSIONS.iter().any(|e| e.eq_ignore_ascii_case(end));
+    let stem = word.rsplit_once('.').filter(is_extension).map_or_else(|| without_format(word), |(stem, _)| stem).as_bytes();
     let digits = stem.iter().filter(|b| b.is_ascii_digit()).count();
     let has_digits = digits > 0 && (stem.len() <= 16 || digits * 7 >= stem.len() || has_number(stem));
     !has_digits && !is_mixed(stem) && !stem.iter().any(|b| matches!(b, b'.' | b'%' | b'~' | b'@' | b':'))
+}
+
+/// A word without the format that a resource is asked for in: `calls` of `calls.json`.
+pub(super) fn without_format(word: &str) -> &str {
+    let is_format = |(stem, end): &(&str, &str)| !stem.is_empty() && FORMATS.iter().any(|f| f.eq_ignore_ascii_case(end));
+    word.rsplit_once('.').filter(is_format).map_or(word, |(stem, _)| stem)
 }
 
 /// Do all siblings serve the same purpose, as values do?

@@ -1,6 +1,6 @@
 //! Discovery of templates from a history: a tree of segments per host, each word decided by its own evidence.
 
-use super::evidence::{Child, Clue, Clues, Siblings, Trait, Traits, Use, clues, hear_siblings, is_code, is_plain, odds};
+use super::evidence::{Child, Clue, Clues, Siblings, Trait, Traits, Use, clues, hear_siblings, is_code, is_plain, odds, without_format};
 use super::pins::{Pinned, Pins};
 use super::places::Place;
 use super::token::{Form, is_word, key};
@@ -15,6 +15,8 @@ use std::collections::BTreeMap;
 const SAMPLE: usize = 200;
 /// Rows of typed siblings looked at.
 const TYPED_SAMPLE: usize = 400;
+/// Key of all names that do not follow several children.
+const OTHER: u64 = 1;
 /// Children by which it is seen whether all are used alike: those seen most.
 const OFTEN: usize = 256;
 /// Most endpoints of one API; rarer ones stay unseen.
@@ -121,8 +123,8 @@ impl<'h> Rows<'h> {
         self.parents.get(&hash(word.as_bytes())).map_or(0, FxHashSet::len)
     }
 
-    /// What is done below a child: method, whether a value follows, which name (the first that follows other children too, else the first),
-    /// and how far it goes.
+    /// What is done below a child: method, whether a value follows, which name (the first that follows other children too; others are one,
+    /// for they may be values that belong to this one), and how far it goes.
     fn uses(&self, rows: &[u32], depth: usize, spread: &Traits) -> FxHashMap<u64, u32> {
         let mut out = FxHashMap::default();
         for row in rows.iter().take(SAMPLE).map(|r| &self.rows[*r as usize]) {
@@ -130,7 +132,7 @@ impl<'h> Rows<'h> {
             let value = rest.first().is_some_and(|(_, form, _)| form.is_typed());
             let mut names = rest.iter().take(3).enumerate().filter(|(_, (_, form, _))| !form.is_typed()).map(|(n, (_, _, key))| (n, *key));
             let is_shared = |(n, key): &(usize, u64)| spread.get(&Trait::Segment(*n as u8, *key)).is_some_and(|children| *children >= 3);
-            let name = names.clone().find(is_shared).or_else(|| names.next()).map_or(0, |(_, key)| key);
+            let name = names.clone().find(is_shared).or_else(|| names.next().map(|_| (0, OTHER))).map_or(0, |(_, key)| key);
             *out.entry(mix(row.method, mix(name, rest.len().min(3) as u64 * 2 + u64::from(value)))).or_default() += 1;
         }
         out
@@ -240,6 +242,14 @@ struct Split {
     place: Place,
 }
 
+/// A literal, in all formats that it is asked for in.
+struct Name<'h> {
+    /// The shortest of its words.
+    word: &'h str,
+    keys: Vec<u64>,
+    rows: Vec<u32>,
+}
+
 struct Tree<'h> {
     rows: Rows<'h>,
     pins: &'h Pins,
@@ -284,18 +294,35 @@ impl<'h> Tree<'h> {
         place.node = index;
         self.paths.places.push(place);
         let mut children = Vec::with_capacity(literals.len());
+        for Name { word, keys, rows } in self.names(literals, depth) {
+            way.segments.push(Step::Literal(word.to_owned()));
+            let child = self.node(&rows, way);
+            way.segments.pop();
+            children.extend(keys.into_iter().map(|key| (key, child)));
+        }
+        children.sort_unstable();
+        self.paths.nodes[index as usize].literals = children;
+        index
+    }
+
+    /// Literals that succeeded: what only differs in the format that is asked for (`calls`, `calls.json`) is one.
+    fn names(&self, literals: BTreeMap<u64, Vec<u32>>, depth: usize) -> Vec<Name<'h>> {
+        let mut names: BTreeMap<String, Name<'h>> = BTreeMap::new();
         for (key, rows) in literals {
             // A word that never succeeded stands for nothing.
             if !rows.iter().any(|r| self.rows.rows[*r as usize].is_success) {
                 continue;
             }
-            let word = self.rows.rows[rows[0] as usize].segments[depth].0.to_owned();
-            way.segments.push(Step::Literal(word));
-            children.push((key, self.node(&rows, way)));
-            way.segments.pop();
+            let word = self.rows.rows[rows[0] as usize].segments[depth].0;
+            let name = names.entry(without_format(word).to_ascii_lowercase()).or_insert(Name { word, keys: Vec::new(), rows: Vec::new() });
+            if (word.len(), word) < (name.word.len(), name.word) {
+                name.word = word;
+            }
+            name.keys.push(key);
+            name.rows.extend(rows);
         }
-        self.paths.nodes[index as usize].literals = children;
-        index
+        names.values_mut().for_each(|name| name.rows.sort_unstable());
+        names.into_values().collect()
     }
 
     /// Divides children into literals and the rows of the variable, and says why.

@@ -106,6 +106,39 @@ fn many_words_used_alike_are_values_and_few_are_names() {
 }
 
 #[test]
+fn one_resource_in_several_formats_is_one_endpoint() {
+    let lines = (0..400).map(|n| match n % 8 {
+        0..=2 => ("GET", "/v1/calls".to_owned()),
+        3 => ("GET", "/v1/Calls.json".to_owned()),
+        4 => ("GET", "/v1/calls.csv".to_owned()),
+        5 => ("POST", "/v1/calls.json".to_owned()),
+        6 => ("GET", format!("/v1/calls/{}", sid("CA", n))),
+        _ => ("GET", "/v1/rooms.json".to_owned()),
+    });
+    let model = model(lines.collect());
+    assert_eq!(templates(&model), ["GET /v1/calls", "GET /v1/calls/{id}", "GET /v1/rooms.json", "POST /v1/calls"]);
+    assert_eq!(last(&model, "/v1/calls.csv"), Taken::Name);
+    // A format that nobody asked for is as new as a name.
+    assert_eq!(last(&model, "/v1/rooms.csv"), Taken::Nowhere);
+}
+
+#[test]
+fn few_requests_tell_names_from_values_by_what_is_done_with_each_and_by_whether_new_ones_keep_coming() {
+    let syllables = ["ba", "cor", "del", "fen", "gar", "hol", "im", "jun", "kel", "mor"];
+    let word = |n: usize| format!("{}{}", syllables[n / 10 % 10], syllables[n % 10]);
+    let methods = ["GET", "PUT", "DELETE"];
+    // Four requests to each of 30: with some any of three things is done, with others always the same.
+    let settings = (0..120).map(|n| (methods[scattered(n) as usize % 3], format!("/v2/settings/{}", word(n % 30))));
+    let actions = (0..120).map(|n| (methods[scattered(n % 30) as usize % 3], format!("/v2/actions/{}", word(n % 30))));
+    let labels = (0..70).map(|n| ("GET", format!("/v2/labels/{}", word(if n < 10 { 0 } else { n }))));
+    let others = (0..600).map(|n| ("GET", format!("/v2/{}", word(n % 12))));
+    let model = model(settings.chain(actions).chain(labels).chain(others).collect());
+    assert_eq!(last(&model, "/v2/settings/bacor"), Taken::Value);
+    assert_eq!(last(&model, "/v2/actions/bacor"), Taken::Name);
+    assert_eq!(last(&model, "/v2/labels/bacor"), Taken::Value);
+}
+
+#[test]
 fn names_that_people_gave_are_values_one_below_another() {
     let syllables = ["ba", "cor", "del", "fen", "gar", "hol", "im", "jun", "kel", "mor"];
     let word = |n: usize| format!("{}{}{}", syllables[n / 100 % 10], syllables[n / 10 % 10], syllables[n % 10]);
