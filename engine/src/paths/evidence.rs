@@ -187,9 +187,9 @@ pub(super) fn clues(rows: &Rows<'_>, child: &Child<'_>, siblings: &Siblings) -> 
 fn once(siblings: &Siblings) -> f64 {
     // Share of requests that bring a word never seen before (Good and Turing).
     let new = siblings.once as f64 / siblings.requests.max(1) as f64;
-    match siblings.words {
-        32.. if new > 0.1 => 2.5,
-        8.. if siblings.once * 5 > siblings.words * 2 => 1.0,
+    match (siblings.once, siblings.words) {
+        (32.., _) if new > 0.1 => 2.5,
+        (once, 8..) if once * 5 > siblings.words * 2 => 1.0,
         _ => 0.0,
     }
 }
