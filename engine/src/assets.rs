@@ -255,7 +255,7 @@ impl Assets {
     }
 
     /// Whether a path is of an older version of the API than the one that is in use.
-    fn is_older(&self, features: &Features) -> bool {
+    pub(crate) fn is_older(&self, features: &Features) -> bool {
         let host = hash(features.host.as_bytes());
         let in_use = self.versions.iter().find(|(h, _)| *h == host).map(|(_, version)| *version);
         version_of(features).zip(in_use).is_some_and(|(version, in_use)| version < in_use)

@@ -2,6 +2,7 @@
 
 use crate::features::Features;
 use crate::paths::{EndpointIndex, Route};
+use crate::probe;
 use crate::record::{DetectorKind, EndpointId, Family};
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +11,8 @@ const RARE_STEP: f64 = 2.0;
 /// The same of counts, amounts, changes of client, and of what is left out: a credential, a step before. Nats.
 const RARE_EVENT: f64 = 3.0;
 const RARE_OBJECT: f64 = 5.0;
+/// The same of what everybody may come to now and then, failures and paths that lead nowhere: once in ninety requests.
+const SPARED: f64 = 4.5;
 
 /// One question that a detector answers with a score of its own. A new detector adds its questions here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -163,7 +166,7 @@ impl Aspect {
     /// before. A step's score is a likelihood ratio, of which at least x nats come in e^−x of all cases at most (Markov's inequality):
     /// how rarely any step is odd at an endpoint adds little to that. So it is with a value; with a count and an amount, whose score is by
     /// their own tails; with a session that changes its client, by the sessions that did; and with what is left out, by the callers and
-    /// the cases that did not. How often callers reached what is not theirs rests on the cases of one parameter, however rare it is
+    /// the cases that did not. A few failures are what everybody comes to. How often callers reached what is not theirs rests on the cases of one parameter, however rare it is
     /// elsewhere.
     #[must_use]
     pub fn at_most(self, score: f64) -> f64 {
@@ -172,6 +175,7 @@ impl Aspect {
             Self::Members => 10.0,
             Self::Step | Self::Foreseen => 10f64.min(score + RARE_STEP),
             Self::Foreign => score + RARE_OBJECT,
+            Self::Probing if score <= f64::from(probe::SPARED) => SPARED,
             Self::Values => score,
             Self::Unauthenticated | Self::Skipped | Self::Count | Self::Amount | Self::Takeover => score + RARE_EVENT,
             _ => f64::INFINITY,

@@ -23,6 +23,10 @@ const MOST_FAILURE: f32 = 2.0;
 const MOST_ASTRAY: f32 = 2.5;
 /// What everybody may come to, nats: two paths that lead nowhere (a browser asks for an icon), three failures in a row.
 const SPARE: f32 = 6.0;
+/// Two of these count a little all the same, nats: how many come to them, calibration knows.
+const FEW: f32 = 4.0;
+/// Scores up to here are of what everybody may come to.
+pub(crate) const SPARED: f32 = 0.2;
 /// Callers under more suspicion than this are no peers of others: a scan by many must not excuse itself.
 const TRUSTED: f32 = 7.0;
 /// Requests of the API's own rate that an endpoint's rate is drawn to.
@@ -178,7 +182,8 @@ impl Probe {
             return;
         }
         let (session, source) = self.stands(seen, live);
-        let score = (session.max(source) - SPARE).max(0.0);
+        let suspicion = session.max(source);
+        let score = (SPARED * (suspicion - FEW) / (SPARE - FEW)).clamp(0.0, SPARED) + (suspicion - SPARE).max(0.0);
         out.push(Signal { aspect: Aspect::Probing, score, level: Level::Own, bet: 5 });
     }
 
@@ -205,7 +210,7 @@ impl Probe {
     #[must_use]
     pub fn explain(&self, seen: &Seen<'_>, live: &Live<'_>) -> Option<Explanation> {
         let (session, source) = self.stands(seen, live);
-        if session.max(source) <= SPARE {
+        if session.max(source) <= FEW {
             return None;
         }
         let (place, tried) = if source >= session { ("client.ip", &live.source.tried) } else { ("session", &live.session.tried) };

@@ -315,13 +315,20 @@ fn stateful(rows: &[Row<'_>], without: Option<u8>, soles: &[Option<Sole>], ties:
 /// Plays all rows through live state and collects what the rooms say that were learned without each row's fold.
 ///
 /// How often an endpoint comes that nobody called before is counted over the last quarter: before, everything was new. The first rows of
-/// a known endpoint that one caller calls are judged as if it were new then.
+/// a known endpoint that one caller calls are judged as if it were new then; but what is of an older version than the one in use, and had
+/// one caller, counts as if nobody had tried it.
 fn replay(without: &[Rooms], rows: &[Row<'_>], signals: &mut [Vec<Signal>]) {
     let mut play = Play::default();
     let mut told: FxHashMap<EndpointIndex, u32> = FxHashMap::default();
     let settled = rows.len() * 3 / 4;
     let early: FxHashSet<EndpointIndex> = rows[..settled].iter().filter_map(|row| row.endpoint).collect();
     let repeats = Replay::of_repeats(rows.iter());
+    let mut callers: FxHashMap<EndpointIndex, (u64, bool)> = FxHashMap::default();
+    for row in rows.iter() {
+        let Some(endpoint) = row.route.endpoint else { continue };
+        let (first, has_others) = callers.entry(endpoint).or_insert((row.unit, false));
+        *has_others |= *first != row.unit;
+    }
     for (at, (row, out)) in rows.iter().zip(signals).enumerate() {
         let Some(rooms) = without.get(usize::from(row.fold)) else { continue };
         play.step(row, |seen, live| {
@@ -332,7 +339,8 @@ fn replay(without: &[Rooms], rows: &[Row<'_>], signals: &mut [Vec<Signal>]) {
         if repeats.are_of_few(row) {
             out.iter_mut().filter(|s| s.aspect == Aspect::Repeat).for_each(|s| s.score = 0.0);
         }
-        if at < settled {
+        let was_tried = row.route.endpoint.is_some_and(|e| !callers[&e].1) && rooms.assets.is_older(row.features);
+        if at < settled || was_tried {
             out.retain(|signal| signal.aspect != Aspect::Unseen);
         } else if let Some(endpoint) = row.endpoint.filter(|e| row.is_sole && !early.contains(e)) {
             let times = told.entry(endpoint).or_default();

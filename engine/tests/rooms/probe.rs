@@ -1,6 +1,6 @@
 //! Callers that try things out, and those who only have bad luck.
 
-use super::{Call, Judge, assert_blamed, assert_not_blamed, learned};
+use super::{Call, Judge, assert_blamed, assert_not_blamed, learned, p_of};
 use engine::{Family, Label, Model, Verdict};
 use std::sync::{Arc, LazyLock};
 
@@ -46,6 +46,17 @@ fn a_scanner_stands_out_over_its_sessions_with_what_is_well_formed_too_and_is_fo
     assert_not_blamed(&elsewhere, Family::Fuzzing);
     let later = judge.judge(&visit(at + 3 * 3_600_000, 53, ip)[0]);
     assert_not_blamed(&later, Family::Fuzzing);
+}
+
+#[test]
+fn two_paths_that_lead_nowhere_are_odd_and_no_alert_and_three_are_one() {
+    let mut judge = Judge::new(&SHOP);
+    let mut tried = |n: i64, path: &str| judge.judge(&lost(DAY + n * 400, 60, "198.51.100.11", path));
+    assert_not_blamed(&tried(0, "/favicon.ico"), Family::Fuzzing);
+    let second = tried(1, "/server-status");
+    assert_eq!(second.label, Label::Benign);
+    assert!((0.01..0.012).contains(&p_of(&second, Family::Fuzzing)), "{second:#?}");
+    assert!(is_anomalous(&tried(2, "/.env")));
 }
 
 #[test]
