@@ -324,7 +324,7 @@ fn replay(without: &[Rooms], rows: &[Row<'_>], signals: &mut [Vec<Signal>]) {
     let early: FxHashSet<EndpointIndex> = rows[..settled].iter().filter_map(|row| row.endpoint).collect();
     let repeats = Replay::of_repeats(rows.iter());
     let mut callers: FxHashMap<EndpointIndex, (u64, bool)> = FxHashMap::default();
-    for row in rows.iter() {
+    for row in rows {
         let Some(endpoint) = row.route.endpoint else { continue };
         let (first, has_others) = callers.entry(endpoint).or_insert((row.unit, false));
         *has_others |= *first != row.unit;

@@ -21,6 +21,9 @@ const MOST: f64 = 0.02;
 /// How much more often than at the configured level a deed may come and be left out: nearly nobody does such a thing.
 const WARY: f64 = 10.0;
 
+/// An answer is large for its endpoint only where so many callers, at least, were answered: the lists of two of the staff are what they get.
+const ANSWERED: usize = 8;
+
 /// Rows that may be left out of a history of so many.
 pub(super) fn most(rows: usize) -> usize {
     (MOST * rows as f64) as usize
@@ -30,10 +33,17 @@ pub(super) fn most(rows: usize) -> usize {
 pub(super) fn odd(rows: &[Row<'_>], held: &[Held<'_>], alpha: f64, mut left: usize) -> Vec<bool> {
     let calibration = Calibration::fit_wary(held, Plan::default(), is_attack_like);
     let judged = calibration.each(held);
+    let mut callers: FxHashMap<EndpointId, FxHashSet<u64>> = FxHashMap::default();
+    for row in rows {
+        callers.entry(row.id).or_default().insert(row.unit);
+    }
     let is_flagged = |at: &usize| {
         let (p, aspect) = judged[*at];
         // Where one caller is all there is, nobody else can have done the same.
         let Some(aspect) = aspect.filter(|aspect| !rows[*at].is_sole && is_attack_like(*aspect)) else { return false };
+        if aspect == Aspect::Amount && callers[&rows[*at].id].len() < ANSWERED {
+            return false;
+        }
         let level = alpha.max(calibration.least_alpha(held[*at].peers()));
         // Steps are left out by many, one way or another.
         let is_clear = aspect.is_deed() && aspect != Aspect::Skipped;

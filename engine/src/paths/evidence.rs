@@ -15,6 +15,8 @@ const FEW: usize = 6;
 const OWN: f64 = 0.5;
 /// Nats that one child says, at most, about whether all are used alike.
 const EACH: f64 = 3.0;
+/// What speaks for values where very many words are used for one and the same, nats.
+const MANY: f64 = 4.5;
 /// Ends of names that say what a resource is written in.
 const FORMATS: [&str; 8] = ["json", "xml", "html", "htm", "csv", "txt", "yaml", "yml"];
 /// Other ends of names.
@@ -162,7 +164,8 @@ pub(super) fn clues(rows: &Rows<'_>, child: &Child<'_>, siblings: &Siblings) -> 
     if rows.has_pool() {
         weigh(Clue::Pool, if rows.in_pool(child.word) { 1.5 } else { -1.5 });
     }
-    weigh(Clue::SubTree, sub_tree(child, siblings));
+    let below = sub_tree(child, siblings);
+    weigh(Clue::SubTree, below);
     weigh(Clue::Answers, answers(child, siblings));
     weigh(Clue::Looks, looks(child.word, siblings));
     if rows.parents_of(child.word) >= 3 && !child.word.bytes().any(|b| b.is_ascii_digit() || b.is_ascii_uppercase()) {
@@ -172,7 +175,7 @@ pub(super) fn clues(rows: &Rows<'_>, child: &Child<'_>, siblings: &Siblings) -> 
     if !siblings.typed.is_empty() {
         weigh(Clue::TypedSibling, 1.0);
     }
-    weigh(Clue::Use, used(child.word, siblings));
+    weigh(Clue::Use, used(child.word, below, siblings));
     weigh(Clue::Contrast, contrast(child.word, siblings));
     if siblings.words <= FEW && child.successes.len() >= 20 {
         weigh(Clue::Few, -1.5);
@@ -230,14 +233,17 @@ pub(super) fn without_format(word: &str) -> &str {
     word.rsplit_once('.').filter(is_format).map_or(word, |(stem, _)| stem)
 }
 
-/// Do all siblings serve the same purpose, as values do?
-fn used(word: &str, siblings: &Siblings) -> f64 {
-    let more_than = |few: f64| (1.5 * (siblings.words as f64 / few).log2()).clamp(0.0, 3.0);
+/// Do all siblings serve the same purpose, as values do? That each is used in its own way says little of one whose sub-tree is as others'.
+fn used(word: &str, below: f64, siblings: &Siblings) -> f64 {
+    let more_than = |few: f64| (1.5 * (siblings.words as f64 / few).log2()).max(0.0);
     match siblings.used {
-        Use::Same => more_than(24.0),
-        Use::Differs(odds) if odds > 3.0 => 2.5 + more_than(24.0),
-        Use::Differs(odds) if is_plain(word) => (if odds > 0.0 { 0.5 * odds } else { 0.025 * odds }).max(-1.5) + more_than(96.0),
-        Use::Differs(_) | Use::Unclear => more_than(96.0),
+        Use::Same => more_than(24.0).min(MANY),
+        Use::Differs(odds) if odds > 3.0 => 2.5 + more_than(24.0).min(3.0),
+        Use::Differs(odds) if is_plain(word) => {
+            let own = if odds > 0.0 { 0.5 * odds } else { 0.025 * odds };
+            own.max(if below > 0.0 { 0.0 } else { -1.5 }) + more_than(96.0).min(3.0)
+        }
+        Use::Differs(_) | Use::Unclear => more_than(96.0).min(3.0),
     }
 }
 

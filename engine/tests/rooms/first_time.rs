@@ -22,17 +22,29 @@ fn staff(at: i64, who: usize, method: &'static str, path: &str) -> Call {
     Call { session: format!("clerk{who}-{}", at / 3_600_000), ..call }
 }
 
-/// A day of 150 customers and four clerks. Ten customers could not cancel an order, one asked for an archive in vain.
-static SHOP: LazyLock<Arc<Model>> = LazyLock::new(|| {
+static SHOP: LazyLock<Arc<Model>> = LazyLock::new(|| shop(4));
+
+/// A day of 150 customers and some clerks. Ten customers could not cancel an order, one asked for an archive in vain.
+fn shop(clerks: usize) -> Arc<Model> {
     let mut calls: Vec<Call> =
         (0..6_000).map(|n| call(n * 5_000, n as usize % 150, "GET", PATHS[n as usize / 150 % PATHS.len()])).collect();
-    calls.extend((0..600).map(|n| staff(n * 50_000 + 3, n as usize % 4, "GET", ["/admin/users", "/admin/reviews"][n as usize / 4 % 2])));
+    calls.extend((0..600).map(|n| staff(n * 50_000 + 3, n as usize % clerks, "GET", ["/admin/users", "/admin/reviews"][n as usize / clerks % 2])));
     let refused = |n: i64, who, path: &str| call(n * 2_000_000 + 7, who, "POST", path).answered(409, r#"{"error":"too late"}"#);
     calls.extend((0..10).map(|n| refused(n, n as usize * 7, "/shop/cancellation")));
     calls.extend((0..10).map(|n| refused(n, 11, "/shop/archive")));
     calls.sort_by_key(|call| call.at);
     learned(&calls)
-});
+}
+
+#[test]
+fn what_two_of_the_staff_do_all_day_is_learned() {
+    for clerks in 1..=3 {
+        let model = shop(clerks);
+        assert_eq!(model.set_aside(), 0, "of {clerks}");
+        let verdict = Judge::new(&model).judge(&staff(LATER, 0, "GET", "/admin/users"));
+        assert!(verdict.p > 1e-3, "{verdict:#?}");
+    }
+}
 
 fn p(call: &Call) -> f64 {
     p_of(&Judge::new(&SHOP).judge(call), Family::ImproperAsset)
