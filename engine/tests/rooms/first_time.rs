@@ -28,7 +28,9 @@ static SHOP: LazyLock<Arc<Model>> = LazyLock::new(|| shop(4));
 fn shop(clerks: usize) -> Arc<Model> {
     let mut calls: Vec<Call> =
         (0..6_000).map(|n| call(n * 5_000, n as usize % 150, "GET", PATHS[n as usize / 150 % PATHS.len()])).collect();
-    calls.extend((0..600).map(|n| staff(n * 50_000 + 3, n as usize % clerks, "GET", ["/admin/users", "/admin/reviews"][n as usize / clerks % 2])));
+    calls.extend(
+        (0..600).map(|n| staff(n * 50_000 + 3, n as usize % clerks, "GET", ["/admin/users", "/admin/reviews"][n as usize / clerks % 2])),
+    );
     let refused = |n: i64, who, path: &str| call(n * 2_000_000 + 7, who, "POST", path).answered(409, r#"{"error":"too late"}"#);
     calls.extend((0..10).map(|n| refused(n, n as usize * 7, "/shop/cancellation")));
     calls.extend((0..10).map(|n| refused(n, 11, "/shop/archive")));
