@@ -166,8 +166,8 @@ impl Aspect {
     /// before. A step's score is a likelihood ratio, of which at least x nats come in e^−x of all cases at most (Markov's inequality):
     /// how rarely any step is odd at an endpoint adds little to that. So it is with a value; with a count and an amount, whose score is by
     /// their own tails; with a session that changes its client, by the sessions that did; and with what is left out, by the callers and
-    /// the cases that did not. A few failures are what everybody comes to. How often callers reached what is not theirs rests on the cases of one parameter, however rare it is
-    /// elsewhere.
+    /// the cases that did not. A few failures are what everybody comes to. How often callers reached what is not theirs rests on the cases
+    /// of one parameter, however rare it is elsewhere.
     #[must_use]
     pub fn at_most(self, score: f64) -> f64 {
         match self {

@@ -23,7 +23,7 @@ const MOST_FAILURE: f32 = 2.0;
 const MOST_ASTRAY: f32 = 2.5;
 /// What everybody may come to, nats: two paths that lead nowhere (a browser asks for an icon), three failures in a row.
 const SPARE: f32 = 6.0;
-/// Two of these count a little all the same, nats: how many come to them, calibration knows.
+/// What is more than this counts a little all the same, nats: how many come to it, calibration knows.
 const FEW: f32 = 4.0;
 /// Scores up to here are of what everybody may come to.
 pub(crate) const SPARED: f32 = 0.2;
