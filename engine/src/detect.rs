@@ -12,7 +12,7 @@ const RARE_STEP: f64 = 2.0;
 const RARE_EVENT: f64 = 3.0;
 const RARE_OBJECT: f64 = 5.0;
 /// The same of what everybody may come to now and then, failures and paths that lead nowhere: once in ninety requests.
-const SPARED: f64 = 4.5;
+const COMMON_FAILURES: f64 = 4.5;
 
 /// One question that a detector answers with a score of its own. A new detector adds its questions here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -175,7 +175,7 @@ impl Aspect {
             Self::Members => 10.0,
             Self::Step | Self::Foreseen => 10f64.min(score + RARE_STEP),
             Self::Foreign => score + RARE_OBJECT,
-            Self::Probing if score <= f64::from(probe::SPARED) => SPARED,
+            Self::Probing if score <= f64::from(probe::SPARED) => COMMON_FAILURES,
             Self::Values => score,
             Self::Unauthenticated | Self::Skipped | Self::Count | Self::Amount | Self::Takeover => score + RARE_EVENT,
             _ => f64::INFINITY,

@@ -15,8 +15,9 @@ const FEW: usize = 6;
 const OWN: f64 = 0.5;
 /// Nats that one child says, at most, about whether all are used alike.
 const EACH: f64 = 3.0;
-/// What speaks for values where very many words are used for one and the same, nats.
-const MANY: f64 = 4.5;
+/// What many words alone speak for values, at most, nats; and where all are used for one and the same.
+const MANY: f64 = 3.0;
+const VERY_MANY: f64 = 4.5;
 /// Ends of names that say what a resource is written in.
 const FORMATS: [&str; 8] = ["json", "xml", "html", "htm", "csv", "txt", "yaml", "yml"];
 /// Other ends of names.
@@ -235,15 +236,15 @@ pub(super) fn without_format(word: &str) -> &str {
 
 /// Do all siblings serve the same purpose, as values do? That each is used in its own way says little of one whose sub-tree is as others'.
 fn used(word: &str, below: f64, siblings: &Siblings) -> f64 {
-    let more_than = |few: f64| (1.5 * (siblings.words as f64 / few).log2()).max(0.0);
+    let more_than = |few: f64, most: f64| (1.5 * (siblings.words as f64 / few).log2()).clamp(0.0, most);
     match siblings.used {
-        Use::Same => more_than(24.0).min(MANY),
-        Use::Differs(odds) if odds > 3.0 => 2.5 + more_than(24.0).min(3.0),
+        Use::Same => more_than(24.0, VERY_MANY),
+        Use::Differs(odds) if odds > 3.0 => 2.5 + more_than(24.0, MANY),
         Use::Differs(odds) if is_plain(word) => {
             let own = if odds > 0.0 { 0.5 * odds } else { 0.025 * odds };
-            own.max(if below > 0.0 { 0.0 } else { -1.5 }) + more_than(96.0).min(3.0)
+            own.max(if below > 0.0 { 0.0 } else { -1.5 }) + more_than(96.0, MANY)
         }
-        Use::Differs(_) | Use::Unclear => more_than(96.0).min(3.0),
+        Use::Differs(_) | Use::Unclear => more_than(96.0, MANY),
     }
 }
 

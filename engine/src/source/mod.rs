@@ -109,7 +109,7 @@ impl Accounts {
             return;
         }
         let Some(trial) = self.weigh(seen, live) else { return };
-        let [of_source, ..] = self.stands(&trial, seen, live);
+        let (of_source, _) = live.refused().of_source(&trial, seen.now);
         let caller = live.caller();
         if let Some(at_door) = self.weigh_spread(&trial, seen, live) {
             note_account(live, &at_door, seen.now);
@@ -141,8 +141,9 @@ impl Accounts {
         }
         let one = u32::from(trial.is_refused);
         let caller = if live.source_key.is_some() { "client.ip" } else { "session" };
+        let refused = |key| live.shared.accounts.read(&key, |r| (r.count, r.others.len())).unwrap_or_default();
         if of_spread >= most {
-            let (count, from) = live.shared.accounts.read(&door_key(seen), |r| (r.count, r.others.len())).unwrap_or_default();
+            let (count, from) = refused(door_key(seen));
             let more = if from >= REMEMBERED { " or more" } else { "" };
             let own = live.refused().told(&trial, seen.now);
             return Some(Explanation {
@@ -159,7 +160,7 @@ impl Accounts {
         let (place, observed) = if of_source >= of_account {
             (caller, live.refused().told(&trial, seen.now))
         } else {
-            let (count, from) = live.shared.accounts.read(&trial.account, |r| (r.count, r.others.len())).unwrap_or_default();
+            let (count, from) = refused(trial.account);
             ("account", format!("{} refused log-ins on this account from {from} addresses", count + one))
         };
         Some(Explanation {

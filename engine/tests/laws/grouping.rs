@@ -26,6 +26,13 @@ fn scattered(n: usize) -> u64 {
     (n as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29)
 }
 
+const SYLLABLES: [&str; 10] = ["ba", "cor", "del", "fen", "gar", "hol", "im", "jun", "kel", "mor"];
+
+/// One of a hundred words of two syllables.
+fn word(n: usize) -> String {
+    format!("{}{}", SYLLABLES[n / 10 % 10], SYLLABLES[n % 10])
+}
+
 fn sid(kind: &str, n: usize) -> String {
     format!("{kind}{:016x}{:016x}", scattered(n), scattered(n + 7))
 }
@@ -92,8 +99,6 @@ fn names_with_an_extension_are_names() {
 
 #[test]
 fn many_words_used_alike_are_values_and_few_are_names() {
-    let syllables = ["ba", "cor", "del", "fen", "gar", "hol", "im", "jun", "kel", "mor"];
-    let word = |n: usize| format!("{}{}", syllables[n / 10 % 10], syllables[n % 10]);
     let methods = ["GET", "PUT", "DELETE"];
     let tools = (0..2_400).map(|n| (methods[scattered(n) as usize % 3], format!("/v2/tools/{}", word(n % 80))));
     let reports = (0..600).map(|n| ("GET", format!("/v2/reports/{}", word(n % 12))));
@@ -124,8 +129,6 @@ fn one_resource_in_several_formats_is_one_endpoint() {
 
 #[test]
 fn few_requests_tell_names_from_values_by_what_is_done_with_each_and_by_whether_new_ones_keep_coming() {
-    let syllables = ["ba", "cor", "del", "fen", "gar", "hol", "im", "jun", "kel", "mor"];
-    let word = |n: usize| format!("{}{}", syllables[n / 10 % 10], syllables[n % 10]);
     let methods = ["GET", "PUT", "DELETE"];
     // Four requests to each of 30: with some any of three things is done, with others always the same.
     let settings = (0..120).map(|n| (methods[scattered(n) as usize % 3], format!("/v2/settings/{}", word(n % 30))));
@@ -140,8 +143,7 @@ fn few_requests_tell_names_from_values_by_what_is_done_with_each_and_by_whether_
 
 #[test]
 fn names_that_people_gave_are_values_one_below_another() {
-    let syllables = ["ba", "cor", "del", "fen", "gar", "hol", "im", "jun", "kel", "mor"];
-    let word = |n: usize| format!("{}{}{}", syllables[n / 100 % 10], syllables[n / 10 % 10], syllables[n % 10]);
+    let word = |n: usize| format!("{}{}", SYLLABLES[n / 100 % 10], word(n));
     let below = ["", "/issues", "/pulls", "/commits", "/branches", "/releases", "/labels"];
     let lines = (0..6_000).map(|n| {
         // Each of 150 owners has a few repositories of his own.
